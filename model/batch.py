@@ -1,0 +1,118 @@
+"""Columns: metrics and logs as they travel between the stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Rows = NDArray[np.int32]
+Bools = NDArray[np.bool_]
+
+STALE_NAN = np.frombuffer(np.uint64(0x7FF0000000000002).tobytes(), dtype=np.float64)[0]
+"""Prometheus' staleness marker: a NaN with these bits says that the series ended."""
+
+
+def is_stale(values: Floats) -> Bools:
+    """Which values are staleness markers (other NaNs are ordinary missing values).
+
+    Examples
+    --------
+    >>> is_stale(np.array([1.0, np.nan, STALE_NAN])).tolist()
+    [False, False, True]
+    """
+    bits = np.ascontiguousarray(values).view(np.uint64)
+    return np.asarray(bits == np.uint64(0x7FF0000000000002))
+
+
+def _freeze(*arrays: NDArray[Any]) -> None:
+    for array in arrays:
+        array.flags.writeable = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MetricBatch:
+    """Samples of many series.
+
+    Attributes
+    ----------
+    rows : int32, shape (n_samples,)
+        Row numbers of the `SeriesIndex`; a row may occur more than once, oldest first.
+    times_ms : int64, shape (n_samples,)
+        Event times.
+    values : float64, shape (n_samples,)
+        NaN for a missing sample, `STALE_NAN` where the series ended.
+    arrival_ms : int
+        When it reached us.
+    source : str
+        Name of the collector or target it came from.
+    """
+
+    rows: Rows
+    times_ms: Ints
+    values: Floats
+    arrival_ms: int
+    source: str
+
+    def __post_init__(self) -> None:
+        assert self.rows.shape == self.times_ms.shape == self.values.shape
+        _freeze(self.rows, self.times_ms, self.values)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def of(
+        cls, rows: Any, times_ms: Any, values: Any, *, arrival_ms: int, source: str = ""
+    ) -> MetricBatch:
+        """Build from any sequences; one time may stand for all."""
+        row_array = np.array(rows, dtype=np.int32)
+        time_array = np.empty(row_array.shape, dtype=np.int64)
+        time_array[:] = times_ms
+        return cls(row_array, time_array, np.array(values, dtype=np.float64), arrival_ms, source)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LogBatch:
+    """Log lines of one source, templated.
+
+    Attributes
+    ----------
+    times_ms : int64, shape (n_lines,)
+        Event times.
+    templates : int32, shape (n_lines,)
+        Template numbers, stable for the life of the miner (see `template_texts`).
+    severities : int8, shape (n_lines,)
+        OpenTelemetry severity numbers: 0 unknown, 5 debug, 9 info, 13 warn, 17 error, 21 fatal.
+    services : tuple of str, length n_lines
+        Service that wrote the line ("" where unknown).
+    lines : tuple of str, length n_lines
+        The message as read, control characters escaped, cut at a limit.
+    template_texts : dict of int to str
+        The text of each template number in the batch.
+    arrival_ms : int
+    source : str
+        File or feed.
+    """
+
+    times_ms: Ints
+    templates: Rows
+    severities: NDArray[np.int8]
+    services: tuple[str, ...]
+    lines: tuple[str, ...]
+    template_texts: dict[int, str]
+    arrival_ms: int
+    source: str
+
+    def __post_init__(self) -> None:
+        count = len(self.lines)
+        assert len(self.times_ms) == len(self.templates) == len(self.severities) == count
+        assert len(self.services) == count
+        _freeze(self.times_ms, self.templates, self.severities)
+
+    def __len__(self) -> int:
+        return len(self.lines)

@@ -1,0 +1,39 @@
+"""A sentence for a person, kept as template and parameters so that it can be said in any language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from model.labels import Labels
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why something was decided: an English template and what fills it.
+
+    The template itself is the message id of the translation catalogues (gettext).
+    Make one with `because`; numbers are formatted by the caller, so that the words
+    are stable and the stored form is plain text.
+    """
+
+    template: str
+    params: Labels = Labels()
+
+    def text(self, translate: Callable[[str], str] = str) -> str:
+        """Say it, in English or through `translate`."""
+        try:
+            return translate(self.template).format_map(dict(self.params))
+        except (KeyError, IndexError, ValueError, AttributeError):
+            return self.template
+
+
+def because(template: str, **params: object) -> Reason:
+    """Make a `Reason`.
+
+    Examples
+    --------
+    >>> because("{service} failed {count} calls", service="payment", count=3).text()
+    'payment failed 3 calls'
+    """
+    return Reason(template, Labels.of({name: str(value) for name, value in params.items()}))

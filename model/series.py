@@ -1,0 +1,176 @@
+"""A label set becomes a row number once; from there on a sample is (row, time, value)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from model.batch import Ints, Rows
+from model.labels import Labels
+
+NAME = "__name__"
+
+
+class SeriesIndex:
+    """Interns label sets (the metric's name is the label `__name__`) to row numbers.
+
+    Rows are dense from 0 and reused after eviction, so that state can be arrays over rows.
+    `generation` of a row grows with each reuse. Whoever keeps state by row registers
+    `on_evict` to clear it.
+
+    Parameters
+    ----------
+    series_max : int
+        Series in all; beyond it `intern` gives -1 and `refused` counts.
+    per_source_max : int
+        Series per source (scrape target, file, intake key), so that one source cannot
+        take the room of the others.
+
+    Examples
+    --------
+    >>> index = SeriesIndex(series_max=1)
+    >>> index.intern(Labels.of({"__name__": "up", "job": "a"}), source="t")
+    0
+    >>> index.intern(Labels.of({"__name__": "up", "job": "b"}), source="t"), index.refused
+    (-1, 1)
+    """
+
+    def __init__(self, series_max: int = 1_000_000, per_source_max: int = 200_000) -> None:
+        self.series_max = series_max
+        self.per_source_max = per_source_max
+        self.refused = 0
+        self._rows: dict[Labels, int] = {}
+        self._labels: list[Labels | None] = []
+        self._sources: list[str] = []
+        self._free: list[int] = []
+        self._per_source: dict[str, int] = {}
+        self._kinds: dict[str, str] = {}
+        self._on_evict: list[Callable[[Rows], None]] = []
+        self._last_seen = np.zeros(0, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def capacity(self) -> int:
+        """One more than the largest row number ever given: the length that arrays over rows need."""
+        return len(self._labels)
+
+    def intern(self, labels: Labels, *, source: str = "", now_ms: int = 0) -> int:
+        """The row of a label set, a new one if it is new; -1 where a limit refuses it."""
+        row = self._rows.get(labels)
+        if row is not None:
+            return row
+        used = self._per_source.get(source, 0)
+        if len(self._rows) >= self.series_max or used >= self.per_source_max:
+            self.refused += 1
+            return -1
+        if self._free:
+            row = self._free.pop()
+            self._labels[row], self._sources[row] = labels, source
+        else:
+            row = len(self._labels)
+            self._labels.append(labels)
+            self._sources.append(source)
+            if row >= len(self._last_seen):
+                grown = np.zeros(max(1024, 2 * row), dtype=np.int64)
+                grown[: len(self._last_seen)] = self._last_seen
+                self._last_seen = grown
+        self._last_seen[row] = now_ms
+        self._rows[labels] = row
+        self._per_source[source] = used + 1
+        return row
+
+    def find(self, labels: Labels) -> int | None:
+        """The row of a label set, or None."""
+        return self._rows.get(labels)
+
+    def labels(self, row: int) -> Labels:
+        """The label set of a row that is in use."""
+        labels = self._labels[row]
+        assert labels is not None, f"row {row} is free"
+        return labels
+
+    def in_use(self, row: int) -> bool:
+        """Whether a row stands for a series now."""
+        return 0 <= row < len(self._labels) and self._labels[row] is not None
+
+    def source(self, row: int) -> str:
+        """The source that brought a row."""
+        return self._sources[row]
+
+    def rows(self) -> Iterable[int]:
+        """All rows in use, ascending."""
+        return (row for row, labels in enumerate(self._labels) if labels is not None)
+
+    def describe(self, metric: str, kind: str) -> None:
+        """Remember what an exposition's TYPE line says: counter, gauge, histogram, summary, unknown."""
+        self._kinds[metric] = kind
+
+    def kind(self, metric: str) -> str:
+        """What `describe` was told of a metric family, or "unknown"."""
+        return self._kinds.get(metric, "unknown")
+
+    def touch(self, rows: Rows | Ints, now_ms: int) -> None:
+        """Note that these rows had a sample at `now_ms`."""
+        self._last_seen[rows] = now_ms
+
+    def last_seen_ms(self, row: int) -> int:
+        """When `touch` (or `intern`) last named the row."""
+        return int(self._last_seen[row])
+
+    def on_evict(self, forget: Callable[[Rows], None]) -> None:
+        """Have `forget(rows)` called before rows are given to other series."""
+        self._on_evict.append(forget)
+
+    def evict_stale(self, before_ms: int) -> Rows:
+        """Forget every series not seen since `before_ms`; returns the freed rows."""
+        stale = np.flatnonzero(self._last_seen[: len(self._labels)] < before_ms)
+        freed = np.array([r for r in stale if self._labels[r] is not None], dtype=np.int32)
+        if len(freed):
+            for forget in self._on_evict:
+                forget(freed)
+        for row in freed.tolist():
+            labels = self._labels[row]
+            assert labels is not None
+            del self._rows[labels]
+            self._labels[row] = None
+            self._per_source[self._sources[row]] -= 1
+            self._free.append(row)
+        return freed
+
+    def save(self) -> bytes:
+        """A snapshot: JSON of labels, sources and kinds by row."""
+        return json.dumps(
+            {
+                "version": 1,
+                "labels": [
+                    None if ls is None else list(map(list, ls.pairs)) for ls in self._labels
+                ],
+                "sources": self._sources,
+                "last_seen": self._last_seen[: len(self._labels)].tolist(),
+                "kinds": self._kinds,
+                "refused": self.refused,
+            },
+            separators=(",", ":"),
+        ).encode()
+
+    def load(self, data: bytes) -> None:
+        """Take over a snapshot made by `save`; what was here is gone."""
+        saved = json.loads(data)
+        self._labels = [
+            None if pairs is None else Labels(tuple((n, v) for n, v in pairs))
+            for pairs in saved["labels"]
+        ]
+        self._sources = list(saved["sources"])
+        self._last_seen = np.array(saved["last_seen"], dtype=np.int64)
+        self._kinds = dict(saved["kinds"])
+        self.refused = int(saved["refused"])
+        self._rows = {ls: row for row, ls in enumerate(self._labels) if ls is not None}
+        self._free = [row for row, ls in enumerate(self._labels) if ls is None]
+        self._per_source = {}
+        for row in self._rows.values():
+            source = self._sources[row]
+            self._per_source[source] = self._per_source.get(source, 0) + 1
