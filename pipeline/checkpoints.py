@@ -1,0 +1,83 @@
+"""Snapshots of learned state: written beside the old one and renamed; a damaged one is reported, the one before is used."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from model.errors import SnapshotError, StoreError
+
+_MAGIC = b"TOCSIN1\n"
+KEEP = 2
+
+
+class Checkpoints:
+    """A folder of snapshots, two of each name.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.written = 0
+        self.damaged = 0
+        self.last_ms = 0
+
+    def write(self, name: str, data: bytes, *, now_ms: int) -> None:
+        """Keep `data` as the newest snapshot of `name`.
+
+        Raises
+        ------
+        StoreError
+            If the disk does not take it; the snapshots before are untouched.
+        """
+        target = self.folder / f"{name}.{now_ms:015d}.snapshot"
+        beside = target.with_suffix(".partial")
+        try:
+            with open(beside, "wb") as file:
+                file.write(_MAGIC + hashlib.sha256(data).digest() + data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, target)
+        except OSError as error:
+            raise StoreError(f"the snapshot {target.name} could not be written: {error}") from error
+        self.written += 1
+        self.last_ms = now_ms
+        for old in self._files(name)[KEEP:]:
+            old.unlink(missing_ok=True)
+
+    def read(self, name: str, load: Callable[[bytes], None], report: Callable[[str], None]) -> bool:
+        """Give the newest snapshot that is whole to `load`; damaged ones are reported and passed over.
+
+        Returns
+        -------
+        bool
+            Whether one was loaded; without one the stage starts cold.
+        """
+        for path in self._files(name):
+            try:
+                load(_checked(path.read_bytes()))
+                return True
+            except (SnapshotError, OSError) as error:
+                self.damaged += 1
+                report(f"snapshot {path.name} is not usable ({error}); trying the one before")
+        return False
+
+    def _files(self, name: str) -> list[Path]:
+        return sorted(self.folder.glob(f"{name}.*.snapshot"), reverse=True)
+
+
+def _checked(data: bytes) -> bytes:
+    head = len(_MAGIC)
+    if not data.startswith(_MAGIC):
+        raise SnapshotError("it does not begin as a snapshot does")
+    body = data[head + 32 :]
+    if hashlib.sha256(body).digest() != data[head : head + 32]:
+        raise SnapshotError("its checksum does not fit: half written or damaged")
+    return body

@@ -1,0 +1,216 @@
+"""One step of the pipeline over a store: take what came, decide, commit it all in one transaction.
+
+The same step serves the live loop, the scenarios, the backtest and the simulated history; only
+who turns the clock differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from correlator.correlator import Correlated, Correlator
+from detectors.engine import Engine
+from incident_bridge.bridge import Bridge, Bridged
+from collectors.heartbeat import Heartbeats
+from model.alert import Alert
+from model.batch import LogBatch, MetricBatch
+from model.change import Change
+from model.codec import decode
+from model.errors import StoreError, TocsinError
+from model.incident import Act, Grouping
+from model.journal import Heartbeat, JournalEntry, JournalKind
+from model.silence import Silence
+from store import alerts as alert_rows
+from store import changes as change_rows
+from store import clocks as clock_rows
+from store import groupings as grouping_rows
+from store import heartbeats as heartbeat_rows
+from store import incidents as incident_rows
+from store import ledger as ledger_rows
+from store import offsets as offset_rows
+from store import outbox as outbox_rows
+from store import silences as silence_rows
+from store import timeline as timeline_rows
+from store.store import Store
+
+OFFSET = "journal"
+_KINDS: dict[JournalKind, type[Any]] = {
+    JournalKind.ALERT: Alert,
+    JournalKind.CHANGE: Change,
+    JournalKind.HEARTBEAT: Heartbeat,
+    JournalKind.ACT: Act,
+    JournalKind.SILENCE: Silence,
+}
+
+
+@dataclass(slots=True)
+class StepOutput:
+    """What one step decided, and what of the journal it used up."""
+
+    correlated: list[Correlated] = field(default_factory=list)
+    bridged: list[Bridged] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    silences: list[Silence] = field(default_factory=list)
+    heartbeats: list[Heartbeat] = field(default_factory=list)
+    offset: int | None = None
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        decided = any(c.alerts or c.groupings for c in self.correlated) or any(
+            b.incidents or b.entries or b.clocks or b.ledger or b.actions or b.cancelled
+            for b in self.bridged
+        )
+        return not (
+            decided
+            or self.changes
+            or self.silences
+            or self.heartbeats
+            or self.offset is not None
+        )
+
+
+class Core:
+    """The stages that make alerts into incidents, and the transaction that keeps them.
+
+    Memory of correlator, bridge and heartbeats is what the store holds: `restore` after a start.
+    If the store refuses a commit, the decisions are kept and written before the next step.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        engine: Engine,
+        heartbeats: Heartbeats,
+        correlator: Correlator,
+        bridge: Bridge,
+        report: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.store = store
+        self.engine = engine
+        self.heartbeats = heartbeats
+        self.correlator = correlator
+        self.bridge = bridge
+        self.offset = 0
+        self.poisoned = 0
+        self.steps = 0
+        self._report = report
+        self._waiting: StepOutput | None = None
+
+    def restore(self, now_ms: int) -> None:
+        """Take up the store's memory; what was committed is exactly what is known."""
+        with self.store.records.read() as conn:
+            self.offset = offset_rows.get(conn, OFFSET)
+            statuses = alert_rows.active(conn)
+            groupings = grouping_rows.restorable(conn)
+            self.correlator.restore(
+                statuses, groupings, silence_rows.current(conn, now_ms), change_rows.recent(conn)
+            )
+            self.bridge.restore(
+                incident_rows.restorable(conn), clock_rows.running(conn), ledger_rows.active(conn)
+            )
+            self.heartbeats.restore(heartbeat_rows.all_(conn), now_ms=now_ms)
+        self.engine.adopt(
+            s.alert for s in statuses if s.alert.firing and s.alert.source in ("detector", "rule")
+        )
+
+    def step(
+        self,
+        now_ms: int,
+        *,
+        batches: Sequence[MetricBatch | LogBatch] = (),
+        entries: Sequence[JournalEntry] = (),
+        alerts: Sequence[Alert] = (),
+    ) -> StepOutput:
+        """Do one step at one time.
+
+        Parameters
+        ----------
+        batches
+            Telemetry that arrived since the last step.
+        entries
+            Journal entries after `self.offset`, in order.
+        alerts
+            Alerts that need no journal (scenarios).
+
+        Raises
+        ------
+        StoreError
+            If the decisions could not be written; they are kept, call `flush` (or `step`) again.
+        """
+        self.flush()
+        out = StepOutput(offset=entries[-1].offset if entries else None)
+        items, acts = self._read(entries, out)
+        found = [*alerts]
+        for batch in batches:
+            found += self.engine.take(batch, now_ms=now_ms)
+        found += self.engine.step(now_ms)
+        found += self.heartbeats.take(out.heartbeats, now_ms=now_ms)
+        found += self.heartbeats.step(now_ms)
+        out.correlated.append(self.correlator.take([*items, *found], now_ms=now_ms))
+        out.correlated.append(self.correlator.step(now_ms))
+        groupings: list[Grouping] = [g for c in out.correlated for g in c.groupings]
+        out.bridged.append(self.bridge.take(groupings, acts, now_ms=now_ms))
+        out.bridged.append(self.bridge.step(now_ms))
+        self.steps += 1
+        if not out.empty:
+            self._waiting = out
+            self.flush()
+        return out
+
+    def flush(self) -> None:
+        """Write what a refused commit left waiting."""
+        if self._waiting is not None:
+            self._commit(self._waiting)
+            if self._waiting.offset is not None:
+                self.offset = self._waiting.offset
+            self._waiting = None
+
+    def _read(
+        self, entries: Sequence[JournalEntry], out: StepOutput
+    ) -> tuple[list[Alert | Change | Silence | Act], list[Act]]:
+        """Decode entries; one that cannot be read is counted and reported, never in the way."""
+        items: list[Alert | Change | Silence | Act] = []
+        acts: list[Act] = []
+        for entry in entries:
+            try:
+                value = decode(_KINDS[entry.kind], entry.body)
+            except (TocsinError, ValueError, TypeError, KeyError, AttributeError) as error:
+                self.poisoned += 1
+                self._report(f"journal entry {entry.offset} ({entry.kind}) is not usable: {error}")
+                continue
+            if isinstance(value, Heartbeat):
+                out.heartbeats.append(value)
+                continue
+            items.append(value)
+            if isinstance(value, Act):
+                acts.append(value)
+            elif isinstance(value, Change):
+                out.changes.append(value)
+            elif isinstance(value, Silence):
+                out.silences.append(value)
+        return items, acts
+
+    def _commit(self, out: StepOutput) -> None:
+        with self.store.records.write() as conn:
+            change_rows.save(conn, out.changes)
+            silence_rows.save(conn, out.silences)
+            heartbeat_rows.save(conn, out.heartbeats)
+            for correlated in out.correlated:
+                alert_rows.save(conn, correlated.alerts)
+                grouping_rows.save(conn, correlated.groupings)
+            for bridged in out.bridged:
+                incident_rows.save(conn, bridged.incidents)
+                timeline_rows.save(conn, bridged.entries)
+                clock_rows.save(conn, bridged.clocks)
+                ledger_rows.save(conn, bridged.ledger)
+                outbox_rows.add(conn, bridged.actions)
+                outbox_rows.cancel(conn, bridged.cancelled)
+            if out.offset is not None:
+                offset_rows.set_(conn, OFFSET, out.offset)
+
+
+__all__ = ["Core", "StepOutput", "StoreError"]
