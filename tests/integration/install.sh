@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs the servers and the browser that tests/integration talks to, from Debian's packages.
+# Without root it installs nothing: the tests that need a missing program then say so and are skipped
+# (or, where CI=true, fail).
+set -euo pipefail
+
+declare -A package_of=(
+    [prometheus]=prometheus
+    [prometheus-alertmanager]=prometheus-alertmanager
+    [prometheus-node-exporter]=prometheus-node-exporter
+    [chromium]=chromium
+)
+missing=()
+for program in "${!package_of[@]}"; do
+    command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
+done
+# Screenshots of the Chinese console need its glyphs.
+[ -d /usr/share/fonts/opentype/noto ] || missing+=(fonts-noto-cjk)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+if [ "$(id -u)" -eq 0 ]; then
+    as_root=()
+elif sudo -n true 2>/dev/null; then
+    as_root=(sudo -n)
+else
+    echo "not installed (no root here): ${missing[*]}" >&2
+    exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "not installed (no apt-get here): ${missing[*]}" >&2
+    exit 0
+fi
+echo "installing: ${missing[*]}"
+log=$(mktemp)
+# RUNLEVEL=1 keeps the packages from starting their services.
+if ! { "${as_root[@]}" apt-get update -q && "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    tail -n 20 "$log" >&2
+    [ "${CI:-}" != true ] || exit 1
+fi
+rm -f "$log"
