@@ -1,0 +1,5 @@
+"""`python -m pipeline` is `tocsin`."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,127 @@
+"""`tocsin incidents`: list, show and act."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from pipeline import output
+from pipeline.client import Client
+from pipeline.commands.options import AsJson, Token, Url
+
+app = typer.Typer(help="List incidents, show one, act on it.", no_args_is_help=True)
+
+IncidentId = Annotated[str, typer.Argument(help="The incident's id, as in the list.")]
+Text = Annotated[str, typer.Option("--note", "-n", help="A note for the timeline.")]
+
+
+@app.command("list")
+def list_(
+    state: Annotated[
+        str, typer.Option(help="open, acknowledged, resolved, closed, merged, active or all.")
+    ] = "active",
+    service: Annotated[str, typer.Option(help="Only this service.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 50,
+    simulated: Annotated[bool, typer.Option(help="Also simulated ones.")] = False,
+    url: Url = "",
+    token: Token = "",
+    json: AsJson = False,
+) -> None:
+    """List incidents, newest first."""
+    found = Client(url, token).get(
+        "/api/v1/incidents",
+        state="" if state == "all" else state,
+        service=service,
+        limit=limit,
+        simulated=None if simulated else "false",
+    )
+    rows = found["incidents"]
+    if json:
+        output.show_json(rows)
+        return
+    output.show_table(
+        ["ID", "PRIORITY", "STATE", "SERVICE", "OPENED", "ALERTS", "TITLE"],
+        [
+            (
+                r["id"],
+                r["priority"],
+                r["state"],
+                r["service"],
+                output.when(r["opened_ms"]),
+                r["alert_count"],
+                _title(r),
+            )
+            for r in rows
+        ],
+        empty="No incidents.",
+    )
+
+
+def _title(incident: dict[str, Any]) -> str:
+    title = incident["title"]
+    return title if isinstance(title, str) else str(title.get("text", title))
+
+
+@app.command()
+def show(incident: IncidentId, url: Url = "", token: Token = "", json: AsJson = False) -> None:
+    """Show one incident: cause, timeline, ticket, pages."""
+    found = Client(url, token).get(f"/api/v1/incidents/{incident}")
+    if json:
+        output.show_json(found)
+        return
+    head = found["incident"] if "incident" in found else found
+    output.console.print(f"{head['id']}  {head['priority']}  {head['state']}", markup=False)
+    output.console.print(output.printable(_title(head)), markup=False)
+    for cause in head.get("causes", []):
+        output.console.print(f"\n{cause['service']}  {cause['score']:.2f}", markup=False)
+        for reason in cause.get("reasons", []):
+            said = reason if isinstance(reason, str) else reason.get("text", reason)
+            output.console.print(f"  {output.printable(str(said))}", markup=False)
+    output.console.print()
+    output.show_table(
+        ["TIME", "WHAT", "WHO", ""],
+        [
+            (output.when(e["time_ms"]), e["kind"], e["actor"], _said(e["text"]))
+            for e in found.get("timeline", [])
+        ],
+        empty="",
+    )
+
+
+def _said(text: Any) -> str:
+    return text if isinstance(text, str) else str(text.get("text", text))
+
+
+def _act(kind: str, incident: str, note: str, url: str, token: str) -> None:
+    Client(url, token).post(f"/api/v1/incidents/{incident}/acts", {"kind": kind, "text": note})
+    typer.echo(f"{incident}: {kind} accepted")
+
+
+@app.command()
+def acknowledge(incident: IncidentId, note: Text = "", url: Url = "", token: Token = "") -> None:
+    """Take an incident: repeat pages stop."""
+    _act("acknowledge", incident, note, url, token)
+
+
+@app.command()
+def resolve(incident: IncidentId, note: Text = "", url: Url = "", token: Token = "") -> None:
+    """Say that the trouble is over."""
+    _act("resolve", incident, note, url, token)
+
+
+@app.command()
+def close(incident: IncidentId, note: Text = "", url: Url = "", token: Token = "") -> None:
+    """Close an incident for good; its alerts do not reopen it."""
+    _act("close", incident, note, url, token)
+
+
+@app.command()
+def note(
+    incident: IncidentId,
+    text: Annotated[str, typer.Argument(help="What to write.")],
+    url: Url = "",
+    token: Token = "",
+) -> None:
+    """Write a note on the timeline."""
+    _act("note", incident, text, url, token)
