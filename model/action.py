@@ -96,6 +96,8 @@ class LedgerEntry:
         Incident state last told.
     told_ms, count : int
         When, and how many actions so far (pages: the first and its repeats).
+    since_ms : int
+        When it was first told of the present opening; escalation counts from it.
     """
 
     incident_id: str
@@ -106,3 +108,4 @@ class LedgerEntry:
     told_state: str = ""
     told_ms: int = 0
     count: int = 0
+    since_ms: int = 0

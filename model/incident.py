@@ -128,6 +128,8 @@ class Incident:
         When the trouble began, and when the incident was opened (time to detect is the difference).
     impact, urgency : int
         1 high … 3 low (ITIL); `priority` follows from them unless a human set it.
+    priority_by : str
+        Who set the priority by hand; it is then left alone.
     state_since_ms : int
         When it entered its state.
     human_closed : bool
@@ -166,6 +168,7 @@ class Incident:
     previous_id: str = ""
     merged_into: str = ""
     simulated: bool = False
+    priority_by: str = ""
 
 
 class EntryKind(StrEnum):
