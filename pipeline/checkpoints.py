@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from model.errors import SnapshotError, StoreError
@@ -81,3 +82,34 @@ def _checked(data: bytes) -> bytes:
     if hashlib.sha256(body).digest() != data[head : head + 32]:
         raise SnapshotError("its checksum does not fit: half written or damaged")
     return body
+
+
+def pack(parts: Mapping[str, bytes]) -> bytes:
+    """Several stages' states in one snapshot, so that they are always of one moment.
+
+    Examples
+    --------
+    >>> unpack(pack({"index": b"abc", "engine": b""}))
+    {'index': b'abc', 'engine': b''}
+    """
+    head = json.dumps([[name, len(data)] for name, data in parts.items()]).encode()
+    return len(head).to_bytes(4, "big") + head + b"".join(parts.values())
+
+
+def unpack(data: bytes) -> dict[str, bytes]:
+    """The inverse of `pack`.
+
+    Raises
+    ------
+    SnapshotError
+        If it was not made by `pack`.
+    """
+    try:
+        begin = 4 + int.from_bytes(data[:4], "big")
+        parts = {}
+        for name, length in json.loads(data[4:begin]):
+            parts[name] = data[begin : begin + length]
+            begin += length
+    except (ValueError, TypeError) as error:
+        raise SnapshotError(f"it is not a bundle of stages: {error}") from None
+    return parts

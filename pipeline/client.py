@@ -69,7 +69,10 @@ class Client:
 
 
 def _failure(answer: requests.Response) -> PermanentError:
-    hint = {401: "; give a token with --token or TOCSIN_TOKEN", 403: "; the token's role is too low"}
+    hint = {
+        401: "; give a token with --token or TOCSIN_TOKEN",
+        403: "; the token's role is too low",
+    }
     try:
         body = answer.json()
         said = body.get("error") or body.get("detail") or body if isinstance(body, dict) else body
@@ -77,5 +80,7 @@ def _failure(answer: requests.Response) -> PermanentError:
     except ValueError:
         said, problems = answer.text[:200], []
     lines = [f"{answer.status_code}: {said}{hint.get(answer.status_code, '')}"]
-    lines += [f"  {p.get('where', '')}: {p.get('problem', p)}" for p in problems if isinstance(p, dict)]
+    lines += [
+        f"  {p.get('where', '')}: {p.get('problem', p)}" for p in problems if isinstance(p, dict)
+    ]
     return PermanentError("\n".join(lines))

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from collectors.heartbeat import Heartbeats
 from correlator.correlator import Correlated, Correlator
 from detectors.engine import Engine
 from incident_bridge.bridge import Bridge, Bridged
-from collectors.heartbeat import Heartbeats
 from model.alert import Alert
 from model.batch import LogBatch, MetricBatch
 from model.change import Change
@@ -64,11 +64,7 @@ class StepOutput:
             for b in self.bridged
         )
         return not (
-            decided
-            or self.changes
-            or self.silences
-            or self.heartbeats
-            or self.offset is not None
+            decided or self.changes or self.silences or self.heartbeats or self.offset is not None
         )
 
 

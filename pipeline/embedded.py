@@ -14,7 +14,7 @@ from model.batch import LogBatch, MetricBatch
 from model.clock import Clock
 from model.errors import StoreError
 from model.series import SeriesIndex
-from pipeline.checkpoints import Checkpoints
+from pipeline.checkpoints import Checkpoints, pack, unpack
 from pipeline.core import Core, StepOutput
 from store import history
 from store.journal import Journal
@@ -55,7 +55,7 @@ class Embedded:
     Parameters
     ----------
     saved
-        Stages by snapshot name, in the order they are loaded.
+        Stages by name, in the order they are loaded; all in one snapshot, of one moment.
     on_commit
         Called after each step that wrote something (wakes the performer).
     """
@@ -98,11 +98,16 @@ class Embedded:
     def restore(self) -> None:
         """Load the snapshots and the store's memory."""
         now_ms = self.clock.now_ms()
-        for name, stage in self._saved.items():
-            if not self._checkpoints.read(name, stage.load, log.warning):
-                log.info("starting cold", extra={"stage": name})
+        if not self._checkpoints.read("stages", self._load, log.warning):
+            log.info("no snapshot: everything that is learned starts cold")
         self.core.restore(now_ms)
         self._due = {"checkpoint": now_ms + self.pace.checkpoint_ms, "prune": now_ms}
+
+    def _load(self, data: bytes) -> None:
+        parts = unpack(data)
+        for name, stage in self._saved.items():
+            if name in parts:
+                stage.load(parts[name])
 
     def start(self) -> None:
         """Run the loop in a thread of its own."""
@@ -188,8 +193,8 @@ class Embedded:
     def checkpoint(self, now_ms: int) -> None:
         """Snapshot what was learned; a refusal of the disk is reported, the snapshots before stay."""
         try:
-            for name, stage in self._saved.items():
-                self._checkpoints.write(name, stage.save(), now_ms=now_ms)
+            parts = {name: stage.save() for name, stage in self._saved.items()}
+            self._checkpoints.write("stages", pack(parts), now_ms=now_ms)
             self._failed = ""
         except StoreError as error:
             if str(error) != self._failed:

@@ -16,7 +16,9 @@ class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line; json escapes newlines and control characters, so no entry can be forged."""
         line = {
-            "@timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "@timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(
+                timespec="milliseconds"
+            ),
             "log.level": record.levelname.lower(),
             "log.logger": record.name,
             "message": record.getMessage(),

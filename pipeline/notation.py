@@ -66,7 +66,8 @@ def _parse_item(item: str) -> tuple[Floats, bool]:
         return np.full(_count(match["count"] or "1"), np.nan), False
     if match := _RUN.fullmatch(item):
         count = _count(match["count"]) + 1  # as promtool counts: the first, then so many more
-        return float(match["start"]) + float(match["by"] or 0) * np.arange(count), True
+        steps = np.arange(count, dtype=np.float64)
+        return float(match["start"]) + float(match["by"] or 0) * steps, True
     if re.fullmatch(_NUMBER, item):
         return np.array([float(item)]), True
     raise InputError(f'must be samples such as 3, 1x5, 1+2x10, _x3, stale or NaN, got "{item}"')

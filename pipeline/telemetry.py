@@ -70,7 +70,9 @@ class Telemetry:
         self.registry.register(self._bridge)
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
-        build = GaugeMetricFamily("tocsin_build_info", METRICS["tocsin_build_info"][1], labels=["version"])
+        build = GaugeMetricFamily(
+            "tocsin_build_info", METRICS["tocsin_build_info"][1], labels=["version"]
+        )
         build.add_metric([version], 1)
         self.registry.register(_Constant(build))
 
