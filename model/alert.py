@@ -168,9 +168,12 @@ class AlertStatus:
     changes_ms : tuple of int
         Event times of its latest changes between firing and resolved, oldest first, bounded;
         flapping is read from them.
+    seen_ms : int
+        When the correlator took this occurrence up (its own time): `group_wait` counts from it.
     """
 
     alert: Alert
     incident_id: str = ""
     silenced_by: tuple[str, ...] = ()
     changes_ms: tuple[int, ...] = ()
+    seen_ms: int = 0

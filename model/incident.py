@@ -90,6 +90,10 @@ class Grouping:
         An earlier incident of the same alerts, outside the reopen window.
     merged_into : str
         The incident that took this one's alerts.
+    active_since_ms : int
+        Event time of the alert that opened or last reopened it; alerts that ended before tell nothing now.
+    closed_ms : int or None
+        When a person closed or resolved it while alerts fired: nothing joins it any more.
     """
 
     id: str
@@ -113,6 +117,8 @@ class Grouping:
     previous_id: str = ""
     merged_into: str = ""
     simulated: bool = False
+    active_since_ms: int = 0
+    closed_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
