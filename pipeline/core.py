@@ -36,6 +36,7 @@ from store import timeline as timeline_rows
 from store.store import Store
 
 OFFSET = "journal"
+OWN_SOURCES = ("detector", "rule")
 _KINDS: dict[JournalKind, type[Any]] = {
     JournalKind.ALERT: Alert,
     JournalKind.CHANGE: Change,
@@ -55,6 +56,7 @@ class StepOutput:
     silences: list[Silence] = field(default_factory=list)
     heartbeats: list[Heartbeat] = field(default_factory=list)
     offset: int | None = None
+    now_ms: int = 0
 
     @property
     def empty(self) -> bool:
@@ -66,6 +68,14 @@ class StepOutput:
         return not (
             decided or self.changes or self.silences or self.heartbeats or self.offset is not None
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """How far back `restore` reads: at least as far as the stages remember, milliseconds."""
+
+    alerts_ms: int = 86_400_000
+    incidents_ms: int = 7 * 86_400_000
 
 
 class Core:
@@ -83,8 +93,12 @@ class Core:
         heartbeats: Heartbeats,
         correlator: Correlator,
         bridge: Bridge,
+        memory: Memory = Memory(),
+        simulated: bool = False,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self.memory = memory
+        self.simulated = simulated
         self.store = store
         self.engine = engine
         self.heartbeats = heartbeats
@@ -98,20 +112,24 @@ class Core:
 
     def restore(self, now_ms: int) -> None:
         """Take up the store's memory; what was committed is exactly what is known."""
+        real = self.simulated
+        alerts_since_ms = now_ms - self.memory.alerts_ms
+        incidents_since_ms = now_ms - self.memory.incidents_ms
         with self.store.records.read() as conn:
             self.offset = offset_rows.get(conn, OFFSET)
-            statuses = alert_rows.active(conn)
-            groupings = grouping_rows.restorable(conn)
-            self.correlator.restore(
-                statuses, groupings, silence_rows.current(conn, now_ms), change_rows.recent(conn)
-            )
-            self.bridge.restore(
-                incident_rows.restorable(conn), clock_rows.running(conn), ledger_rows.active(conn)
-            )
-            self.heartbeats.restore(heartbeat_rows.all_(conn), now_ms=now_ms)
-        self.engine.adopt(
-            s.alert for s in statuses if s.alert.firing and s.alert.source in ("detector", "rule")
-        )
+            statuses = alert_rows.active(conn, resolved_since_ms=alerts_since_ms, simulated=real)
+            groupings = grouping_rows.restorable(conn, since_ms=alerts_since_ms, simulated=real)
+            silences = silence_rows.current(conn, now_ms=now_ms)
+            changes = change_rows.between(conn, alerts_since_ms, now_ms, simulated=real)
+            incidents = incident_rows.restorable(conn, since_ms=incidents_since_ms, simulated=real)
+            clocks = clock_rows.restorable(conn, since_ms=incidents_since_ms, simulated=real)
+            ledger = ledger_rows.restorable(conn, since_ms=incidents_since_ms, simulated=real)
+            heartbeats = heartbeat_rows.everything(conn)
+        self.correlator.restore(statuses, groupings, silences, changes)
+        self.bridge.restore(incidents, clocks, ledger)
+        self.heartbeats.restore(heartbeats)
+        firing = (status.alert for status in statuses if status.alert.firing)
+        self.engine.adopt(alert for alert in firing if alert.source in OWN_SOURCES)
 
     def step(
         self,
@@ -138,7 +156,7 @@ class Core:
             If the decisions could not be written; they are kept, call `flush` (or `step`) again.
         """
         self.flush()
-        out = StepOutput(offset=entries[-1].offset if entries else None)
+        out = StepOutput(offset=entries[-1].offset if entries else None, now_ms=now_ms)
         items, acts = self._read(entries, out)
         found = [*alerts]
         for batch in batches:
@@ -204,9 +222,9 @@ class Core:
                 clock_rows.save(conn, bridged.clocks)
                 ledger_rows.save(conn, bridged.ledger)
                 outbox_rows.add(conn, bridged.actions)
-                outbox_rows.cancel(conn, bridged.cancelled)
+                outbox_rows.cancel(conn, bridged.cancelled, now_ms=out.now_ms)
             if out.offset is not None:
-                offset_rows.set_(conn, OFFSET, out.offset)
+                offset_rows.put(conn, OFFSET, out.offset)
 
 
 __all__ = ["Core", "StepOutput", "StoreError"]

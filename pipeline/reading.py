@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 import typing
 from collections.abc import Callable
@@ -34,25 +35,26 @@ def yaml_key(field_name: str, hint: Any) -> str:
     >>> yaml_key("group_wait_ms", Milliseconds), yaml_key("window", int)
     ('group_wait', 'window')
     """
-    unit = _unit(hint)
+    field_name = field_name.rstrip("_")  # `continue_` is a word of Python
+    unit = unit_of(hint)
     if unit == "duration":
-        return field_name.removesuffix("_ms")
+        return re.sub(r"_ms(?=_|$)", "", field_name)
     if unit == "size":
-        return field_name.replace("_bytes", "")
+        return re.sub(r"_bytes(?=_|$)", "", field_name)
     return field_name
 
 
-def _unit(hint: Any) -> str | None:
+def unit_of(hint: Any) -> str | None:
     if typing.get_origin(hint) is Annotated:
         return next((m for m in typing.get_args(hint)[1:] if isinstance(m, str)), None)
     for arg in typing.get_args(hint):
-        if typing.get_origin(arg) is Annotated and (unit := _unit(arg)):
+        if typing.get_origin(arg) is Annotated and (unit := unit_of(arg)):
             return unit
     return None
 
 
 @cache
-def _fields(kind: Any) -> dict[str, tuple[str, Any]]:
+def setting_fields(kind: Any) -> dict[str, tuple[str, Any]]:
     """YAML key → (field name, type hint)."""
     hints = typing.get_type_hints(kind, include_extras=True)
     found = {}
@@ -95,7 +97,7 @@ def _prepare(data: Any, hint: Any, path: Path, document: Document) -> Any:
     hint = _bare(hint, data)
     if dataclasses.is_dataclass(hint) and isinstance(data, dict) and hint is not Matcher:
         return _prepare_fields(data, hint, path, document)
-    unit = _unit(hint)
+    unit = unit_of(hint)
     if unit and not isinstance(data, bool):
         return _convert(data, parse_duration if unit == "duration" else parse_size, path, document)
     if hint is Matcher and isinstance(data, str):
@@ -121,7 +123,7 @@ def _bare(hint: Any, data: Any) -> Any:
 
 
 def _prepare_fields(data: dict[str, Any], kind: Any, path: Path, document: Document) -> Any:
-    known = _fields(kind)
+    known = setting_fields(kind)
     prepared = {}
     for key, value in data.items():
         if key not in known:
@@ -156,7 +158,7 @@ def _yaml_path(loc: tuple[int | str, ...], kind: Any) -> Path:
     for part in loc:
         hint = _bare(hint, 0)
         if dataclasses.is_dataclass(hint):
-            fields = _fields(typing.cast(Any, hint))
+            fields = setting_fields(typing.cast(Any, hint))
             named = [(key, inner) for key, (name, inner) in fields.items() if name == part]
             if named:  # else a union tag, which is not in the file
                 path, hint = (*path, named[0][0]), named[0][1]

@@ -7,6 +7,7 @@ component's `counters()` gives the values. So no component knows the exporter, a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
@@ -49,16 +50,39 @@ class _Bridge(Collector):
         self.sources: list[Counters] = []
 
     def collect(self) -> Iterable[Metric]:
-        values: dict[str, float] = {}
-        for source in self.sources:
-            for name, value in source().items():
-                values[name] = values.get(name, 0.0) + value
-        for name, value in sorted(values.items()):
-            kind, text = self.metrics.get(name, ("gauge", name))
-            if kind == "counter":
-                yield CounterMetricFamily(name.removesuffix("_total"), text, value=value)
-            else:
-                yield GaugeMetricFamily(name, text, value=value)
+        families: dict[str, Metric] = {}
+        for name, value in add_up(self.sources).items():
+            base, labels = split_name(name)
+            if base not in families:
+                kind, text = self.metrics.get(base, ("gauge", base))
+                family = CounterMetricFamily if kind == "counter" else GaugeMetricFamily
+                families[base] = family(base.removesuffix("_total"), text)
+            families[base].add_sample(base, labels, value)
+        return list(families.values())
+
+
+def add_up(sources: Iterable[Counters]) -> dict[str, float]:
+    """All values by name, sorted; the same name from two sources adds up."""
+    values: dict[str, float] = {}
+    for source in sources:
+        for name, value in source().items():
+            values[name] = values.get(name, 0.0) + value
+    return dict(sorted(values.items()))
+
+
+_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
+
+
+def split_name(name: str) -> tuple[str, dict[str, str]]:
+    """Take `name{label="value"}` apart.
+
+    Examples
+    --------
+    >>> split_name('tocsin_x_total{kind="a"}')
+    ('tocsin_x_total', {'kind': 'a'})
+    """
+    base, _, rest = name.partition("{")
+    return base, dict(_LABEL.findall(rest))
 
 
 class Telemetry:
@@ -86,11 +110,7 @@ class Telemetry:
 
     def values(self) -> dict[str, float]:
         """All counters by name, for the console's health page."""
-        found: dict[str, float] = {}
-        for source in self._bridge.sources:
-            for name, value in source().items():
-                found[name] = found.get(name, 0.0) + value
-        return dict(sorted(found.items()))
+        return add_up(self._bridge.sources)
 
 
 class _Constant(Collector):

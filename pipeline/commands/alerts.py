@@ -17,7 +17,8 @@ app = typer.Typer(help="List alerts, push one by hand.", no_args_is_help=True)
 @app.command("list")
 def list_(
     matchers: Annotated[
-        list[str] | None, typer.Argument(help='Matchers, e.g. service=cart severity=~"critical|warning".')
+        list[str] | None,
+        typer.Argument(help='Matchers, e.g. service=cart severity=~"critical|warning".'),
     ] = None,
     url: Url = "",
     token: Token = "",
@@ -55,7 +56,10 @@ def push(
 ) -> None:
     """Push an alert, as Prometheus would."""
     pairs = dict(_pair(text) for text in labels)
-    body: dict[str, object] = {"labels": pairs, "annotations": {"summary": summary} if summary else {}}
+    body: dict[str, object] = {
+        "labels": pairs,
+        "annotations": {"summary": summary} if summary else {},
+    }
     if resolved:
         body["endsAt"] = "1970-01-02T00:00:00Z"
         body["startsAt"] = "1970-01-01T00:00:00Z"

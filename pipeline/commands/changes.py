@@ -29,7 +29,14 @@ def list_(
     output.show_table(
         ["TIME", "KIND", "SERVICE", "VERSION", "AUTHOR", "TITLE"],
         [
-            (output.when(c["time_ms"]), c["kind"], c["service"], c["version"], c["author"], c["title"])
+            (
+                output.when(c["time_ms"]),
+                c["kind"],
+                c["service"],
+                c["version"],
+                c["author"],
+                c["title"],
+            )
             for c in rows
         ],
         empty="No changes.",

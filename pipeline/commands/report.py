@@ -28,9 +28,13 @@ def report(
     last: Annotated[str, typer.Option(help="The period up to now, e.g. 7d or 30d.")] = "30d",
     service: Annotated[str, typer.Option(help="Only this service.")] = "",
     team: Annotated[str, typer.Option(help="Only this team's services.")] = "",
-    format: Annotated[Format, typer.Option("--format", "-f", help="How to print it.")] = Format.TABLE,
+    format: Annotated[
+        Format, typer.Option("--format", "-f", help="How to print it.")
+    ] = Format.TABLE,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write to a file.")] = None,
-    simulated: Annotated[bool, typer.Option(help="Report on the simulated history instead.")] = False,
+    simulated: Annotated[
+        bool, typer.Option(help="Report on the simulated history instead.")
+    ] = False,
     language: Annotated[str, typer.Option("--language", "-l", help="en or zh_CN.")] = "en",
     url: Url = "",
     token: Token = "",

@@ -86,7 +86,9 @@ def add(
 
 @app.command()
 def expire(
-    silence: Annotated[str, typer.Argument(help="The silence's id.")], url: Url = "", token: Token = ""
+    silence: Annotated[str, typer.Argument(help="The silence's id.")],
+    url: Url = "",
+    token: Token = "",
 ) -> None:
     """End a silence now."""
     Client(url, token).delete(f"/api/v2/silence/{silence}")

@@ -1,0 +1,54 @@
+"""`tocsin check`: is a configuration right?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline import output
+from pipeline.commands.options import DEFAULT_CONFIG, AsJson, Config
+from pipeline.problems import ConfigurationError
+from pipeline.settings import load
+
+
+def check(
+    config: Config = DEFAULT_CONFIG,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON Schema for editors instead.")
+    ] = False,
+    json: AsJson = False,
+) -> None:
+    """Check a configuration folder: every problem with file:line:column; exit 2 if there is one."""
+    if schema:
+        from pipeline.schema import json_schema
+
+        output.show_json(json_schema())
+        return
+    try:
+        settings = load(Path(config))
+    except ConfigurationError as error:
+        if not json:
+            raise
+        output.show_json(
+            [
+                {
+                    "path": p.path,
+                    "line": p.line,
+                    "column": p.column,
+                    "where": p.where,
+                    "what": p.what,
+                }
+                for p in error.problems
+            ]
+        )
+        raise typer.Exit(output.USAGE) from None
+    if json:
+        output.show_json([])
+        return
+    catalogue = settings.catalogue
+    typer.echo(
+        f"{config}: good: {len(catalogue.services)} services, {len(catalogue.teams)} teams, "
+        f"{len(settings.machine.scrape.targets)} targets, {len(settings.rules)} rules"
+    )
