@@ -1,0 +1,163 @@
+"""Ask one target for its metrics, believing only so much of the answer."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import requests
+
+from collectors.exposition import Format
+from collectors.settings import ScrapeTarget
+from model.clock import Clock
+from model.errors import PermanentError, TransientError
+
+_ACCEPT = (
+    "application/openmetrics-text;version=1.0.0;q=0.6,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+)
+_CHUNK_BYTES = 65_536
+_REDIRECTS_MAX = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A decoded body and its format."""
+
+    body: bytes
+    form: Format
+
+
+def open_session() -> requests.Session:
+    """A session that takes no proxies or credentials from the environment."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
+def safe_url(url: str) -> str:
+    """The URL as it may be shown: without credentials and without its query.
+
+    Examples
+    --------
+    >>> safe_url("http://ann:secret@db1:9100/metrics?token=x")
+    'http://db1:9100/metrics'
+    """
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def fetch(
+    session: requests.Session,
+    target: ScrapeTarget,
+    *,
+    timeout_s: float,
+    body_bytes_max: int,
+    clock: Clock,
+) -> Answer:
+    """Get a target's body.
+
+    Parameters
+    ----------
+    timeout_s : float
+        For connecting, for each wait, and for the whole answer.
+    body_bytes_max : int
+        Decoded bytes; compressed ones are unpacked piece by piece, so that a bomb is met early (A2).
+
+    Raises
+    ------
+    TransientError
+        If it does not answer in time, is too long, or answers with anything but 200.
+    PermanentError
+        If a secret's file cannot be read, or it redirects to another host.
+    """
+    deadline_s = clock.monotonic_s() + timeout_s
+    headers = {"Accept": _ACCEPT, "Accept-Encoding": "gzip", "User-Agent": "Tocsin"}
+    headers["X-Prometheus-Scrape-Timeout-Seconds"] = f"{timeout_s:g}"
+    if target.bearer_token_file:
+        headers["Authorization"] = "Bearer " + _secret(target.bearer_token_file)
+    auth = None
+    if target.username:
+        auth = (target.username, _secret(target.password_file) if target.password_file else "")
+    url = target.url
+    try:
+        for _ in range(_REDIRECTS_MAX + 1):
+            with session.get(
+                url,
+                headers=headers,
+                auth=auth,
+                timeout=timeout_s,
+                stream=True,
+                allow_redirects=False,
+            ) as response:
+                if response.is_redirect:
+                    url = _same_origin(url, response.headers["Location"])
+                    continue
+                if response.status_code != 200:
+                    raise TransientError(f"answered {response.status_code}, expected 200")
+                body = _body(response, body_bytes_max, deadline_s, clock)
+                return Answer(body, Format.of(response.headers.get("Content-Type", "")))
+        raise PermanentError(f"redirected more than {_REDIRECTS_MAX} times")
+    except requests.RequestException as error:
+        raise TransientError(_said(error)) from None
+
+
+def _said(error: Exception) -> str:
+    # The texts of requests hold the URL, which may hold a secret: only kinds are told.
+    if isinstance(error, requests.Timeout):
+        return "no answer in time"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "the TLS certificate or handshake was refused"
+    if isinstance(error, requests.ConnectionError):
+        return "the connection was refused or broke off"
+    return f"the request failed ({type(error).__name__})"
+
+
+def _secret(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        raise PermanentError(f"the secret's file {path} cannot be read") from None
+
+
+def _same_origin(url: str, location: str) -> str:
+    goal = urljoin(url, location)
+    here, there = urlsplit(url), urlsplit(goal)
+    if (here.scheme, here.hostname, here.port) != (there.scheme, there.hostname, there.port):
+        raise PermanentError("redirects to another host; name that one as the target")
+    return goal
+
+
+def _body(
+    response: requests.Response, body_bytes_max: int, deadline_s: float, clock: Clock
+) -> bytes:
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("identity", "gzip", "x-gzip", ""):
+        raise TransientError(f"sent Content-Encoding {encoding[:20]!r}, expected gzip")
+    body = bytearray()
+    try:
+        for piece in _unpacked(response, encoding in ("gzip", "x-gzip"), body_bytes_max + 1):
+            body += piece
+            if len(body) > body_bytes_max:
+                raise TransientError(f"the answer is longer than {body_bytes_max} bytes")
+            if clock.monotonic_s() > deadline_s:
+                raise TransientError("no answer in time")
+    except zlib.error:
+        raise TransientError("sent gzip that cannot be unpacked") from None
+    return bytes(body)
+
+
+def _unpacked(response: requests.Response, gzipped: bool, piece_max: int) -> Iterator[bytes]:
+    # Unpacked here, not by urllib3, so that no piece can be larger than the limit.
+    unpacker = zlib.decompressobj(wbits=31)
+    for packed in response.raw.stream(_CHUNK_BYTES, decode_content=False):
+        if not gzipped:
+            yield packed
+            continue
+        while packed:
+            yield unpacker.decompress(packed, piece_max)
+            packed = unpacker.unconsumed_tail
+    if gzipped and not unpacker.eof:
+        raise TransientError("broke off in the middle of the answer")
