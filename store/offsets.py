@@ -1,0 +1,21 @@
+"""Named integers that must move in the same transaction as what they count."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from store.rows import upsert
+from store.schema import offsets
+
+JOURNAL = "journal"
+"""The offset of the last journal entry whose effects are in the records."""
+
+
+def get(conn: Connection, name: str) -> int:
+    """The value last set, or 0."""
+    return conn.execute(select(offsets.c.value).where(offsets.c.name == name)).scalar() or 0
+
+
+def put(conn: Connection, name: str, value: int) -> None:
+    """Set a value."""
+    upsert(conn, offsets, [{"name": name, "value": value}])

@@ -1,0 +1,126 @@
+"""What every query module does: rows in by upsert, values out by `model.codec`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, or_
+from sqlalchemy.dialects import postgresql, sqlite
+
+from model.codec import decode, encode
+from model.errors import InputError
+
+T = TypeVar("T")
+Query = TypeVar("Query", bound=Select[*tuple[Any, ...]])
+WORDS_MAX = 2_000
+
+
+class Cursor(NamedTuple):
+    """Where a page of a listing, newest first, ended: the next one continues `before` it.
+
+    Examples
+    --------
+    >>> str(Cursor(1700000000000, "8a46f0d5")), Cursor.parse("5.OPS-1")
+    ('1700000000000.8a46f0d5', Cursor(time_ms=5, id='OPS-1'))
+    """
+
+    time_ms: int
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.time_ms}.{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor:
+        """Read what `str` wrote.
+
+        Raises
+        ------
+        InputError
+            If `text` is not a time in milliseconds, a dot and an id.
+        """
+        time_ms, dot, ident = text.partition(".")
+        if not (dot and ident and time_ms.isascii() and time_ms.isdigit() and len(time_ms) < 18):
+            raise InputError(
+                f'must be where a page ended, such as "1700000000000.8a46", got {text!r}'
+            )
+        return cls(int(time_ms), ident)
+
+
+def body(value: object) -> str:
+    """A value as the text of a `body` column."""
+    return encode(value).decode()
+
+
+def words(*parts: str) -> str:
+    """What a free-text filter searches: lower case, cut at `WORDS_MAX` characters."""
+    return " ".join(parts).lower()[:WORDS_MAX]
+
+
+def insert(conn: Connection, table: Table) -> Any:
+    """The dialect's own INSERT, which knows ON CONFLICT."""
+    kind = postgresql if conn.dialect.name == "postgresql" else sqlite
+    return kind.insert(table)
+
+
+def upsert(
+    conn: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, object]],
+    *,
+    by: tuple[str, ...] = (),
+    keep: tuple[str, ...] = (),
+) -> None:
+    """Insert rows, or overwrite those with the same key (`by`; by default the primary key).
+
+    Every row has the same columns; those of `keep` stay what they were when the row is there.
+    """
+    if not rows:
+        return
+    key = by or tuple(column.name for column in table.primary_key)
+    statement = insert(conn, table)
+    changed = {n: statement.excluded[n] for n in rows[0] if n not in key and n not in keep}
+    # PostgreSQL does not overwrite a row twice in one statement: the last of each key counts.
+    last = {tuple(row[name] for name in key): dict(row) for row in rows}
+    conn.execute(
+        statement.on_conflict_do_update(index_elements=list(key), set_=changed),
+        list(last.values()),
+    )
+
+
+def read(conn: Connection, kind: type[T], query: Select[Any]) -> list[T]:
+    """The values of a query whose only column is `body`."""
+    return [decode(kind, text) for text in conn.execute(query).scalars()]
+
+
+def read_one(conn: Connection, kind: type[T], query: Select[Any]) -> T | None:
+    """The first value of such a query, or None."""
+    text = conn.execute(query.limit(1)).scalar()
+    return None if text is None else decode(kind, text)
+
+
+def newest_first(
+    query: Query,
+    time_ms: ColumnElement[Any],
+    ident: ColumnElement[Any],
+    *,
+    before: Cursor | None,
+    limit: int,
+) -> Query:
+    """One page of a listing, by time and id: stable while new rows come in above it."""
+    if before is not None:
+        query = query.where(
+            or_(time_ms < before.time_ms, and_(time_ms == before.time_ms, ident < before.id))
+        )
+    return query.order_by(time_ms.desc(), ident.desc()).limit(limit)
+
+
+def filtered(query: Query, table: Table, *, text: str = "", **equal: str | bool | None) -> Query:
+    """Add a condition for each column that is given (neither None nor ""), and one per word of `text`."""
+    for name, value in equal.items():
+        if value is not None and value != "":
+            query = query.where(table.c[name] == value)
+    for word in text.lower().split():
+        query = query.where(table.c.words.contains(word, autoescape=True))
+    return query

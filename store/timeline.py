@@ -1,0 +1,52 @@
+"""Timelines: what happened to an incident, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from sqlalchemy import Connection, select
+
+from model.incident import EntryKind, TimelineEntry
+from store.rows import body, filtered, read, upsert
+from store.schema import timeline
+
+
+def save(conn: Connection, items: Iterable[TimelineEntry]) -> None:
+    """Insert or overwrite, by id; an entry that is said again keeps its place."""
+    rows = [
+        {
+            "id": item.id,
+            "incident_id": item.incident_id,
+            "time_ms": item.time_ms,
+            "kind": item.kind.value,
+            "simulated": item.simulated,
+            "body": body(item),
+        }
+        for item in items
+    ]
+    upsert(conn, timeline, rows, by=("id",))
+
+
+def by_incident(conn: Connection, incident_id: str, *, limit: int = 5_000) -> list[TimelineEntry]:
+    """An incident's entries, oldest first; of one time, in the order they were saved."""
+    query = select(timeline.c.body).where(timeline.c.incident_id == incident_id)
+    query = query.order_by(timeline.c.time_ms, timeline.c.number).limit(limit)
+    return read(conn, TimelineEntry, query)
+
+
+def recent(
+    conn: Connection,
+    *,
+    kinds: Sequence[EntryKind] = (),
+    since_ms: int | None = None,
+    simulated: bool | None = None,
+    limit: int = 100,
+) -> list[TimelineEntry]:
+    """The latest entries of all incidents, newest first."""
+    query = filtered(select(timeline.c.body), timeline, simulated=simulated)
+    if kinds:
+        query = query.where(timeline.c.kind.in_([kind.value for kind in kinds]))
+    if since_ms is not None:
+        query = query.where(timeline.c.time_ms >= since_ms)
+    query = query.order_by(timeline.c.time_ms.desc(), timeline.c.number.desc()).limit(limit)
+    return read(conn, TimelineEntry, query)

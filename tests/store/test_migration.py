@@ -1,0 +1,121 @@
+"""The schema and its steps agree, and a step loses nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import MetaData
+
+from model.account import AuditRecord, Role, User
+from model.errors import StoreError
+from model.journal import JournalKind, NewEntry
+from store import audit, migration, schema, users
+from store.database import Database
+from store.store import Store
+
+STEP = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "records_0002"
+down_revision = "records_0001"
+
+
+def upgrade():
+    with op.batch_alter_table("users") as batch:
+        batch.add_column(sa.Column("shoe_size", sa.Integer(), nullable=False, server_default="42"))
+        batch.alter_column("body", new_column_name="record")
+"""
+BROKEN_STEP = STEP + "    raise RuntimeError('the power failed')\n"
+
+
+@pytest.mark.parametrize("metadata", [schema.records, schema.journal], ids=["records", "journal"])
+def test_the_steps_lead_to_the_schema(metadata: MetaData, tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/x.db")
+    migration.migrate(database, metadata)
+    with database.read() as conn:
+        assert migration.differences(conn, metadata) == []
+    database.close()
+
+
+def test_a_column_without_a_step_is_noticed(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/x.db")
+    migration.migrate(database, schema.records)
+    with database.write() as conn:
+        conn.exec_driver_sql("ALTER TABLE users DROP COLUMN body")
+    with database.read() as conn:
+        (difference,) = migration.differences(conn, schema.records)
+    assert difference[0] == "add_column"
+    database.close()
+
+
+def test_both_schemas_live_in_one_database(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/both.db"
+    store = Store.open(url, journal_url=url, now_ms=0)
+    with store.records.read() as conn:
+        assert migration.differences(conn, schema.records) == []
+        assert migration.differences(conn, schema.journal) == []
+        assert migration.revision(conn, schema.records) == "records_0001"
+        assert migration.revision(conn, schema.journal) == "journal_0001"
+    store.close()
+
+
+def _next_version(folder: Path, step: str) -> list[Path]:
+    """The steps that are shipped and one more, as the next release would bring them."""
+    folder.mkdir()
+    (folder / "v0002_next.py").write_text(step)
+    return [migration.FOLDER / "records", folder]
+
+
+def _fill(url: str) -> None:
+    store = Store.open(url, now_ms=0)
+    with store.records.write() as conn:
+        users.save(conn, [User("ann", Role.ADMIN, "hash"), User("bob", Role.VIEWER)])
+        audit.save(conn, [AuditRecord(1, "ann", "made", "bob")])
+    store.journal.append([NewEntry(JournalKind.ALERT, "prom", 1, b"{}")])
+    store.close()
+
+
+def test_f27_an_upgrade_with_data_loses_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/tocsin.db"
+    _fill(url)
+    database = Database(url)
+    migration.migrate(database, schema.records, folders=_next_version(tmp_path / "n", STEP))
+    with database.read() as conn:
+        rows = conn.exec_driver_sql("SELECT name, record, shoe_size FROM users ORDER BY name").all()
+        assert migration.revision(conn, schema.records) == "records_0002"
+        assert [(name, size) for name, _, size in rows] == [("ann", 42), ("bob", 42)]
+        assert '"password_hash":"hash"' in rows[0][1]
+        assert len(audit.recent(conn)) == 1
+    database.close()
+
+
+def test_f27_a_newer_database_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/tocsin.db"
+    _fill(url)
+    database = Database(url)
+    steps = _next_version(tmp_path / "n", STEP)
+    migration.migrate(database, schema.records, folders=steps)
+    with pytest.raises(StoreError, match="newer"):
+        Store.open(url, now_ms=0)
+    migration.migrate(database, schema.records, folders=steps)  # and up again
+    with database.read() as conn:
+        assert conn.exec_driver_sql("SELECT count(*) FROM users").scalar() == 2
+    database.close()
+
+
+def test_f27_a_step_that_fails_half_way_leaves_the_old_database(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/tocsin.db"
+    _fill(url)
+    database = Database(url)
+    with pytest.raises(RuntimeError, match="power"):
+        migration.migrate(
+            database, schema.records, folders=_next_version(tmp_path / "n", BROKEN_STEP)
+        )
+    database.close()
+    store = Store.open(url, now_ms=0)
+    with store.records.read() as conn:
+        assert migration.differences(conn, schema.records) == []
+        assert [user.name for user in users.everyone(conn)] == ["ann", "bob"]
+    store.close()
