@@ -108,7 +108,7 @@ def main() -> None:
     """Read the command line and send customers."""
     parser = argparse.ArgumentParser(prog="python -m pipeline.demo.load", description=__doc__)
     parser.add_argument("--port", type=int, required=True, help="the gateway's")
-    parser.add_argument("--rate", type=float, default=32.0, help="mean requests per second")
+    parser.add_argument("--rate", type=float, default=40.0, help="mean requests per second")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     uvloop.run(run(Load(options.port, options.rate, SystemClock(), Random(options.seed))))

@@ -148,7 +148,8 @@ class Mischief:
             while True:
                 if (len(held) + 1) * step <= mib_max * MIB:
                     held.append(mmap.mmap(-1, step))
-                    held[-1].write(b"\xa5" * step)  # untouched pages would cost no memory
+                    for page in range(0, step, mmap.PAGESIZE):
+                        held[-1][page] = 1  # an untouched page would cost no memory
                 await asyncio.sleep(LEAK_STEP_S)
         finally:
             for piece in held:

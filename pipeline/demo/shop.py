@@ -24,7 +24,7 @@ from pipeline.demo import loopback
 from pipeline.demo.blueprint import SHOP
 from pipeline.demo.mischief import Order
 
-RATE = 32.0
+RATE = 40.0
 LOAD = "load"
 SUPERVISE_S = 0.2
 RESTARTS_MAX = 50
