@@ -1,0 +1,195 @@
+"""What to tell a desk or a receiver next, and why: a function of what it was last told and what is.
+
+The answer is never "whether" but "why": the same word serves the outbox, the timeline, the console
+and the test. Nothing here knows a desk, a queue or a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from incident_bridge.routing import Plan
+from model.action import LedgerEntry
+from model.incident import Incident, IncidentState
+
+REOPENED_OFTEN = 3
+"""From so many reopenings on, people are told of the next one no sooner than `hold_ms` after the last."""
+
+
+class DeskAction(StrEnum):
+    """Why a ticket is touched, or left alone."""
+
+    CREATE = "create"
+    UPDATE = "update"  # title, priority, cause or acknowledgement changed
+    COMMENT = "comment"  # somebody wrote a note
+    RESOLVE = "resolve"
+    REOPEN = "reopen"
+    CLOSE = "close"
+    HOLD = "hold"  # there is news, but not yet: too soon, or the incident flaps
+    NONE = "none"
+
+
+class PageAction(StrEnum):
+    """Why people are told, or left alone. The value is `PageDraft.why`."""
+
+    FIRST = "opened"
+    REPEAT = "repeat"
+    ESCALATE = "escalated"
+    REOPENED = "reopened"
+    RESOLVED = "resolved"
+    SLA = "sla"
+    HOLD = "hold"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often a desk is bothered.
+
+    Attributes
+    ----------
+    update_interval_ms : int
+        Changes of detail wait so long after the last message.
+    notes_max : int
+        After so many messages the incident is taken to flap.
+    hold_ms : int
+        A flapping incident's next message waits so long; then it says what is true by then, so
+        that nothing is dropped silently.
+    """
+
+    update_interval_ms: int
+    notes_max: int
+    hold_ms: int
+
+
+def next_desk_action(
+    entry: LedgerEntry | None,
+    incident: Incident,
+    *,
+    saying: str,
+    noted: bool,
+    now_ms: int,
+    limits: Limits,
+) -> DeskAction:
+    """Decide what a desk is told.
+
+    Parameters
+    ----------
+    entry : LedgerEntry or None
+        What it was last told of this incident; None if nothing.
+    saying : str
+        Fingerprint of what the ticket would say now.
+    noted : bool
+        Whether a person just wrote a note that belongs on the ticket.
+    """
+    if entry is None or entry.count == 0:
+        # A merged incident lives on in another's ticket; a muted one gets its ticket when unmuted.
+        never = incident.muted or incident.state is IncidentState.MERGED
+        return DeskAction.NONE if never else DeskAction.CREATE
+    change = _change(entry, incident, saying)
+    if change is DeskAction.NONE or now_ms < held_until_ms(entry, incident, limits):
+        # A message carries the whole ticket: a note brings along what would have been held.
+        return DeskAction.COMMENT if noted else _held(change)
+    return change
+
+
+def _held(change: DeskAction) -> DeskAction:
+    return DeskAction.NONE if change is DeskAction.NONE else DeskAction.HOLD
+
+
+def _change(entry: LedgerEntry, incident: Incident, saying: str) -> DeskAction:
+    told, state = IncidentState(entry.told_state), incident.state
+    if state is told:
+        # What is seen differently after the end no longer concerns the ticket.
+        news = saying != entry.told and state.active
+        return DeskAction.UPDATE if news else DeskAction.NONE
+    if state.active and told.active:
+        return DeskAction.UPDATE
+    if state.active:
+        return DeskAction.REOPEN
+    return DeskAction.RESOLVE if state is IncidentState.RESOLVED else DeskAction.CLOSE
+
+
+def held_until_ms(entry: LedgerEntry, incident: Incident, limits: Limits) -> int:
+    """When the desk may next be told of what has changed.
+
+    A change of state is told at once until the incident flaps; its end (closed, merged) always is.
+    """
+    if incident.state in (IncidentState.CLOSED, IncidentState.MERGED):
+        return entry.told_ms
+    if entry.count >= limits.notes_max:
+        return entry.told_ms + limits.hold_ms
+    if incident.state.value == entry.told_state:
+        return entry.told_ms + limits.update_interval_ms
+    return entry.told_ms
+
+
+def next_page_action(
+    entry: LedgerEntry | None,
+    incident: Incident,
+    plan: Plan,
+    *,
+    escalation: bool,
+    first_told_ms: int | None,
+    breached: bool,
+    now_ms: int,
+    hold_ms: int,
+) -> PageAction:
+    """Decide what a receiver is told.
+
+    Parameters
+    ----------
+    escalation : bool
+        Whether it is told only when the plan's own receiver got no answer.
+    first_told_ms : int or None
+        When that receiver was first told of this opening; None if it was not.
+    breached : bool
+        Whether a promise (SLA) just ran out.
+    hold_ms : int
+        The least time between a page and the page of a reopening, where it flaps.
+    """
+    silent = incident.simulated and plan.mute_simulated
+    if entry is None or entry.count == 0:
+        if silent or incident.muted or not plan.wants(incident.priority):
+            return PageAction.NONE
+        return _first(incident, plan, escalation, first_told_ms, now_ms)
+    told = IncidentState(entry.told_state)
+    if not incident.state.active:
+        return PageAction.RESOLVED if told.active and plan.send_resolved else PageAction.NONE
+    if silent or incident.muted:
+        return PageAction.NONE
+    if not told.active:
+        return _again(entry, incident, now_ms=now_ms, hold_ms=hold_ms)
+    if breached:
+        return PageAction.SLA
+    if incident.state is IncidentState.ACKNOWLEDGED:
+        return PageAction.NONE
+    due = plan.repeat_interval_ms and now_ms - entry.told_ms >= plan.repeat_interval_ms
+    return PageAction.REPEAT if due else PageAction.NONE
+
+
+def flaps(incident: Incident) -> bool:
+    """Whether its coming and going is noise: the correlator says so, or it was reopened often."""
+    return incident.flapping or incident.reopened >= REOPENED_OFTEN
+
+
+def _again(entry: LedgerEntry, incident: Incident, *, now_ms: int, hold_ms: int) -> PageAction:
+    if incident.state is IncidentState.ACKNOWLEDGED:
+        return PageAction.NONE
+    held = flaps(incident) and now_ms < entry.told_ms + hold_ms
+    return PageAction.HOLD if held else PageAction.REOPENED
+
+
+def _first(
+    incident: Incident, plan: Plan, escalation: bool, first_told_ms: int | None, now_ms: int
+) -> PageAction:
+    # What somebody already handles, or what is over, wakes nobody.
+    if incident.state is not IncidentState.OPEN:
+        return PageAction.NONE
+    if not escalation:
+        return PageAction.FIRST
+    if not plan.escalate_after_ms or first_told_ms is None:
+        return PageAction.NONE
+    due = now_ms - first_told_ms >= plan.escalate_after_ms
+    return PageAction.ESCALATE if due else PageAction.NONE

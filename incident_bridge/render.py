@@ -1,0 +1,171 @@
+"""An incident as a ticket and as a page, in one language, with every stranger's word made harmless."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from incident_bridge.neutral import cut, harmless, say
+from model.action import PageDraft
+from model.identity import derive_id
+from model.incident import Incident, IncidentState
+from model.reason import Reason, because
+from model.ticket import TicketDraft, TicketState
+
+TITLE_MAX = 120
+BODY_MAX = 8_000
+COMMENT_MAX = 4_000
+PAGE_MAX = 1_200
+
+Translate = Callable[[str], str]
+
+TICKET_STATES = {
+    IncidentState.OPEN: TicketState.OPEN,
+    IncidentState.ACKNOWLEDGED: TicketState.IN_PROGRESS,
+    IncidentState.RESOLVED: TicketState.RESOLVED,
+    IncidentState.CLOSED: TicketState.CLOSED,
+    IncidentState.MERGED: TicketState.CLOSED,
+}
+
+_PAGE_TITLES = {
+    "opened": "{priority} {title}",
+    "repeat": "{priority} still open: {title}",
+    "escalated": "{priority} nobody has answered: {title}",
+    "reopened": "{priority} again: {title}",
+    "resolved": "Resolved: {title}",
+    "sla": "{priority} SLA breached: {title}",
+    "priority": "{priority} now: {title}",
+    "dead_letter": "Not delivered, {priority}: {title}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """Says incidents in one language.
+
+    Attributes
+    ----------
+    translate : Callable
+        From the English template to that language's; `str` for English.
+    external_url : str
+        Where people reach the console.
+    """
+
+    translate: Translate = str
+    external_url: str = ""
+
+    def url(self, incident: Incident) -> str:
+        """The incident's page in the console."""
+        return f"{self.external_url.rstrip('/')}/incidents/{incident.id}"
+
+    def title(self, incident: Incident) -> str:
+        """One short line: what and where."""
+        return cut(say(incident.title, self.translate, length=80), TITLE_MAX)
+
+    def fingerprint(self, incident: Incident) -> str:
+        """What a ticket says, as far as a change of it is worth telling.
+
+        Counts of alerts are left out: each joining alert would be a message.
+        """
+        best = incident.causes[0] if incident.causes else None
+        return derive_id(
+            incident.state.value,
+            self.title(incident),
+            incident.priority.value,
+            incident.service,
+            incident.team,
+            best.service if best else "",
+            best.change_id if best else "",
+            incident.flapping,
+        )
+
+    def ticket(self, incident: Incident, comment: Sequence[Reason] = ()) -> TicketDraft:
+        """The ticket as it should be, with what is new as a comment."""
+        return TicketDraft(
+            key=incident.id,
+            title=self.title(incident),
+            body=self.body(incident),
+            state=TICKET_STATES[incident.state],
+            priority=incident.priority.value,
+            service=incident.service,
+            team=incident.team,
+            labels=("tocsin", "simulated") if incident.simulated else ("tocsin",),
+            comment=cut("\n".join(self._sentence(r) for r in comment), COMMENT_MAX),
+            simulated=incident.simulated,
+        )
+
+    def page(self, incident: Incident, receiver: str, why: str) -> PageDraft:
+        """A notification: a title for a phone's lock screen, then the evidence, then the link."""
+        head = because(
+            _PAGE_TITLES[why], priority=incident.priority.value, title=self.title(incident)
+        )
+        lines = [self._sentence(r) for r in self._suspects(incident)[:2]]
+        lines += [self._sentence(r) for r in incident.evidence[:3]]
+        return PageDraft(
+            receiver=receiver,
+            incident_id=incident.id,
+            title=cut(head.text(self.translate), TITLE_MAX),
+            body=cut("\n".join(lines), PAGE_MAX),
+            priority=incident.priority.value,
+            why=why,
+            url=self.url(incident),
+        )
+
+    def body(self, incident: Incident) -> str:
+        """The ticket's text: suspects with their reasons, evidence, what is affected, the link."""
+        parts = [
+            self._section(because("Probable cause"), self._suspects(incident)),
+            self._section(because("Evidence"), incident.evidence),
+            self._section(because("Facts"), self._facts(incident)),
+        ]
+        text = "\n\n".join(part for part in parts if part)
+        # The link goes last and must not be what the limit cuts off.
+        link = self.url(incident)
+        return cut(text, BODY_MAX - len(link) - 2) + "\n\n" + link
+
+    def _sentence(self, reason: Reason) -> str:
+        return say(reason, self.translate)
+
+    def _section(self, heading: Reason, reasons: Sequence[Reason]) -> str:
+        if not reasons:
+            return ""
+        return "\n".join(
+            [self._sentence(heading) + ":", *(f"- {self._sentence(r)}" for r in reasons)]
+        )
+
+    def _suspects(self, incident: Incident) -> list[Reason]:
+        found: list[Reason] = []
+        for number, cause in enumerate(incident.causes[:3], start=1):
+            found.append(because("{number}. {service}", number=number, service=cause.service))
+            found += cause.reasons[:5]
+        return found
+
+    def _facts(self, incident: Incident) -> list[Reason]:
+        facts = [
+            because(
+                "priority {priority} (impact {impact}, urgency {urgency})",
+                priority=incident.priority.value,
+                impact=incident.impact,
+                urgency=incident.urgency,
+            ),
+            because("affected: {services}", services=", ".join(incident.services[:20])),
+            because(
+                "{firing} of {count} alerts firing",
+                firing=incident.firing_count,
+                count=incident.alert_count,
+            ),
+        ]
+        if incident.team:
+            facts.append(because("owner: {team}", team=incident.team))
+        if incident.flapping:
+            facts.append(because("it flaps: changes are told less often"))
+        if incident.previous_id:
+            facts.append(because("earlier incident: {id}", id=incident.previous_id))
+        if incident.simulated:
+            facts.append(because("simulated: not from real telemetry"))
+        return facts
+
+
+def plain(text: str) -> str:
+    """A value that is not a `Reason`, made harmless (a person's note on a ticket)."""
+    return harmless(text, COMMENT_MAX)
