@@ -88,6 +88,12 @@ FAULTS: tuple[Fault, ...] = (
         deploys="2.15.0",
     ),
     Fault(
+        "logs",
+        "search",
+        because("search logs checksum errors while every metric stays normal"),
+        (Order("logs", (("per_s", 4.0),)),),
+    ),
+    Fault(
         "cpu",
         "checkout",
         because("a hot loop in checkout burns most of a core"),
@@ -98,12 +104,6 @@ FAULTS: tuple[Fault, ...] = (
         "shipping",
         because("shipping takes three seconds, so that its callers give up"),
         (Order("latency", (("ms", 3_000.0),)),),
-    ),
-    Fault(
-        "logs",
-        "search",
-        because("search logs checksum errors while every metric stays normal"),
-        (Order("logs", (("per_s", 4.0),)),),
     ),
 )
 

@@ -1,0 +1,114 @@
+"""What the API says, as the scoreboard reads it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from model.change import Change
+from model.errors import TransientError
+from pipeline.client import Client
+from pipeline.demo.witness import Witness, read_incident
+
+HEAD = {
+    "id": "a1",
+    "state": "closed",
+    "service": "gateway",
+    "title": "search is slow",
+    "opened_ms": 5,
+    "resolved_ms": 9,
+    "causes": [{"service": "search"}, {"service": "gateway"}],
+}
+DETAILS = {
+    "incident": HEAD,
+    "tickets": [{"state": "closed"}],
+    "pages": [{"why": "opened"}, {"why": "resolved"}],
+}
+
+
+class Api:
+    """An API on loopback with one incident; remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.answers: dict[str, Any] = {
+            "/api/v1/incidents": {"incidents": [HEAD]},
+            "/api/v1/incidents/a1": DETAILS,
+        }
+        self.bodies: list[Any] = []
+
+
+@pytest.fixture
+def api() -> Iterator[tuple[Api, Witness]]:
+    told = Api()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            path = self.path.partition("?")[0]
+            told.asked.append(path)
+            self._answer(told.answers.get(path))
+
+        def do_POST(self) -> None:
+            length = int(self.headers["Content-Length"])
+            told.bodies.append((self.path, json.loads(self.rfile.read(length))))
+            self._answer({"ok": True})
+
+        def _answer(self, data: Any) -> None:
+            body = json.dumps(data).encode()
+            self.send_response(404 if data is None else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield told, Witness(Client(f"http://127.0.0.1:{server.server_port}"))
+        server.shutdown()
+        thread.join()
+
+
+def test_an_incident_is_read_with_its_ticket_and_its_pages(api):
+    _, witness = api
+    (found,) = witness.incidents()
+    assert (found.culprit, found.tickets, found.tickets_closed, found.pages) == ("search", 1, 1, 1)
+    assert (found.opened_ms, found.resolved_ms, found.active) == (5, 9, False)
+
+
+def test_a_closed_incident_is_asked_for_once(api):
+    told, witness = api
+    assert witness.incidents() == witness.incidents()
+    assert told.asked.count("/api/v1/incidents/a1") == 1
+
+
+def test_what_cannot_be_read_can_be_asked_again(api):
+    told, witness = api
+    del told.answers["/api/v1/incidents/a1"]
+    with pytest.raises(TransientError):
+        witness.incidents()
+    told.answers["/api/v1/incidents"] = {"rows": []}
+    with pytest.raises(TransientError):
+        witness.incidents()
+
+
+def test_acts_and_changes_are_posted(api):
+    told, witness = api
+    witness.acknowledge("a1", "mine")
+    witness.announce(Change("c1", 7, "deploy", "payment", "payment 2", version="2"))
+    assert told.bodies[0] == ("/api/v1/incidents/a1/acts", {"kind": "acknowledge", "text": "mine"})
+    path, body = told.bodies[1]
+    assert path == "/api/v1/changes"
+    assert (body["id"], body["service"], body["version"]) == ("c1", "payment", "2")
+
+
+def test_without_causes_the_incident_s_own_service_is_named():
+    assert read_incident({"incident": {**HEAD, "causes": []}}).culprit == "gateway"
+    assert read_incident({"incident": {**HEAD, "title": {"text": "x"}}}).title == "x"
