@@ -65,6 +65,9 @@ class Database:
         with _typed(self):
             self.engine = _connect(self.url, synchronous, busy_timeout_ms)
         self._writing = self.engine.execution_options(**{_WRITES: True})
+        self._reading = self.engine
+        if self.url.get_backend_name() == "postgresql":  # where SQLite has no choice
+            self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ")
 
     def __str__(self) -> str:
         return self.url.render_as_string(hide_password=True)
@@ -105,7 +108,7 @@ class Database:
         StoreError
             If the database cannot be reached or read.
         """
-        with _typed(self), self.engine.connect() as conn:
+        with _typed(self), self._reading.connect() as conn:
             yield conn
 
     def copy_to(self, path: Path) -> None:
@@ -165,7 +168,8 @@ def _connect(url: URL, synchronous: str, busy_timeout_ms: int) -> Engine:
         "pool_timeout": busy_timeout_ms / 1000,
     }
     if url.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True, **pool)
+        options = {"connect_timeout": 10, "options": f"-c lock_timeout={busy_timeout_ms}"}
+        return create_engine(url, pool_pre_ping=True, connect_args=options, **pool)
     if url.database in (None, "", ":memory:"):
         raise InputError(f'{url}: must name a file, such as "sqlite:///data/tocsin.db"')
     if (path := _file(url)) is not None:

@@ -17,12 +17,13 @@ from alembic.migration import MigrationContext
 from alembic.runtime.environment import EnvironmentContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy import Connection, MetaData
+from sqlalchemy import Connection, MetaData, func, select
 
 from model.errors import StoreError
 from store import schema
 from store.database import Database
 
+_LOCK = 8_420_001  # any number, the same in all our processes
 FOLDER = Path(__file__).parent / "migrations"
 
 
@@ -49,6 +50,8 @@ def migrate(
     """
     script = _script(metadata, folders)
     with database.write() as conn:
+        if conn.dialect.name == "postgresql":  # SQLite's writers take turns anyway
+            conn.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         try:
             _run(conn, metadata, script, to)
         except CommandError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Select, and_, exists, func, or_, select, update
+from sqlalchemy import Connection, Select, func, select, update
 
 from model.action import Action, ActionKind, ActionState
 from model.codec import decode
@@ -18,7 +18,6 @@ from store.rows import Cursor, body, filtered, insert, newest_first
 from store.schema import outbox
 
 PENDING = ActionState.PENDING.value
-_earlier = outbox.alias("earlier")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +73,25 @@ def due(
     now_ms: int,
     limit: int = 100,
     *,
+    target: str = "",
     kinds: Sequence[ActionKind] = (),
     simulated: bool | None = None,
 ) -> list[Queued]:
-    """The first pending action of each lane, where its time has come, the longest due first."""
-    blocked = exists().where(
-        _earlier.c.lane == outbox.c.lane,
-        _earlier.c.state == PENDING,
-        or_(
-            _earlier.c.sequence < outbox.c.sequence,
-            and_(_earlier.c.sequence == outbox.c.sequence, _earlier.c.id < outbox.c.id),
-        ),
+    """The first pending action of each lane, where its time has come, the longest due first.
+
+    Asked for one `target`, so that the queue of one that is down hides nothing of the others.
+    """
+    place = func.row_number().over(
+        partition_by=outbox.c.lane, order_by=(outbox.c.sequence, outbox.c.id)
     )
-    query = _select().where(outbox.c.state == PENDING, outbox.c.next_ms <= now_ms, ~blocked)
+    # One pass over what is pending: asking for each row whether an earlier one exists is quadratic
+    # in a long lane wherever the planner takes another index.
+    queue = select(outbox.c.id, place.label("place")).where(outbox.c.state == PENDING).subquery()
+    query = _select().join(queue, queue.c.id == outbox.c.id)
+    query = query.where(queue.c.place == 1, outbox.c.next_ms <= now_ms)
     if kinds:
         query = query.where(outbox.c.kind.in_([kind.value for kind in kinds]))
-    query = filtered(query, outbox, simulated=simulated)
+    query = filtered(query, outbox, target=target, simulated=simulated)
     return _read(
         conn, query.order_by(outbox.c.next_ms, outbox.c.created_ms, outbox.c.id).limit(limit)
     )

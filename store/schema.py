@@ -153,10 +153,9 @@ outbox = Table(
     _text("last_error"),
     _flag("simulated"),
     _text("body"),
-    Index(None, "incident_id"),
-    Index(None, "state", "ended_ms"),
-    _where("ix_outbox_pending", "lane", "sequence", "id", condition="state = 'pending'"),
-    _where("ix_outbox_due", "next_ms", condition="state = 'pending'"),
+    Index(None, "incident_id", "state"),
+    Index(None, "state", "created_ms", "id"),
+    _where("ix_outbox_ended", "ended_ms", condition="ended_ms IS NOT NULL"),
 )
 
 pages = Table(

@@ -203,22 +203,15 @@ def _outbox() -> None:
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_outbox"),
     )
+    op.create_index("ix_outbox_incident_id_state", "outbox", ["incident_id", "state"])
+    op.create_index("ix_outbox_state_created_ms_id", "outbox", ["state", "created_ms", "id"])
     op.create_index(
-        "ix_outbox_due",
+        "ix_outbox_ended",
         "outbox",
-        ["next_ms"],
-        sqlite_where=sa.text("state = 'pending'"),
-        postgresql_where=sa.text("state = 'pending'"),
+        ["ended_ms"],
+        sqlite_where=sa.text("ended_ms IS NOT NULL"),
+        postgresql_where=sa.text("ended_ms IS NOT NULL"),
     )
-    op.create_index("ix_outbox_incident_id", "outbox", ["incident_id"])
-    op.create_index(
-        "ix_outbox_pending",
-        "outbox",
-        ["lane", "sequence", "id"],
-        sqlite_where=sa.text("state = 'pending'"),
-        postgresql_where=sa.text("state = 'pending'"),
-    )
-    op.create_index("ix_outbox_state_ended_ms", "outbox", ["state", "ended_ms"])
 
 
 def _pages() -> None:
