@@ -1,0 +1,219 @@
+"""Online mining of log templates: a message becomes a template number, the same for ever.
+
+Source
+------
+A parse-tree-free variant of the ideas of Drain (He et al. 2017) and Brain (Yu et al. 2023): words
+are masked by what they look like, a line's masked form is its key, and a position of a form becomes a
+parameter once enough distinct values were seen there while all the rest stayed the same. Only forms
+never seen before cost more than a few dictionary lookups. Numbers are stable: when two templates
+turn out to be one, the lower number stands for both (union-find).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+from collectors.base import Counters
+from collectors.settings import TemplateSettings
+from collectors.tokens import PARAMETER, Masks, looks_identifier
+from model.errors import SnapshotError
+
+OVERFLOW = 0
+"""Number of the template that stands for lines beyond `templates_max`."""
+
+Key = tuple[str, ...]
+
+
+class TemplateMiner:
+    """Gives messages their template numbers.
+
+    Parameters
+    ----------
+    settings : TemplateSettings
+
+    Examples
+    --------
+    >>> miner = TemplateMiner()
+    >>> miner.mine(["took 3 ms", "took 45 ms", "cart is empty"])
+    [1, 1, 2]
+    >>> miner.text(1)
+    'took <*> ms'
+    """
+
+    def __init__(self, settings: TemplateSettings | None = None) -> None:
+        self.settings = settings or TemplateSettings()
+        self.overflowed = 0
+        self.lines = 0
+        self._masks = Masks(self.settings.keys_max)
+        self._numbers: dict[str, int] = {}  # masked line to number: the fast path
+        self._forms: dict[Key, int] = {}  # clustered form to number
+        self._contexts: dict[
+            tuple[int, Key], dict[str, int]
+        ] = {}  # a hole to the values seen in it
+        self._texts: list[str] = [PARAMETER]
+        self._parents: list[int] = [0]
+
+    def __len__(self) -> int:
+        """Numbers given, merged ones included."""
+        return len(self._texts) - 1
+
+    def mine(self, messages: Sequence[str]) -> list[int]:
+        """The template number of each message; learns from them in their order."""
+        masks, numbers = self._masks, self._numbers
+        self.lines += len(messages)
+        found: list[int] = []
+        for message in messages:
+            key = " ".join([masks[word] for word in message.split()])
+            number = numbers.get(key)
+            if number is None:
+                number = self._learn(key)
+            found.append(self._root(number))
+        return found
+
+    def text(self, number: int) -> str:
+        """The template of a number, parameters written `<*>`."""
+        return self._texts[self._root(number)]
+
+    def current(self, number: int) -> int:
+        """The number that stands for this one now: itself, or the lower one it was merged into."""
+        return self._root(number)
+
+    def _root(self, number: int) -> int:
+        parents = self._parents
+        while parents[number] != number:
+            parents[number] = parents[parents[number]]
+            number = parents[number]
+        return number
+
+    def _learn(self, line: str) -> int:
+        words = line.split(" ")
+        if len(words) > self.settings.tokens_max:
+            words = [*words[: self.settings.tokens_max], PARAMETER]
+        form = self._generalise(_collapse(words))
+        number = self._forms.get(form)
+        if number is None:
+            number = self._new(form)
+        if len(self._numbers) >= self.settings.keys_max:
+            self._numbers.clear()
+        if number != OVERFLOW:
+            self._numbers[line] = number
+        return number
+
+    def _generalise(self, form: Key) -> Key:
+        """Put parameters where this form's contexts already have one."""
+        for position in range(len(form)):
+            if form[position] != PARAMETER:
+                hole = _hole(form, position)
+                if hole in self._forms:
+                    return self._generalise(hole)
+        return form
+
+    def _new(self, form: Key) -> int:
+        if len(self._texts) > self.settings.templates_max:
+            self.overflowed += 1
+            return OVERFLOW
+        number = len(self._texts)
+        self._texts.append(" ".join(form))
+        self._parents.append(number)
+        self._forms[form] = number
+        self._widen(form, number)
+        return self._root(number)
+
+    def _widen(self, form: Key, number: int) -> None:
+        """Note the form in its contexts; where one has enough distinct values, merge them."""
+        for position, word in enumerate(form):
+            if word == PARAMETER:
+                continue
+            values = self._contexts.setdefault((position, _hole(form, position)), {})
+            values[word] = number
+            if len(values) >= self._needed(position, values):
+                self._merge(position, _hole(form, position), values)
+                return
+
+    def _needed(self, position: int, values: dict[str, int]) -> int:
+        if sum(looks_identifier(word) for word in values) >= self.settings.identifiers_min:
+            return self.settings.identifiers_min
+        return self.settings.first_words_min if position == 0 else self.settings.words_min
+
+    def _merge(self, position: int, hole: Key, values: dict[str, int]) -> None:
+        """The values seen in a hole are values of a parameter: their templates become one."""
+        known = self._forms.get(hole)
+        numbers = sorted({self._root(n) for n in (*values.values(), *([known] if known else []))})
+        lowest = numbers[0]
+        for number in numbers:
+            self._parents[number] = lowest
+        self._texts[lowest] = " ".join(hole)
+        for word in values:
+            form = (*hole[:position], word, *hole[position + 1 :])
+            self._forms.pop(form, None)
+            self._forget_contexts(form, position)
+        del self._contexts[(position, hole)]
+        self._forms[hole] = lowest
+        if known is None:
+            self._widen(hole, lowest)
+
+    def _forget_contexts(self, form: Key, position: int) -> None:
+        # The merged forms no longer count as values elsewhere: only the template they became does.
+        for other, word in enumerate(form):
+            context = (other, _hole(form, other))
+            if other != position and word != PARAMETER and context in self._contexts:
+                self._contexts[context].pop(word, None)
+                if not self._contexts[context]:
+                    del self._contexts[context]
+
+    def counters(self) -> Counters:
+        """Running totals."""
+        return {
+            "tocsin_log_templates": len(self),
+            "tocsin_log_templates_overflowed_total": self.overflowed,
+        }
+
+    def save(self) -> bytes:
+        """A snapshot: one line with version and checksum, one with JSON."""
+        body = json.dumps(
+            {
+                "texts": self._texts,
+                "parents": self._parents,
+                "forms": [[list(form), number] for form, number in self._forms.items()],
+                "contexts": [[at, list(hole), seen] for (at, hole), seen in self._contexts.items()],
+                "numbers": self._numbers,
+                "lines": self.lines,
+                "overflowed": self.overflowed,
+            },
+            separators=(",", ":"),
+        ).encode()
+        return b"templates 1 " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+
+    def load(self, data: bytes) -> None:
+        """Take over a snapshot made by `save`.
+
+        Raises
+        ------
+        SnapshotError
+            If it is damaged or of another version; what was here stays.
+        """
+        head, _, body = data.partition(b"\n")
+        if head != b"templates 1 " + hashlib.sha256(body).hexdigest().encode():
+            raise SnapshotError("the snapshot of log templates is damaged or of another version")
+        saved = json.loads(body)
+        self._texts = list(saved["texts"])
+        self._parents = list(saved["parents"])
+        self._forms = {tuple(form): number for form, number in saved["forms"]}
+        self._contexts = {(at, tuple(hole)): dict(seen) for at, hole, seen in saved["contexts"]}
+        self._numbers = dict(saved["numbers"])
+        self.lines, self.overflowed = saved["lines"], saved["overflowed"]
+
+
+def _hole(form: Key, position: int) -> Key:
+    return (*form[:position], PARAMETER, *form[position + 1 :])
+
+
+def _collapse(words: list[str]) -> Key:
+    """Adjacent parameters are one: lists of different lengths are the same template."""
+    kept: list[str] = []
+    for word in words:
+        if word != PARAMETER or not kept or kept[-1] != PARAMETER:
+            kept.append(word)
+    return tuple(kept)

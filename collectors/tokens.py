@@ -1,0 +1,88 @@
+"""Words of a log message: which are values, and which belong to the sentence."""
+
+from __future__ import annotations
+
+import re
+
+PARAMETER = "<*>"
+
+_OPEN = "([{<\"'`"
+_CLOSE = ")]}>\"'`,;:.!?"
+_PAIR = re.compile(r"([A-Za-z_][\w.\-]*[=:])(.+)", re.DOTALL)
+_IDENTIFIER = re.compile(r"[\w.\-]*[_./@:#$\\\-][\w./@:#$\\\-]*|[a-z]+[A-Z]\w*|\W*<\*>.*")
+_WORD_MAX = 256
+
+
+class Masks(dict[str, str]):
+    """Word to masked word, worked out once; starts anew when it holds `words_max`.
+
+    Examples
+    --------
+    >>> masks = Masks(100)
+    >>> [masks[word] for word in ("took", "45ms,", "uid=0)", "/var/log/syslog", "user@host")]
+    ['took', '<*>,', 'uid=<*>)', '<*>', '<*>']
+    """
+
+    def __init__(self, words_max: int) -> None:
+        super().__init__()
+        self.words_max = words_max
+
+    def __missing__(self, word: str) -> str:
+        if len(self) >= self.words_max:
+            self.clear()
+        masked = mask(word)
+        if len(word) <= _WORD_MAX:
+            self[word] = masked
+        return masked
+
+
+def mask(word: str) -> str:
+    """Replace the part of a word that is a value.
+
+    Values are: anything with a digit; what follows `name=`; paths, addresses and mail addresses;
+    words of more than 256 characters. Brackets and punctuation around a value are kept.
+
+    Examples
+    --------
+    >>> mask("[10.0.0.1:8080]"), mask("status:500"), mask("user=ann;"), mask("ready.")
+    ('[<*>]', 'status:<*>', 'user=<*>;', 'ready.')
+    """
+    if len(word) > _WORD_MAX:
+        return PARAMETER
+    core = word.lstrip(_OPEN)
+    front = word[: len(word) - len(core)]
+    bare = core.rstrip(_CLOSE)
+    back = core[len(bare) :]
+    if not bare:
+        return word
+    pair = _PAIR.fullmatch(bare)
+    if pair and not pair[2].startswith("//"):
+        name, value = pair[1], pair[2]
+        if name[-1] == "=" and not _has_digit(name):
+            return f"{front}{name}{PARAMETER}{back}"
+        if not _has_digit(name) and (_is_value(value)):
+            return f"{front}{name}{PARAMETER}{back}"
+    return f"{front}{PARAMETER}{back}" if _is_value(bare) else word
+
+
+def _has_digit(text: str) -> bool:
+    return any(char.isdigit() for char in text)
+
+
+def _is_value(text: str) -> bool:
+    if _has_digit(text) or text == PARAMETER:
+        return True
+    if "@" in text or "://" in text or "\\\\" in text:
+        return True
+    return text[0] == "/" and text.count("/") >= 2
+
+
+def looks_identifier(word: str) -> bool:
+    """Whether a word looks like a name somebody gave, rather than a word of a sentence.
+
+    Examples
+    --------
+    >>> [looks_identifier(word) for word in ("cart-db", "fetchOrder", "org.apache", "failed", "down,")]
+    [True, True, True, False, False]
+    """
+    return _IDENTIFIER.fullmatch(word.strip(_OPEN + _CLOSE)) is not None
