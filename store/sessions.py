@@ -31,7 +31,7 @@ def get(conn: Connection, id_hash: str, *, now_ms: int) -> Session | None:
     """The session of that hash, unless it has expired."""
     c = sessions.c
     query = select(c.id_hash, c.user, c.csrf, c.created_ms, c.expires_ms)
-    row = conn.execute(query.where(c.id_hash == id_hash, c.expires_ms > now_ms)).tuples().first()
+    row = conn.execute(query.where(c.id_hash == id_hash, c.expires_ms > now_ms)).first()
     return None if row is None else Session(*row)
 
 

@@ -36,7 +36,7 @@ def by_incidents(conn: Connection, ids: Sequence[str]) -> dict[str, list[TicketL
     c = ticket_links.c
     query = select(c.incident_id, c.desk, c.number, c.url).where(c.incident_id.in_(ids))
     found: dict[str, list[TicketLink]] = {}
-    for row in conn.execute(query.order_by(c.incident_id, c.desk)).tuples():
+    for row in conn.execute(query.order_by(c.incident_id, c.desk)):
         found.setdefault(row[0], []).append(TicketLink(*row))
     return found
 
@@ -45,5 +45,5 @@ def by_number(conn: Connection, desk: str, number: str) -> TicketLink | None:
     """The link to a desk's ticket."""
     c = ticket_links.c
     query = select(c.incident_id, c.desk, c.number, c.url)
-    row = conn.execute(query.where(c.desk == desk, c.number == number)).tuples().first()
+    row = conn.execute(query.where(c.desk == desk, c.number == number)).first()
     return None if row is None else TicketLink(*row)
