@@ -18,6 +18,7 @@ from types import FrameType
 
 import orjson
 
+from collectors.settings import LogSource, ScrapeTarget
 from model.clock import Clock, SystemClock
 from model.errors import TransientError
 from pipeline.demo import loopback
@@ -103,6 +104,17 @@ class Shop:
             }
             for name, port in self.ports.items()
         ]
+
+    def scrape_targets(self) -> tuple[ScrapeTarget, ...]:
+        """The services as the pipeline's own settings name targets."""
+        return tuple(
+            ScrapeTarget(f"http://127.0.0.1:{port}/metrics", "shop", instance=name, service=name)
+            for name, port in self.ports.items()
+        )
+
+    def log_source(self) -> LogSource:
+        """The log files as the pipeline's own settings name them; each line names its service."""
+        return LogSource((str(self.logs.absolute() / "*.log"),), from_start=True)
 
     def start(self, *, timeout_s: float = 30.0) -> None:
         """Start every process and wait until every service answers.
