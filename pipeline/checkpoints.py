@@ -70,6 +70,16 @@ class Checkpoints:
                 report(f"snapshot {path.name} is not usable ({error}); trying the one before")
         return False
 
+    def listed(self) -> list[tuple[Path, int, int]]:
+        """Every snapshot with when it was made (ms) and its size (bytes), newest first."""
+        found = []
+        for path in sorted(self.folder.glob("*.snapshot"), reverse=True):
+            try:
+                found.append((path, int(path.name.split(".")[-2]), path.stat().st_size))
+            except (OSError, ValueError):
+                continue  # removed just now, or not ours
+        return found
+
     def _files(self, name: str) -> list[Path]:
         return sorted(self.folder.glob(f"{name}.*.snapshot"), reverse=True)
 

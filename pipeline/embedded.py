@@ -177,6 +177,8 @@ class Embedded:
         found: list[MetricBatch | LogBatch] = []
         for collector in self.collectors:
             found += collector.poll(now_ms)
+            for problem in collector.fresh_problems():
+                log.warning("%s: %s", problem.source, problem.reason.text())
         return found
 
     def _housekeeping(self, now_ms: int) -> None:

@@ -12,6 +12,8 @@ from model.labels import Labels, Matcher
 from model.units import parse_duration
 from pipeline.notation import parse_labels
 
+PUSHES_MAX = 100_000
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -25,6 +27,8 @@ class Input:
         Alert name, service, incident's service or ticket, heartbeat's name; "" where there is none.
     word : str
         The verb's own word: "firing", the change's kind, "down", …
+    times : int
+        So many alerts that differ in the label `number`.
     """
 
     line: int
@@ -36,6 +40,7 @@ class Input:
     duration_ms: int = 0
     labels: Labels = Labels()
     matchers: tuple[Matcher, ...] = ()
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +156,14 @@ class Words:
         except InputError as error:
             raise WordError(str(error), column) from None
 
+    def number(self, low: int, high: int) -> int:
+        """Take a whole number."""
+        column = self.column
+        found = self.take("a number")
+        if not (found.isascii() and found.isdigit() and low <= int(found[:9]) <= high):
+            raise WordError(f"must be a number from {low} to {high}, got {found!r}", column)
+        return int(found)
+
     def labels(self) -> Labels:
         """Take `{…}` if it is there."""
         column = self.column
@@ -204,7 +217,17 @@ def _push(words: Words, verb: str) -> Input:
     word = words.one_of("firing", "resolved")
     actor = words.take("a source's name") if words.maybe("from") else "push"
     expires_ms = words.duration_ms("a duration") if words.maybe("expires") else 0
-    return Input(words.line, verb, name, word, actor=actor, duration_ms=expires_ms, labels=labels)
+    times = words.number(1, PUSHES_MAX) if words.maybe("times") else 1
+    return Input(
+        words.line,
+        verb,
+        name,
+        word,
+        actor=actor,
+        duration_ms=expires_ms,
+        labels=labels,
+        times=times,
+    )
 
 
 def _change(words: Words, verb: str) -> Input:

@@ -1,0 +1,93 @@
+"""How the pipeline itself fares, as the console and /-/ready show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from console.ports import Checkpoint, Component, Health, SourceHealth
+from model.reason import because
+from store import outbox as outbox_rows
+
+if TYPE_CHECKING:
+    from pipeline.runtime import Runtime
+
+STUCK_AFTER_MS = 30_000  # a loop that made no step for so long is not well
+
+
+def assess(runtime: Runtime) -> Health:
+    """Look at every part once."""
+    now_ms = runtime.clock.now_ms()
+    loop = runtime.embedded
+    with runtime.store.records.read() as conn:
+        dead = len(outbox_rows.dead_letters(conn, simulated=False, limit=1_000))
+    return Health(
+        ready=loop.ready and now_ms - loop.last_step_ms < STUCK_AFTER_MS,
+        version=runtime.version,
+        uptime_ms=now_ms - runtime.started_ms,
+        lag_ms=max(0, now_ms - loop.last_step_ms) if loop.last_step_ms else 0,
+        journal_last=runtime.store.journal.last(),
+        journal_committed=runtime.core.offset,
+        components=(_loop(runtime, now_ms), _store(runtime), _outbox(dead), _series(runtime)),
+        sources=tuple(_sources(runtime)),
+        checkpoints=tuple(_checkpoints(runtime)),
+        counters=tuple(runtime.telemetry.values().items()),
+        dead_letters=dead,
+    )
+
+
+def _loop(runtime: Runtime, now_ms: int) -> Component:
+    idle_ms = now_ms - runtime.embedded.last_step_ms
+    if idle_ms < STUCK_AFTER_MS:
+        return Component("pipeline", True)
+    said = because("no step for {seconds} s", seconds=idle_ms // 1000)
+    return Component("pipeline", False, said)
+
+
+def _store(runtime: Runtime) -> Component:
+    if runtime.embedded.failing_since_ms is None:
+        return Component("store", True)
+    return Component(
+        "store", False, because("the database refuses writes; pushes are answered 503")
+    )
+
+
+def _outbox(dead: int) -> Component:
+    if not dead:
+        return Component("outbox", True)
+    return Component("outbox", False, because("{count} actions were given up", count=dead))
+
+
+def _series(runtime: Runtime) -> Component:
+    refused = runtime.index.refused
+    if not refused:
+        return Component("series", True)
+    said = because("{count} new series were refused: a limit is reached", count=refused)
+    return Component("series", False, said)
+
+
+def _sources(runtime: Runtime) -> list[SourceHealth]:
+    found = []
+    for collector in runtime.intake.collectors:
+        name = type(collector).__name__
+        problems = collector.problems()
+        if not problems:
+            found.append(SourceHealth(name, "collector", True))
+        for problem in problems:
+            found.append(
+                SourceHealth(
+                    problem.source,
+                    problem.kind,
+                    False,
+                    problem.since_ms,
+                    problem.count,
+                    problem.reason,
+                )
+            )
+    return found
+
+
+def _checkpoints(runtime: Runtime) -> list[Checkpoint]:
+    kept = runtime.checkpoints
+    return [Checkpoint(path.name, saved_ms, size) for path, saved_ms, size in kept.listed()] + (
+        [Checkpoint("damaged", None, ok=False)] if kept.damaged else []
+    )

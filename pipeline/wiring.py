@@ -1,0 +1,164 @@
+"""Settings to running parts: the only place that constructs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from collectors import metrics as collectors_metrics
+from collectors.base import Collector
+from collectors.heartbeat import Heartbeats
+from collectors.host import HostCollector
+from collectors.scrape import Scraper
+from collectors.self_metrics import SelfMetrics
+from collectors.tail import LogTail
+from collectors.templates import TemplateMiner
+from console import metrics as console_metrics
+from console.i18n import translator
+from correlator import metrics as correlator_metrics
+from correlator.correlator import Correlator
+from detectors import metrics as detectors_metrics
+from detectors.engine import Engine
+from incident_bridge import metrics as bridge_metrics
+from incident_bridge import routing
+from incident_bridge.bridge import Bridge
+from incident_bridge.desks.base import Desk
+from incident_bridge.desks.builtin import BuiltinDesk
+from incident_bridge.desks.memory import MemoryDesk
+from incident_bridge.desks.webhook import WebhookDesk
+from incident_bridge.notify import Receiver, build_receiver
+from incident_bridge.performer import Performer
+from incident_bridge.settings import BridgeSettings, DeskKind, DeskSettings
+from model.clock import Clock
+from model.series import SeriesIndex
+from pipeline.core import Core, Memory
+from pipeline.embedded import Saved
+from pipeline.settings import Machine, Settings
+from pipeline.telemetry import Telemetry
+from runbooks.library import Library, shipped
+from runbooks.library import load as load_runbooks
+from store.store import Store
+
+METRICS: dict[str, tuple[str, str]] = {
+    **collectors_metrics.METRICS,
+    **detectors_metrics.METRICS,
+    **correlator_metrics.METRICS,
+    **bridge_metrics.METRICS,
+    **console_metrics.METRICS,
+}
+
+
+def open_store(settings: Settings, clock: Clock) -> Store:
+    """The data folder and the databases in it."""
+    settings.data.mkdir(parents=True, exist_ok=True)
+    kept = settings.machine.store
+    return Store.open(
+        settings.store_url,
+        journal_url=kept.journal_url or None,
+        now_ms=clock.now_ms(),
+        settings=kept,
+    )
+
+
+def build_index(machine: Machine) -> SeriesIndex:
+    """The numbering of series that collectors and detectors share."""
+    return SeriesIndex(machine.pipeline.series_max, machine.pipeline.series_per_source_max)
+
+
+def build_core(
+    settings: Settings,
+    store: Store,
+    index: SeriesIndex,
+    *,
+    simulated: bool = False,
+    report: Callable[[str], None] = lambda _: None,
+) -> Core:
+    """The stages from a batch to an action: what the live loop, scenarios and backtests share."""
+    machine = settings.machine
+    bridge = Bridge(
+        machine.bridge,
+        settings.catalogue,
+        routing.build(settings.route),
+        settings.sla,
+        translator(machine.bridge.language),
+    )
+    return Core(
+        store=store,
+        engine=Engine(machine.detectors, index, settings.rules),
+        heartbeats=Heartbeats(machine.limits.heartbeats_max),
+        correlator=Correlator(machine.correlator, settings.catalogue),
+        bridge=bridge,
+        memory=Memory(
+            max(machine.correlator.remember_ms, machine.correlator.reopen_window_ms),
+            machine.bridge.keep_closed_ms,
+        ),
+        simulated=simulated,
+        report=report,
+    )
+
+
+def build_desks(bridge: BridgeSettings, store: Store, clock: Clock) -> dict[str, Desk]:
+    """The desks that routes may name."""
+    return {desk.name: _desk(desk, bridge, store, clock) for desk in bridge.desks}
+
+
+def _desk(desk: DeskSettings, bridge: BridgeSettings, store: Store, clock: Clock) -> Desk:
+    if desk.kind is DeskKind.WEBHOOK:
+        return WebhookDesk(desk, clock, response_bytes_max=bridge.retry.response_bytes_max)
+    if desk.kind is DeskKind.MEMORY:
+        return MemoryDesk(clock, name=desk.name, prefix=desk.prefix)
+    link = f"{bridge.external_url.rstrip('/')}/tickets/"
+    return BuiltinDesk(store.records, clock, name=desk.name, prefix=desk.prefix, url_prefix=link)
+
+
+def build_performer(
+    settings: Settings, store: Store, clock: Clock, desks: Mapping[str, Desk]
+) -> Performer:
+    """What does the outbox's actions."""
+    bridge = settings.machine.bridge
+    receivers: dict[str, Receiver] = {
+        receiver.name: build_receiver(receiver, settings.catalogue, clock)
+        for receiver in bridge.receivers
+    }
+    return Performer(store, desks, receivers, clock, bridge)
+
+
+def build_library(settings: Settings, report: Callable[[str], None]) -> Library:
+    """The shipped runbooks, and the ones of the user's own folder, which win by name."""
+    library = shipped()
+    folder = settings.machine.pipeline.runbooks
+    if folder:
+        own = load_runbooks(settings.folder / folder)
+        for problem in own.problems:
+            report(str(problem))
+        library = library.with_(own)
+    return library
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The collectors, and those of them (and of their helpers) whose state is kept."""
+
+    collectors: tuple[Collector, ...]
+    saved: dict[str, Saved]
+
+
+def build_intake(
+    machine: Machine, index: SeriesIndex, telemetry: Telemetry, clock: Clock
+) -> Intake:
+    """Everything that is pulled."""
+    miner = TemplateMiner(machine.templates)
+    tail = LogTail(machine.logs, miner, machine.watermark)
+    collectors: list[Collector] = [Scraper(machine.scrape, index, clock, machine.watermark), tail]
+    if machine.host.enabled:
+        collectors.append(HostCollector(machine.host, index))
+    if machine.self.enabled:
+        collectors.append(SelfMetrics(machine.self, index, telemetry.registry))
+    return Intake(tuple(collectors), {"miner": miner, "tail": tail})
+
+
+def default_config() -> Path:
+    """The shipped configuration: `config/` of the checkout, or the copy inside the package."""
+    packaged = Path(__file__).parent / "default_config"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "config"
