@@ -82,9 +82,9 @@ def run(
         If nothing is recorded there, or it cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="tocsin-backtest-") as name:
-        index = SeriesIndex(
-            settings.machine.pipeline.series_max, settings.machine.pipeline.series_max
-        )
+        # A file may hold everything: the limit of one source is not for it.
+        series_max = settings.machine.pipeline.series_max
+        index = SeriesIndex(series_max, series_max)
         recording = Recording(folder, index)
         began_ms = recording.next_ms()
         virtual = Virtual.build(settings, Path(name), began_ms, index=index)

@@ -236,7 +236,7 @@ class _Run:
         if target:
             return next((i for i in found[::-1] if i.service == target), None)
         still = [i for i in found if i.state is not IncidentState.CLOSED]
-        return (still or found or [None])[-1]
+        return next(iter((still or found)[::-1]), None)
 
     def _expect(self, check: Check, at_ms: int) -> None:
         self.checks += 1

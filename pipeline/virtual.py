@@ -9,12 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from collectors.heartbeat import Heartbeats
-from correlator.correlator import Correlator
-from detectors.engine import Engine
-from incident_bridge import routing
-from incident_bridge.bridge import Bridge
 from incident_bridge.desks.memory import MemoryDesk
+from incident_bridge.notify import ConsoleReceiver
 from incident_bridge.performer import Performer
 from model.alert import Alert
 from model.batch import LogBatch, MetricBatch
@@ -27,8 +23,10 @@ from model.journal import Heartbeat, JournalEntry, JournalKind
 from model.series import SeriesIndex
 from model.silence import Silence
 from model.ticket import Ticket
+from pipeline import wiring
 from pipeline.core import Core, StepOutput
 from pipeline.settings import Settings
+from store import outbox
 from store.store import Store
 
 Pushed = Alert | Change | Heartbeat | Act | Silence
@@ -41,6 +39,7 @@ _KINDS: dict[type, JournalKind] = {
     Silence: JournalKind.SILENCE,
 }
 ROUNDS_MAX = 1_000
+FOREVER_MS = 1 << 62
 
 
 @dataclass(slots=True)
@@ -97,6 +96,7 @@ class Virtual:
         self._desks = desks
         self._performer = performer
         self._offset = 0
+        self._due_ms = FOREVER_MS
 
     @classmethod
     def build(
@@ -104,23 +104,18 @@ class Virtual:
     ) -> Virtual:
         """Build everything fresh, with its databases in `folder`."""
         clock = ManualClock(start_ms)
-        machine = settings.machine
-        index = SeriesIndex() if index is None else index
+        index = wiring.build_index(settings.machine) if index is None else index
         store = Store.open(f"sqlite:///{folder / 'virtual.db'}", now_ms=start_ms)
-        core = Core(
-            store=store,
-            engine=Engine(machine.detectors, index, settings.rules),
-            heartbeats=Heartbeats(),
-            correlator=Correlator(machine.correlator, settings.catalogue),
-            bridge=Bridge(
-                machine.bridge, settings.catalogue, routing.build(settings.route), settings.sla
-            ),
+        bridge = settings.machine.bridge
+        desks = {desk.name: MemoryDesk(clock, desk.name, desk.prefix) for desk in bridge.desks}
+        receivers = {one.name: ConsoleReceiver(one.name, one.people) for one in bridge.receivers}
+        return cls(
+            core=wiring.build_core(settings, store, index),
+            index=index,
+            clock=clock,
+            desks=desks,
+            performer=Performer(store, desks, receivers, clock, bridge.retry),
         )
-        desks = {
-            desk.name: MemoryDesk(clock, desk.name, desk.prefix) for desk in machine.bridge.desks
-        }
-        performer = _performer(settings, store, desks, clock)
-        return cls(core=core, index=index, clock=clock, desks=desks, performer=performer)
 
     @property
     def tickets(self) -> list[Ticket]:
@@ -142,10 +137,18 @@ class Virtual:
         """Turn the clock to `now_ms`, make one step, and do what is to be done outside."""
         self._clock.set(now_ms)
         out = self.core.step(now_ms, batches=batches, entries=self._entries(values, now_ms))
+        # Mostly nothing is due; to ask the store each second would take longer than the step.
+        if any(bridged.actions for bridged in out.bridged) or now_ms >= self._due_ms:
+            self._perform(now_ms)
+        return out
+
+    def _perform(self, now_ms: int) -> None:
         for _ in range(ROUNDS_MAX):
             if not self._performer.run_due(now_ms):
                 break
-        return out
+        with self.store.records.read() as conn:
+            due_ms = outbox.next_due_ms(conn)
+        self._due_ms = FOREVER_MS if due_ms is None else due_ms
 
     def close(self) -> None:
         """Close the store."""
