@@ -79,7 +79,11 @@ class Shop:
         self._supervisor = threading.Thread(target=self._supervise, name="shop", daemon=True)
 
     def __enter__(self) -> Shop:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -142,9 +146,10 @@ class Shop:
             try:
                 loopback.call(self.ports[name], "GET", "/healthz", timeout_s=1.0)
                 return
-            except TransientError:
+            except TransientError as error:
                 if self._clock.monotonic_s() > until_s:
-                    raise
+                    hint = f"what it said is in {self._folder / 'stderr.log'}"
+                    raise TransientError(f"{name} does not answer: {error}; {hint}") from None
             self._clock.sleep(0.05)
 
     def order(self, service: str, orders: Sequence[Order]) -> None:

@@ -15,7 +15,7 @@ from model.errors import TransientError
 from pipeline.client import Client
 from pipeline.demo.witness import Witness, read_incident
 
-HEAD = {
+INCIDENT = {
     "id": "a1",
     "state": "closed",
     "service": "gateway",
@@ -23,12 +23,9 @@ HEAD = {
     "opened_ms": 5,
     "resolved_ms": 9,
     "causes": [{"service": "search"}, {"service": "gateway"}],
-}
-DETAILS = {
-    "incident": HEAD,
-    "tickets": [{"state": "closed"}],
     "pages": [{"why": "opened"}, {"why": "resolved"}],
 }
+TICKETS = [{"key": "a1", "state": "closed"}, {"key": "b2", "state": "open"}]
 
 
 class Api:
@@ -37,8 +34,9 @@ class Api:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.answers: dict[str, Any] = {
-            "/api/v1/incidents": {"incidents": [HEAD]},
-            "/api/v1/incidents/a1": DETAILS,
+            "/api/v1/incidents": {"incidents": [INCIDENT]},
+            "/api/v1/incidents/a1": INCIDENT,
+            "/api/v1/tickets": {"tickets": TICKETS},
         }
         self.bodies: list[Any] = []
 
@@ -103,12 +101,19 @@ def test_acts_and_changes_are_posted(api):
     told, witness = api
     witness.acknowledge("a1", "mine")
     witness.announce(Change("c1", 7, "deploy", "payment", "payment 2", version="2"))
-    assert told.bodies[0] == ("/api/v1/incidents/a1/acts", {"kind": "acknowledge", "text": "mine"})
+    assert told.bodies[0] == ("/api/v1/incidents/a1/acts", {"act": "acknowledge", "text": "mine"})
     path, body = told.bodies[1]
     assert path == "/api/v1/changes"
     assert (body["id"], body["service"], body["version"]) == ("c1", "payment", "2")
 
 
+def test_an_incident_whose_ticket_is_still_open_is_asked_for_again(api):
+    told, witness = api
+    told.answers["/api/v1/tickets"] = {"tickets": [{"key": "a1", "state": "resolved"}]}
+    assert witness.incidents()[0].tickets_closed == 0
+    told.answers["/api/v1/tickets"] = {"tickets": TICKETS}
+    assert witness.incidents()[0].tickets_closed == 1
+
+
 def test_without_causes_the_incident_s_own_service_is_named():
-    assert read_incident({"incident": {**HEAD, "causes": []}}).culprit == "gateway"
-    assert read_incident({"incident": {**HEAD, "title": {"text": "x"}}}).title == "x"
+    assert read_incident({**INCIDENT, "causes": []}, TICKETS).culprit == "gateway"
