@@ -138,6 +138,13 @@ class Bridge:
     def __len__(self) -> int:
         return len(self._memory)
 
+    def counters(self) -> dict[str, float]:
+        """Our own metrics by name (`incident_bridge.metrics`)."""
+        return {
+            "tocsin_incidents_remembered": len(self._memory),
+            "tocsin_incidents_forgotten_total": self._memory.forgotten,
+        }
+
     def _take_grouping(self, grouping: Grouping, step: Step) -> None:
         known = self._memory.get(grouping.id)
         if known is None:

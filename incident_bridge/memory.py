@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from model.action import Action, LedgerEntry
-from model.incident import Incident, SlaClock, TimelineEntry
+from model.incident import ClockKind, Incident, SlaClock, TimelineEntry
+
+_PROMISES = tuple(ClockKind)
 
 
 @dataclass(slots=True)
@@ -104,7 +106,7 @@ class Memory:
         """Take rows; each case is looked at in the next step."""
         for incident in incidents:
             self.put(incident, (), (), due_ms=0)
-        for clock in sorted(clocks, key=lambda c: (c.incident_id, c.kind.value)):
+        for clock in sorted(clocks, key=lambda c: (c.incident_id, _PROMISES.index(c.kind))):
             if clock.incident_id in self._cases:
                 self._cases[clock.incident_id].clocks += (clock,)
         for entry in ledger:

@@ -1,0 +1,1 @@
+"""Desks: the ITSM systems that hold the tickets."""

@@ -1,0 +1,46 @@
+"""Our own metrics of tickets and pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+METRICS: dict[str, tuple[str, str]] = {
+    "tocsin_tickets_opened_total": ("counter", "Tickets opened in a desk."),
+    "tocsin_tickets_updated_total": ("counter", "Updates that a desk took."),
+    "tocsin_tickets_adopted_total": (
+        "counter",
+        "Tickets found in a desk before opening one: an earlier answer was lost.",
+    ),
+    "tocsin_pages_sent_total": ("counter", "Pages that a receiver took."),
+    "tocsin_deliveries_failed_total": ("counter", "Attempts that a desk or receiver did not take."),
+    "tocsin_dead_letters_total": ("counter", "Actions given up."),
+    "tocsin_incidents_remembered": ("gauge", "Incidents in the bridge's memory."),
+    "tocsin_incidents_forgotten_total": (
+        "counter",
+        "Ended incidents dropped from memory because of incidents_max.",
+    ),
+}
+"""Name to (kind, help). The performer's `counters()` and the bridge's give the values."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the performer counts."""
+
+    opened: int = 0
+    updated: int = 0
+    adopted: int = 0
+    pages: int = 0
+    failed: int = 0
+    dead: int = 0
+
+    def values(self) -> dict[str, float]:
+        """By metric name."""
+        return {
+            "tocsin_tickets_opened_total": self.opened,
+            "tocsin_tickets_updated_total": self.updated,
+            "tocsin_tickets_adopted_total": self.adopted,
+            "tocsin_pages_sent_total": self.pages,
+            "tocsin_deliveries_failed_total": self.failed,
+            "tocsin_dead_letters_total": self.dead,
+        }
