@@ -1,0 +1,1 @@
+"""Alerts and changes to incidents: deduplicate, silence, inhibit, group, find the cause."""
