@@ -6,8 +6,8 @@ who turns the clock differs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from collectors.heartbeat import Heartbeats
@@ -18,7 +18,7 @@ from model.alert import Alert
 from model.batch import LogBatch, MetricBatch
 from model.change import Change
 from model.codec import decode
-from model.errors import StoreError, TocsinError
+from model.errors import TocsinError
 from model.incident import Act, Grouping
 from model.journal import Heartbeat, JournalEntry, JournalKind
 from model.silence import Silence
@@ -35,8 +35,8 @@ from store import silences as silence_rows
 from store import timeline as timeline_rows
 from store.store import Store
 
-OFFSET = "journal"
 OWN_SOURCES = ("detector", "rule")
+Pushed = Alert | Change | Heartbeat | Act | Silence
 _KINDS: dict[JournalKind, type[Any]] = {
     JournalKind.ALERT: Alert,
     JournalKind.CHANGE: Change,
@@ -116,7 +116,7 @@ class Core:
         alerts_since_ms = now_ms - self.memory.alerts_ms
         incidents_since_ms = now_ms - self.memory.incidents_ms
         with self.store.records.read() as conn:
-            self.offset = offset_rows.get(conn, OFFSET)
+            self.offset = offset_rows.get(conn, offset_rows.JOURNAL)
             statuses = alert_rows.active(conn, resolved_since_ms=alerts_since_ms, simulated=real)
             groupings = grouping_rows.restorable(conn, since_ms=alerts_since_ms, simulated=real)
             silences = silence_rows.current(conn, now_ms=now_ms)
@@ -137,7 +137,7 @@ class Core:
         *,
         batches: Sequence[MetricBatch | LogBatch] = (),
         entries: Sequence[JournalEntry] = (),
-        alerts: Sequence[Alert] = (),
+        values: Sequence[Pushed] = (),
     ) -> StepOutput:
         """Do one step at one time.
 
@@ -147,8 +147,8 @@ class Core:
             Telemetry that arrived since the last step.
         entries
             Journal entries after `self.offset`, in order.
-        alerts
-            Alerts that need no journal (scenarios).
+        values
+            What needs no journal: the simulated past.
 
         Raises
         ------
@@ -157,13 +157,15 @@ class Core:
         """
         self.flush()
         out = StepOutput(offset=entries[-1].offset if entries else None, now_ms=now_ms)
-        items, acts = self._read(entries, out)
-        found = [*alerts]
+        items, acts = _sort([*self._decode(entries), *values], out)
+        found: list[Alert] = []
         for batch in batches:
             found += self.engine.take(batch, now_ms=now_ms)
         found += self.engine.step(now_ms)
         found += self.heartbeats.take(out.heartbeats, now_ms=now_ms)
         found += self.heartbeats.step(now_ms)
+        if self.simulated:
+            found = [replace(alert, simulated=True) for alert in found]
         out.correlated.append(self.correlator.take([*items, *found], now_ms=now_ms))
         out.correlated.append(self.correlator.step(now_ms))
         groupings: list[Grouping] = [g for c in out.correlated for g in c.groupings]
@@ -183,30 +185,14 @@ class Core:
                 self.offset = self._waiting.offset
             self._waiting = None
 
-    def _read(
-        self, entries: Sequence[JournalEntry], out: StepOutput
-    ) -> tuple[list[Alert | Change | Silence | Act], list[Act]]:
-        """Decode entries; one that cannot be read is counted and reported, never in the way."""
-        items: list[Alert | Change | Silence | Act] = []
-        acts: list[Act] = []
+    def _decode(self, entries: Sequence[JournalEntry]) -> Iterator[Pushed]:
+        """Read entries; one that cannot be read is counted and reported, never in the way."""
         for entry in entries:
             try:
-                value = decode(_KINDS[entry.kind], entry.body)
+                yield decode(_KINDS[entry.kind], entry.body)
             except (TocsinError, ValueError, TypeError, KeyError, AttributeError) as error:
                 self.poisoned += 1
                 self._report(f"journal entry {entry.offset} ({entry.kind}) is not usable: {error}")
-                continue
-            if isinstance(value, Heartbeat):
-                out.heartbeats.append(value)
-                continue
-            items.append(value)
-            if isinstance(value, Act):
-                acts.append(value)
-            elif isinstance(value, Change):
-                out.changes.append(value)
-            elif isinstance(value, Silence):
-                out.silences.append(value)
-        return items, acts
 
     def _commit(self, out: StepOutput) -> None:
         with self.store.records.write() as conn:
@@ -224,7 +210,27 @@ class Core:
                 outbox_rows.add(conn, bridged.actions)
                 outbox_rows.cancel(conn, bridged.cancelled, now_ms=out.now_ms)
             if out.offset is not None:
-                offset_rows.put(conn, OFFSET, out.offset)
+                offset_rows.put(conn, offset_rows.JOURNAL, out.offset)
 
 
-__all__ = ["Core", "StepOutput", "StoreError"]
+def _sort(
+    values: Iterable[Pushed], out: StepOutput
+) -> tuple[list[Alert | Change | Silence | Act], list[Act]]:
+    """What the correlator takes, and the acts among it; `out` keeps what is stored as it came."""
+    items: list[Alert | Change | Silence | Act] = []
+    acts: list[Act] = []
+    for value in values:
+        if isinstance(value, Heartbeat):
+            out.heartbeats.append(value)
+            continue
+        items.append(value)
+        if isinstance(value, Act):
+            acts.append(value)
+        elif isinstance(value, Change):
+            out.changes.append(value)
+        elif isinstance(value, Silence):
+            out.silences.append(value)
+    return items, acts
+
+
+__all__ = ["Core", "Memory", "Pushed", "StepOutput"]

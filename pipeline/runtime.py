@@ -60,7 +60,9 @@ class Runtime:
         self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
         self.library = wiring.build_library(settings, log.warning)
         self.desks = wiring.build_desks(settings.machine.bridge, self.store, clock)
-        self.performer = wiring.build_performer(settings, self.store, clock, self.desks)
+        self.performer = wiring.build_performer(
+            settings, self.store, clock, self.desks, log.warning
+        )
         self.core = wiring.build_core(settings, self.store, self.index, report=log.warning)
         self.intake = wiring.build_intake(settings.machine, self.index, self.telemetry, clock)
         self.checkpoints = Checkpoints(settings.data / "checkpoints")
@@ -177,7 +179,7 @@ class Runtime:
         """Stop between two steps, build the stages anew, give them the old ones' memory, go on."""
         library = wiring.build_library(fresh, log.warning)
         desks = wiring.build_desks(fresh.machine.bridge, self.store, self.clock)
-        performer = wiring.build_performer(fresh, self.store, self.clock, desks)
+        performer = wiring.build_performer(fresh, self.store, self.clock, desks, log.warning)
         index = wiring.build_index(fresh.machine)
         core = wiring.build_core(fresh, self.store, index, report=log.warning)
         was_ready = self.embedded.ready

@@ -21,13 +21,13 @@ from correlator.correlator import Correlator
 from detectors import metrics as detectors_metrics
 from detectors.engine import Engine
 from incident_bridge import metrics as bridge_metrics
-from incident_bridge import routing
+from incident_bridge import notify, routing
 from incident_bridge.bridge import Bridge
 from incident_bridge.desks.base import Desk
 from incident_bridge.desks.builtin import BuiltinDesk
 from incident_bridge.desks.memory import MemoryDesk
 from incident_bridge.desks.webhook import WebhookDesk
-from incident_bridge.notify import Receiver, build_receiver
+from incident_bridge.outgoing import Outgoing
 from incident_bridge.performer import Performer
 from incident_bridge.settings import BridgeSettings, DeskKind, DeskSettings
 from model.clock import Clock
@@ -105,7 +105,11 @@ def build_desks(bridge: BridgeSettings, store: Store, clock: Clock) -> dict[str,
 
 def _desk(desk: DeskSettings, bridge: BridgeSettings, store: Store, clock: Clock) -> Desk:
     if desk.kind is DeskKind.WEBHOOK:
-        return WebhookDesk(desk, clock, response_bytes_max=bridge.retry.response_bytes_max)
+        where = f"desk {desk.name}: secret_files"
+        secrets = [notify.read_secret(path, where) for path in desk.secret_files]
+        bytes_max = bridge.retry.response_bytes_max
+        outgoing = Outgoing(clock, desk.allow_private, desk.timeout_ms, bytes_max)
+        return WebhookDesk(desk.name, desk.url, secrets, outgoing, clock)
     if desk.kind is DeskKind.MEMORY:
         return MemoryDesk(clock, name=desk.name, prefix=desk.prefix)
     link = f"{bridge.external_url.rstrip('/')}/tickets/"
@@ -113,15 +117,18 @@ def _desk(desk: DeskSettings, bridge: BridgeSettings, store: Store, clock: Clock
 
 
 def build_performer(
-    settings: Settings, store: Store, clock: Clock, desks: Mapping[str, Desk]
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    desks: Mapping[str, Desk],
+    report: Callable[[str], None],
 ) -> Performer:
     """What does the outbox's actions."""
     bridge = settings.machine.bridge
-    receivers: dict[str, Receiver] = {
-        receiver.name: build_receiver(receiver, settings.catalogue, clock)
-        for receiver in bridge.receivers
-    }
-    return Performer(store, desks, receivers, clock, bridge)
+    receivers = notify.build(
+        bridge.receivers, clock, catalogue=settings.catalogue, retry=bridge.retry
+    )
+    return Performer(store, desks, receivers, clock, bridge.retry, report=report)
 
 
 def build_library(settings: Settings, report: Callable[[str], None]) -> Library:

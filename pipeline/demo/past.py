@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from correlator.settings import CorrelatorSettings
 from incident_bridge.settings import BridgeSettings
+from model.batch import MetricBatch
+from model.change import Change
 from model.clock import ManualClock
-from model.codec import encode
 from model.incident import Act
-from model.journal import JournalEntry, JournalKind
 from pipeline import wiring
-from pipeline.core import Core, StepOutput
+from pipeline.core import Core
 from pipeline.demo.history import STEP_MS, History
 from pipeline.demo.operators import Operators
 from pipeline.settings import Settings
@@ -80,3 +78,37 @@ def simulate(
                     pass
         progress(number + 1, len(history))
     return life.incidents
+
+
+class _Life:
+    """The stages and the people, one step after another."""
+
+    def __init__(self, core: Core, operators: Operators) -> None:
+        self._core = core
+        self._operators = operators
+        self._active: set[str] = set()
+        self._known: set[str] = set()
+        self._acts: list[Act] = []
+        self.acted = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether an incident is under way, or may be about to begin."""
+        return bool(self._active) or self.acted
+
+    @property
+    def incidents(self) -> int:
+        """Incidents so far."""
+        return len(self._known)
+
+    def step(
+        self, now_ms: int, *, batches: Sequence[MetricBatch] = (), changes: Sequence[Change] = ()
+    ) -> None:
+        """One step, with what people decided at the end of the one before."""
+        out = self._core.step(now_ms, batches=batches, values=[*changes, *self._acts])
+        told = [incident for bridged in out.bridged for incident in bridged.incidents]
+        for incident in told:
+            self._known.add(incident.id)
+            (self._active.add if incident.state.active else self._active.discard)(incident.id)
+        self._acts = self._operators.take(told, now_ms=now_ms)
+        self.acted = not out.empty
