@@ -57,8 +57,10 @@ def verify_password(password: str, kept: str) -> bool:
     same time and is refused, so that nobody learns which accounts exist.
     """
     parts = _parse(kept)
+    if len(password.encode("utf-8", "surrogatepass")) > PASSWORD_BYTES_MAX:
+        password, parts = "", None
     cost, block, lanes, salt, expected = parts or (_COST, _BLOCK, _LANES, b"-" * 16, b"-" * 32)
-    given = _scrypt(password[:PASSWORD_BYTES_MAX], salt, cost, block, lanes)
+    given = _scrypt(password, salt, cost, block, lanes)
     return hmac.compare_digest(given, expected) and parts is not None
 
 
