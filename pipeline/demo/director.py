@@ -58,6 +58,8 @@ class Director:
     ----------
     tell
         Is told each event, as a sentence.
+    translate
+        Says the faults' own sentences, which are part of those, in the reader's language.
     stopping
         Asked often; once true, the running fault is taken back and `run` returns.
     """
@@ -70,6 +72,7 @@ class Director:
         *,
         pace: Pace = Pace(),
         tell: Callable[[Reason], None] = lambda _: None,
+        translate: Callable[[str], str] = str,
         stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._victim = victim
@@ -77,6 +80,7 @@ class Director:
         self._clock = clock
         self._pace = pace
         self._tell = tell
+        self._translate = translate
         self._stopping = stopping
         self.committed: list[Committed] = []
 
@@ -95,7 +99,8 @@ class Director:
     def _commit(self, fault: Fault) -> None:
         started_ms = self._clock.now_ms()
         self.committed.append(Committed(fault, started_ms))
-        self._tell(because("Fault {name}: {what}", name=fault.name, what=fault.what.text()))
+        what = fault.what.text(self._translate)
+        self._tell(because("Fault {name}: {what}", name=fault.name, what=what))
         try:
             faults.begin(fault, self._victim, self._pipeline.announce, started_ms)
             self._endure(fault, started_ms)

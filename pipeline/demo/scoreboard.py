@@ -14,6 +14,19 @@ from pipeline.demo.faults import Fault
 
 GRACE_MS = 30_000
 
+_COLUMNS: tuple[tuple[str, bool], ...] = (
+    ("fault", False),
+    ("culprit", False),
+    ("noticed after", True),
+    ("incidents", True),
+    ("tickets closed", True),
+    ("pages", True),
+    ("named", False),
+    ("resolved after", True),
+    ("verdict", False),
+)
+"""Headings of the table, and whether the column is of numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Committed:
@@ -220,19 +233,6 @@ def table(board: Scoreboard, translate: Callable[[str], str] = str) -> Table:
             style="" if row.ok else "bold red",
         )
     return made
-
-
-_COLUMNS: tuple[tuple[str, bool], ...] = (
-    ("fault", False),
-    ("culprit", False),
-    ("noticed after", True),
-    ("incidents", True),
-    ("tickets closed", True),
-    ("pages", True),
-    ("named", False),
-    ("resolved after", True),
-    ("verdict", False),
-)
 
 
 def _seconds(duration_ms: int | None) -> str:
