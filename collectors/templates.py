@@ -11,14 +11,12 @@ turn out to be one, the lower number stands for both (union-find).
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 
 from collectors.base import Counters
 from collectors.settings import TemplateSettings
+from collectors.snapshot import seal, unseal
 from collectors.tokens import PARAMETER, Masks, looks_identifier
-from model.errors import SnapshotError
 
 OVERFLOW = 0
 """Number of the template that stands for lines beyond `templates_max`."""
@@ -172,7 +170,9 @@ class TemplateMiner:
 
     def save(self) -> bytes:
         """A snapshot: one line with version and checksum, one with JSON."""
-        body = json.dumps(
+        return seal(
+            "templates",
+            1,
             {
                 "texts": self._texts,
                 "parents": self._parents,
@@ -182,9 +182,7 @@ class TemplateMiner:
                 "lines": self.lines,
                 "overflowed": self.overflowed,
             },
-            separators=(",", ":"),
-        ).encode()
-        return b"templates 1 " + hashlib.sha256(body).hexdigest().encode() + b"\n" + body
+        )
 
     def load(self, data: bytes) -> None:
         """Take over a snapshot made by `save`.
@@ -194,10 +192,7 @@ class TemplateMiner:
         SnapshotError
             If it is damaged or of another version; what was here stays.
         """
-        head, _, body = data.partition(b"\n")
-        if head != b"templates 1 " + hashlib.sha256(body).hexdigest().encode():
-            raise SnapshotError("the snapshot of log templates is damaged or of another version")
-        saved = json.loads(body)
+        saved = unseal("templates", 1, data)
         self._texts = list(saved["texts"])
         self._parents = list(saved["parents"])
         self._forms = {tuple(form): number for form, number in saved["forms"]}

@@ -1,0 +1,76 @@
+"""Names, kinds and help texts of what the collectors count."""
+
+from __future__ import annotations
+
+METRICS: dict[str, tuple[str, str]] = {
+    "tocsin_scrapes_total": ("counter", "Scrapes that finished, well or not."),
+    "tocsin_scrape_errors_total": ("counter", "Scrapes that failed."),
+    "tocsin_scrapes_skipped_total": (
+        "counter",
+        "Scrapes not started because the one before was still under way.",
+    ),
+    "tocsin_scrape_samples_total": ("counter", "Samples read from scrapes."),
+    "tocsin_scrape_bad_lines_total": ("counter", "Exposition lines that could not be read."),
+    "tocsin_scrape_series_refused_total": (
+        "counter",
+        "Samples dropped because their series was beyond a limit.",
+    ),
+    "tocsin_scrape_duplicates_total": (
+        "counter",
+        "Samples dropped because their series had one in the same scrape.",
+    ),
+    "tocsin_scrape_targets": ("gauge", "Targets that are scraped."),
+    "tocsin_scrape_targets_refused": ("gauge", "Targets left out because of targets_max."),
+    "tocsin_samples_late_total": ("counter", "Samples dropped because they came too late."),
+    "tocsin_samples_future_total": (
+        "counter",
+        "Samples dropped because their time is too far ahead.",
+    ),
+    "tocsin_samples_without_clock_total": (
+        "counter",
+        "Samples dropped because their time is the epoch.",
+    ),
+    "tocsin_samples_time_repaired_total": (
+        "counter",
+        "Samples whose time was in seconds, microseconds or nanoseconds and was put right.",
+    ),
+    "tocsin_host_errors_total": ("counter", "Parts of the host that could not be read."),
+    "tocsin_host_devices_refused_total": (
+        "counter",
+        "Devices left out because of devices_max, summed over readings.",
+    ),
+    "tocsin_self_errors_total": ("counter", "Failed readings of Tocsin's own metrics."),
+    "tocsin_log_lines_total": ("counter", "Log records read (a stack trace counts with its line)."),
+    "tocsin_log_bytes_total": ("counter", "Bytes of log files that are done with."),
+    "tocsin_log_lines_cut_total": ("counter", "Log lines cut at line_bytes_max."),
+    "tocsin_log_lines_joined_total": ("counter", "Lines joined to the record before them."),
+    "tocsin_log_files": ("gauge", "Log files that are open."),
+    "tocsin_log_rotations_total": ("counter", "Log files that were renamed or deleted."),
+    "tocsin_log_truncations_total": ("counter", "Log files that were truncated or written anew."),
+    "tocsin_log_errors_total": ("counter", "Failed attempts to open or read a log file."),
+    "tocsin_log_files_refused_total": (
+        "counter",
+        "Attempts to follow a file that files_max refused.",
+    ),
+    "tocsin_log_late_total": ("counter", "Log lines dropped because they came too late."),
+    "tocsin_log_future_total": (
+        "counter",
+        "Log lines whose time is too far ahead; they take their arrival.",
+    ),
+    "tocsin_log_without_clock_total": (
+        "counter",
+        "Log lines whose time is the epoch; they take their arrival.",
+    ),
+    "tocsin_log_time_repaired_total": (
+        "counter",
+        "Log lines whose time was in another unit and was put right.",
+    ),
+    "tocsin_log_templates": ("gauge", "Log template numbers given, merged ones included."),
+    "tocsin_log_templates_overflowed_total": (
+        "counter",
+        "Log lines without a template of their own because of templates_max.",
+    ),
+    "tocsin_heartbeats": ("gauge", "Heartbeats that are watched."),
+    "tocsin_heartbeats_missing": ("gauge", "Heartbeats that are overdue."),
+    "tocsin_heartbeats_refused_total": ("counter", "Heartbeats refused because of heartbeats_max."),
+}
