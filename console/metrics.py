@@ -1,0 +1,46 @@
+"""What the console counts of itself."""
+
+from __future__ import annotations
+
+import threading
+
+METRICS: dict[str, tuple[str, str]] = {
+    "tocsin_console_requests_total": ("counter", "Requests answered by the console."),
+    "tocsin_console_errors_total": ("counter", "Requests that failed by a mistake of ours."),
+    "tocsin_intake_pushes_total": ("counter", "Pushes that were accepted."),
+    "tocsin_intake_entries_total": ("counter", "Alerts, changes, heartbeats and acts accepted."),
+    "tocsin_intake_malformed_total": ("counter", "Pushes refused because of their content."),
+    "tocsin_intake_duplicates_total": ("counter", "Signed pushes that were sent again."),
+    "tocsin_console_refused_body_total": ("counter", "Bodies too large or wrongly encoded."),
+    "tocsin_console_refused_role_total": ("counter", "Requests without a sufficient role."),
+    "tocsin_console_refused_signature_total": ("counter", "Pushes with a wrong signature."),
+    "tocsin_console_refused_store_total": ("counter", "Requests that the store did not take."),
+    "tocsin_console_sign_ins_total": ("counter", "Sign-ins that succeeded."),
+    "tocsin_console_sign_in_failures_total": ("counter", "Sign-ins refused."),
+}
+
+
+class Counters:
+    """Values of `METRICS`; several threads may add.
+
+    Examples
+    --------
+    >>> counters = Counters()
+    >>> counters.add("tocsin_intake_pushes_total")
+    >>> counters.values()["tocsin_intake_pushes_total"]
+    1.0
+    """
+
+    def __init__(self) -> None:
+        self._values = dict.fromkeys(METRICS, 0.0)
+        self._lock = threading.Lock()
+
+    def add(self, name: str, amount: float = 1.0) -> None:
+        """Count."""
+        with self._lock:
+            self._values[name] += amount
+
+    def values(self) -> dict[str, float]:
+        """All values by name."""
+        with self._lock:
+            return dict(self._values)

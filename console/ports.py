@@ -1,0 +1,126 @@
+"""What the pipeline lends the console: it needs nothing else of it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from collectors.settings import IntakeLimits
+from console.metrics import Counters
+from console.settings import ConsoleSettings, IntakeSettings
+from model.alert import Evidence
+from model.catalogue import Catalogue
+from model.clock import Clock
+from model.journal import NewEntry
+from model.labels import Labels
+from model.reason import Reason
+from runbooks.library import Library
+from store.store import Store
+
+Submit = Callable[[Sequence[NewEntry]], Awaitable[list[int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """A part of the pipeline and whether it is well; `detail` is a sentence, or None."""
+
+    name: str
+    ok: bool
+    detail: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceHealth:
+    """A scrape target, a log file, a push source: when it was last heard, and what is wrong."""
+
+    name: str
+    kind: str
+    ok: bool
+    last_ms: int | None = None
+    samples: int = 0
+    detail: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A snapshot file of learned state."""
+
+    name: str
+    saved_ms: int | None
+    size_bytes: int = 0
+    ok: bool = True
+    detail: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How the pipeline itself fares.
+
+    Attributes
+    ----------
+    ready : bool
+        Whether it takes work: restored, and the store takes writes.
+    lag_ms : int
+        How far the loop is behind the wall clock.
+    uptime_ms : int
+        Since the process started.
+    journal_last, journal_committed : int
+        Last accepted offset, and the last one processed.
+    counters : tuple of (name, value)
+        What was dropped, refused or limited, by metric name.
+    dead_letters : int
+        Actions that will not be tried again unless revived.
+    """
+
+    ready: bool
+    version: str = ""
+    uptime_ms: int = 0
+    lag_ms: int = 0
+    journal_last: int = 0
+    journal_committed: int = 0
+    components: tuple[Component, ...] = ()
+    sources: tuple[SourceHealth, ...] = ()
+    checkpoints: tuple[Checkpoint, ...] = ()
+    counters: tuple[tuple[str, float], ...] = ()
+    dead_letters: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the pipeline lends the console.
+
+    Attributes
+    ----------
+    submit
+        Makes pushes durable and gives their offsets; raises `StoreError` if nothing was accepted.
+    catalogue, runbooks
+        What is configured now; they change with a reload.
+    health, metrics
+        The pipeline's own state, and its exposition in the Prometheus text format.
+    reload
+        Reads the configuration again; gives the problems, none if it was taken over.
+    band
+        Recent history of a series with its expected band, or None.
+    limits
+        How much of a pushed body is believed.
+    intake_secrets
+        Shared secrets of each signed source, the current one first.
+    counters
+        What the console counts; the pipeline exports it.
+    """
+
+    store: Store
+    clock: Clock
+    submit: Submit
+    catalogue: Callable[[], Catalogue]
+    runbooks: Callable[[], Library]
+    health: Callable[[], Health]
+    metrics: Callable[[], bytes]
+    reload: Callable[[], list[str]]
+    band: Callable[[Labels], Evidence | None]
+    settings: ConsoleSettings = field(default_factory=ConsoleSettings)
+    intake: IntakeSettings = field(default_factory=IntakeSettings)
+    limits: IntakeLimits = field(default_factory=IntakeLimits)
+    intake_secrets: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
+    version: str = "0.1.0"
