@@ -79,11 +79,7 @@ class Shop:
         self._supervisor = threading.Thread(target=self._supervise, name="shop", daemon=True)
 
     def __enter__(self) -> Shop:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
+        """Promise that leaving ends every process; `start` starts them."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -246,6 +242,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, leave)
     shop = Shop(options.folder, SystemClock(), port_base=options.port_base, rate=options.rate)
     with shop:
+        shop.start()
         print(orjson.dumps(shop.targets(), option=orjson.OPT_INDENT_2).decode(), flush=True)
         leaving.wait()
 

@@ -70,6 +70,7 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Probe]:
     clock = SystemClock()
     folder: Path = tmp_path_factory.mktemp("shop")
     with Shop(folder, clock, rate=60.0) as shop:
+        shop.start()
         yield Probe(shop, clock)
 
 
