@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -127,6 +127,10 @@ class Scraper:
     def waiting(self) -> bool:
         """Whether a scrape is still under way or finished but not yet handed over."""
         return any(lane.running is not None for lane in self._lanes.values())
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until the scrapes under way have finished, for tests and a tidy end."""
+        wait([lane.running for lane in self._lanes.values() if lane.running], timeout=timeout_s)
 
     def problems(self) -> list[SourceProblem]:
         """What is wrong now, by target and kind."""
