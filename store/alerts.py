@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, Select, and_, exists, func, or_, select
+from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from model.alert import Alert, AlertStatus
 from store.rows import Cursor, body, filtered, newest_first, read, read_one, upsert, words
 from store.schema import alerts
 
 _later = alerts.alias("later")
+
+SUPERSEDED = exists().where(
+    and_(_later.c.key == alerts.c.key, _later.c.starts_ms > alerts.c.starts_ms)
+)
+"""A later occurrence of a key stands for the earlier ones, resolved or not."""
+
+FIRES = and_(alerts.c.ends_ms.is_(None), ~SUPERSEDED)
 
 
 def save(conn: Connection, items: Iterable[AlertStatus]) -> None:
@@ -52,11 +59,17 @@ def by_incident(conn: Connection, incident_id: str, *, limit: int = 1_000) -> li
     return read(conn, AlertStatus, query.order_by(alerts.c.starts_ms, alerts.c.id).limit(limit))
 
 
+def by_keys(conn: Connection, keys: Sequence[str]) -> dict[str, AlertStatus]:
+    """The latest occurrence of each of at most some hundreds of keys; an unknown one is left out."""
+    query = select(alerts.c.body).where(alerts.c.key.in_(keys), ~SUPERSEDED)
+    return {item.alert.key: item for item in read(conn, AlertStatus, query)}
+
+
 def firing(
     conn: Connection, *, simulated: bool | None = None, limit: int = 100_000
 ) -> list[AlertStatus]:
     """Alerts that have not been resolved, oldest first."""
-    query = filtered(_latest().where(alerts.c.ends_ms.is_(None)), alerts, simulated=simulated)
+    query = filtered(select(alerts.c.body).where(FIRES), alerts, simulated=simulated)
     return read(conn, AlertStatus, query.order_by(alerts.c.starts_ms, alerts.c.id).limit(limit))
 
 
@@ -67,17 +80,11 @@ def active(
 
     The latest occurrence of each key, where it fires or was resolved at or after `resolved_since_ms`.
     """
-    query = _latest().where(or_(alerts.c.ends_ms.is_(None), alerts.c.ends_ms >= resolved_since_ms))
+    query = select(alerts.c.body).where(
+        ~SUPERSEDED, or_(alerts.c.ends_ms.is_(None), alerts.c.ends_ms >= resolved_since_ms)
+    )
     query = filtered(query, alerts, simulated=simulated)
     return read(conn, AlertStatus, query.order_by(alerts.c.starts_ms, alerts.c.id))
-
-
-def _latest() -> Select[str]:
-    """The latest occurrence of each key: it stands for the earlier ones, resolved or not."""
-    superseded = exists().where(
-        and_(_later.c.key == alerts.c.key, _later.c.starts_ms > alerts.c.starts_ms)
-    )
-    return select(alerts.c.body).where(~superseded)
 
 
 def recent(
@@ -108,8 +115,7 @@ def recent(
         name=name,
     )
     if firing is not None:
-        ended = alerts.c.ends_ms.is_not(None)
-        query = query.where(~ended if firing else ended)
+        query = query.where(FIRES if firing else ~FIRES)
     query = newest_first(query, alerts.c.starts_ms, alerts.c.id, before=before, limit=limit)
     return read(conn, AlertStatus, query)
 
@@ -124,7 +130,7 @@ def firing_by_service(
 ) -> dict[str, dict[str, int]]:
     """How many alerts fire, by service and severity: ``{"cart": {"critical": 2}}``."""
     count = func.count().label("count")
-    query = select(alerts.c.service, alerts.c.severity, count).where(alerts.c.ends_ms.is_(None))
+    query = select(alerts.c.service, alerts.c.severity, count).where(FIRES)
     query = filtered(query, alerts, simulated=simulated)
     query = query.group_by(alerts.c.service, alerts.c.severity)
     found: dict[str, dict[str, int]] = {}

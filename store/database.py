@@ -130,6 +130,37 @@ class Database:
             except conn.dialect.loaded_dbapi.Error as error:
                 raise StoreError(f"{self}: cannot be copied to {path}: {error}") from error
 
+    def settle(self) -> None:
+        """Put every commit so far on the disk, where `synchronous` NORMAL has left some in its cache.
+
+        Raises
+        ------
+        StoreError
+            If the disk does not take it.
+        """
+        if self.path is None:
+            return
+        # The log holds what is not yet in the file itself, which SQLite flushes when it moves it there.
+        try:
+            log = os.open(f"{self.path}-wal", os.O_RDWR)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise StoreError(f"{self}: cannot be flushed: {error.strerror}") from error
+        try:
+            os.fsync(log)
+        except OSError as error:
+            raise StoreError(f"{self}: cannot be flushed: {error.strerror}") from error
+        finally:
+            os.close(log)
+
+    def size_bytes(self) -> int:
+        """Room that a SQLite file takes with its log; 0 for a server's database."""
+        if self.path is None:
+            return 0
+        files = (self.path, self.path.with_name(self.path.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
     def close(self) -> None:
         """Close every idle connection."""
         self.engine.dispose()
@@ -184,7 +215,10 @@ def _make_private(path: Path) -> None:
     """Make a new file readable to its owner only: it will hold hashes of passwords and tokens."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_CREAT | os.O_RDONLY, 0o600))
+        # Never a file that is there: closing it would take this process's locks off a database that
+        # is open elsewhere in it (sqlite.org/howtocorrupt.html, 2.2).
+        if not path.exists():
+            path.touch(0o600, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path}: cannot be opened: {error.strerror}") from error
 

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, exists, select
 from model.action import ActionState
 from model.ticket import TicketState
 from store import schema
+from store.alerts import SUPERSEDED
 from store.incidents import ENDED
 from store.schema import alerts, changes, groupings, incidents, outbox, records, sessions
 
@@ -79,8 +80,10 @@ def _ended(before_ms: int, now_ms: int) -> list[tuple[Table, ColumnElement[bool]
     orphan_grouping = ~exists().where(incidents.c.id == groupings.c.id)
     orphan_action = ~exists().where(incidents.c.id == outbox.c.incident_id)
     tickets = schema.tickets.c
+    unresolved = alerts.c.ends_ms.is_(None) & (alerts.c.starts_ms < before_ms)
     return [
         (alerts, (alerts.c.ends_ms < before_ms) & orphan_alert),
+        (alerts, unresolved & SUPERSEDED & orphan_alert),
         (groupings, (groupings.c.at_ms < before_ms) & orphan_grouping),
         (outbox, (outbox.c.ended_ms < before_ms) & (outbox.c.state != _PENDING) & orphan_action),
         (changes, changes.c.time_ms < before_ms),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
@@ -44,6 +44,9 @@ class Journal:
         What may wait for its commit; beyond it `submit` refuses.
     batch_entries_max : int
         Entries of one commit, unless a single call brings more.
+    settle : callable
+        Called before anything is pruned: puts on the disk what has been made of it
+        (`Database.settle` of the records, which a power failure could otherwise set back).
 
     Attributes
     ----------
@@ -58,12 +61,14 @@ class Journal:
         queue_entries_max: int = 20_000,
         queue_bytes_max: int = 64 * 2**20,
         batch_entries_max: int = 2_000,
+        settle: Callable[[], None] = lambda: None,
     ) -> None:
         self.appended = self.refused = self.failed = self.batches = 0
         self.pruning = threading.Lock()  # held also by a backup
         self._database = database
         self._entries_max, self._bytes_max = queue_entries_max, queue_bytes_max
         self._batch_max = batch_entries_max
+        self._settle = settle
         self._queue: deque[_Waiting] = deque()
         self._waiting_entries = self._waiting_bytes = 0
         self._changed = threading.Condition()
@@ -143,6 +148,7 @@ class Journal:
         some = select(table.c.offset).where(table.c.offset <= up_to).limit(_PRUNED_AT_ONCE)
         total = 0
         with self.pruning:
+            self._settle()
             while True:
                 with self._database.write() as conn:
                     gone = conn.execute(delete(table).where(table.c.offset.in_(some))).rowcount
@@ -158,6 +164,11 @@ class Journal:
         """
         with self._database.write() as conn:
             conn.execute(update(head).where(head.c.offset < offset).values(offset=offset))
+
+    def probe(self) -> None:
+        """Write, changing nothing: raises StoreError where the disk does not take writes."""
+        with self._database.write() as conn:
+            conn.execute(update(head).values(offset=head.c.offset))
 
     def close(self) -> None:
         """Commit what waits, and take no more."""

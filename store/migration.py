@@ -49,6 +49,9 @@ def migrate(
         If a newer version has written the database, or the disk does not take it.
     """
     script = _script(metadata, folders)
+    with database.read() as conn:  # opening must not wait for a writer where there is nothing to do
+        if to == "head" and revision(conn, metadata) == script.get_current_head():
+            return
     with database.write() as conn:
         if conn.dialect.name == "postgresql":  # SQLite's writers take turns anyway
             conn.execute(select(func.pg_advisory_xact_lock(_LOCK)))

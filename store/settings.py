@@ -14,7 +14,8 @@ class StoreSettings:
     Attributes
     ----------
     url : str
-        SQLAlchemy address of the records: `sqlite:///data/tocsin.db`, or a `postgresql+psycopg://…`.
+        SQLAlchemy address of the records, `sqlite:///FILE` or `postgresql+psycopg://…`; "" is
+        `tocsin.db` in the data folder.
     journal_url : str
         Address of the journal; "" puts SQLite's beside the records (`journal.db`), PostgreSQL's
         into the same database.
@@ -30,7 +31,7 @@ class StoreSettings:
         Entries of one commit.
     """
 
-    url: str = "sqlite:///data/tocsin.db"
+    url: str = ""
     journal_url: str = ""
     busy_timeout_ms: Milliseconds = 5_000
     history_ms: Milliseconds = 400 * 86_400_000

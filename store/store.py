@@ -86,6 +86,7 @@ class Store:
             queue_entries_max=settings.journal_queue_entries_max,
             queue_bytes_max=settings.journal_queue_bytes_max,
             batch_entries_max=settings.journal_batch_entries_max,
+            settle=records.settle,
         )
         if journal.last() < done:
             journal.reserve(done)
@@ -96,6 +97,29 @@ class Store:
         self.journal.close()
         self._journal_database.close()
         self.records.close()
+
+    def probe(self, now_ms: int) -> None:
+        """Write a trifle to both databases, to see whether they take writes.
+
+        Raises
+        ------
+        StoreError
+            If one of them does not.
+        """
+        with self.records.write() as conn:
+            meta.put(conn, "probed_ms", str(now_ms))
+        self.journal.probe()
+
+    def counters(self) -> dict[str, float]:
+        """Our own metrics (`store/metrics.py` says what they mean)."""
+        return {
+            "tocsin_journal_commits_total": self.journal.batches,
+            "tocsin_journal_queue_entries": self.journal.waiting,
+            "tocsin_journal_refused_total": self.journal.refused,
+            "tocsin_journal_failed_total": self.journal.failed,
+            "tocsin_store_records_bytes": self.records.size_bytes(),
+            "tocsin_store_journal_bytes": self._journal_database.size_bytes(),
+        }
 
     def backup(self, path: Path) -> None:
         """Copy both SQLite files into a new folder while they are in use.

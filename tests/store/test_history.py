@@ -147,6 +147,8 @@ def test_what_belongs_to_no_incident_goes_by_its_own_end(any_store: Store) -> No
 
     with any_store.records.write() as conn:
         alerts.save(conn, [loose("old", 99), loose("young", 100), loose("fires", None)])
+        again = Alert(Labels.of({"alertname": "fires"}), "prom", 2, 2)
+        alerts.save(conn, [AlertStatus(again)])  # the one before was never resolved
         changes.save(conn, [Change("old", 99, "deploy", "a", ""), Change("new", 100, "d", "a", "")])
         silences.save(conn, [silence("old", 99), silence("young", 100)])
         sessions.save(conn, [Session("old", "ann", "", 1, 499), Session("new", "ann", "", 1, 500)])
@@ -155,7 +157,8 @@ def test_what_belongs_to_no_incident_goes_by_its_own_end(any_store: Store) -> No
         )
         audit.save(conn, [AuditRecord(1, "ann", "signed in", "")])
         gone = history.prune(conn, 100, now_ms=500)
-        assert gone == {"alerts": 1, "changes": 1, "silences": 1, "sessions": 1}
+        assert gone == {"alerts": 2, "changes": 1, "silences": 1, "sessions": 1}
+        assert [s.alert for s in alerts.firing(conn)] == [again]
         assert {s.alert.name for s in alerts.recent(conn)} == {"young", "fires"}
         assert len(audit.recent(conn)) == len(tickets.recent(conn, "builtin")) == 1
         assert history.prune(conn, 100, now_ms=500) == {}

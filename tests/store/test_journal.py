@@ -200,6 +200,18 @@ def test_closed_it_takes_no_more_and_has_kept_what_waited(database: Database) ->
         journal.append([entry()])
 
 
+def test_nothing_is_pruned_before_what_was_made_of_it_is_on_the_disk(database: Database) -> None:
+    def refuse() -> None:
+        raise StoreError("the disk is full")
+
+    journal = Journal(database, settle=refuse)
+    journal.append([entry()])
+    with pytest.raises(StoreError, match="full"):
+        journal.prune(1)
+    assert journal.count() == 1
+    journal.close()
+
+
 STORM = """
 import os, sys, threading
 from model.journal import JournalKind, NewEntry

@@ -120,7 +120,13 @@ def test_only_the_latest_occurrence_of_an_alert_is_active(any_store: Store) -> N
         assert starts(alerts.firing(conn, simulated=False)) == [4]
         assert starts(alerts.active(conn, resolved_since_ms=50)) == [2, 4, 5]
         assert starts(alerts.active(conn, resolved_since_ms=51, simulated=False)) == [4]
-        assert alerts.firing_by_service(conn, simulated=False) == {"cart": {"critical": 2}}
+        assert alerts.firing_by_service(conn, simulated=False) == {"cart": {"critical": 1}}
+        assert starts(alerts.recent(conn, firing=True)) == [5, 4]
+        assert starts(alerts.recent(conn, firing=False)) == [3, 2, 1]
+        superseding = alert("Superseded", 2, ends_ms=50)
+        assert alerts.by_keys(conn, [superseding.alert.key, "x"]) == {
+            superseding.alert.key: superseding
+        }
 
 
 @pytest.mark.parametrize(
@@ -152,7 +158,7 @@ def test_a_page_of_alerts_is_filtered(
             [
                 alert(starts_ms=1, severity="info"),
                 alert(starts_ms=2, service="gateway"),
-                alert(starts_ms=3, simulated=True),
+                alert("Slow", 3, simulated=True),
                 alert(starts_ms=4, ends_ms=9, summary=because("用户 cannot pay")),
                 alert("DiskFull", 5, zone="100%_"),
             ],

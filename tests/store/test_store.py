@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -12,10 +13,12 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 from model.errors import StoreError
 from model.journal import JournalKind, NewEntry
 from store import meta, offsets, schema
+from store.metrics import METRICS
 from store.migration import differences
 from store.settings import StoreSettings
 from store.store import Store
 
+IMPATIENT = StoreSettings(busy_timeout_ms=50)
 ENTRY = NewEntry(JournalKind.ALERT, "prom", 1, b"{}")
 
 
@@ -76,6 +79,29 @@ def test_a_backup_is_a_whole_store_and_its_owners_alone(store: Store, tmp_path: 
     restored.close()
     with pytest.raises(StoreError, match="cannot be made"):
         store.backup(copy)
+
+
+def test_a_probe_writes_to_both_and_says_which_refuses(store: Store) -> None:
+    store.probe(5)
+    with store.records.read() as conn:
+        assert meta.get(conn, "probed_ms") == "5"
+    impatient = Store.open(str(store.records.url), now_ms=6, settings=IMPATIENT)
+    path = str(store.records.path).replace("tocsin.db", "journal.db")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match="journal.db.*locked"):
+        impatient.probe(7)
+    other.close()
+    impatient.close()
+
+
+def test_every_counter_is_described_and_counts(store: Store) -> None:
+    store.journal.append([ENTRY])
+    store.records.settle()
+    counted = store.counters()
+    assert list(counted) == list(METRICS)
+    assert counted["tocsin_journal_commits_total"] == 1
+    assert counted["tocsin_store_records_bytes"] > 4096 < counted["tocsin_store_journal_bytes"]
 
 
 def test_the_tables_are_ones_that_postgresql_takes() -> None:
