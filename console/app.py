@@ -24,6 +24,8 @@ from console.call import Endpoint, Kind
 from console.gate import Gate, SecurityHeaders
 from console.pages_account import AccountPages
 from console.ports import Ports
+from console.reports import AvailabilityMemory
+from model.account import Role
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +51,7 @@ def create_app(ports: Ports) -> FastAPI:
     accounts = Accounts(ports.store, ports.settings)
     gate = Gate(ports, accounts)
     app.state.accounts = accounts
+    app.state.availability = AvailabilityMemory()
     # First, and past FastAPI's own machinery: a thousand pushes a second come here.
     hot = api_intake.HOT
     app.router.routes.insert(0, Route(hot.path, gate.wrap(hot), methods=[hot.method]))
@@ -63,7 +66,6 @@ def create_app(ports: Ports) -> FastAPI:
 
 def endpoints(app: FastAPI, accounts: Accounts) -> tuple[Endpoint, ...]:
     """Every route but the hot one."""
-    from model.account import Role
 
     async def openapi(call: object) -> Response:
         """`/api/openapi.json`."""

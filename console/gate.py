@@ -9,7 +9,6 @@ from typing import cast
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -246,8 +245,9 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = list(message.get("headers", ()))
-                headers.extend(security.HEADERS)
-                if "cache-control" not in Headers(raw=headers):
+                named = {name for name, _ in headers}
+                headers.extend(pair for pair in security.HEADERS if pair[0] not in named)
+                if b"cache-control" not in named:
                     headers.append((b"cache-control", b"no-store"))
                 message = {**message, "headers": headers}
             await send(message)

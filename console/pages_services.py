@@ -14,14 +14,13 @@ from console.call import Call, Endpoint, Kind
 from console.graph import draw
 from console.pages import back, page
 from console.plots import line_with_band
-from console.reports import availability_of, report_page
+from console.reports import report_page
 from model.account import Role
 from model.alert import Severity
 from model.catalogue import Catalogue
 from model.incident import Incident
 from store import alerts, changes, incidents, outbox, pages, tickets
 
-DAY_MS = 86_400_000
 PLOTS_MAX = 8
 
 
@@ -69,7 +68,7 @@ def list_services(call: Call) -> Response:
         firing=firing,
         catalogue=catalogue,
         drawn=len(drawn),
-        availability=availability_of(call, call.now_ms - 30 * DAY_MS, call.now_ms),
+        availability=call.request.app.state.availability.get(call),
     )
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 from model.alert import Evidence
 
 WIDTH, HEIGHT = 640, 200
-LEFT, RIGHT, TOP, BOTTOM = 56, 12, 12, 26
+LEFT, RIGHT, TOP, BOTTOM = 72, 12, 12, 26
 POINTS_MAX = 400
 
 
