@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
-from correlator.settings import CorrelatorSettings
 from model.change import Change
 
 
 class Changes(dict[str, list[Change]]):
-    """Lists by service, in the order of arrival, bounded by number and age.
+    """Lists by service, in the order of arrival; the oldest go first.
 
     Examples
     --------
-    >>> changes = Changes(CorrelatorSettings())
-    >>> changes.add(Change("1", 5, "deploy", "cart", "v2"), now_ms=6)
+    >>> changes = Changes(1)
+    >>> changes.add(Change("1", 5, "deploy", "cart", "v1"))
+    >>> changes.add(Change("2", 6, "deploy", "cart", "v2"))
     >>> [change.title for change in changes["cart"]]
     ['v2']
     """
 
-    def __init__(self, settings: CorrelatorSettings) -> None:
+    def __init__(self, per_service_max: int) -> None:
         super().__init__()
-        self._settings = settings
+        self._per_service_max = per_service_max
 
-    def add(self, change: Change, *, now_ms: int, named: Collection[str] = ()) -> None:
-        """Remember one, in place of an earlier one of its id.
-
-        Old ones of the service are forgotten, but not those `named` by an incident.
-        """
-        since_ms = now_ms - self._settings.remember_ms
-        kept = [
-            known
-            for known in self.get(change.service, ())
-            if known.id != change.id and (known.time_ms >= since_ms or known.id in named)
-        ]
-        self[change.service] = [*kept, change][-self._settings.changes_per_service_max :]
+    def add(self, change: Change) -> None:
+        """Remember one, in place of an earlier one of its id."""
+        kept = [known for known in self.get(change.service, ()) if known.id != change.id]
+        self[change.service] = [*kept, change][-self._per_service_max :]

@@ -22,13 +22,13 @@ from correlator.settings import CorrelatorSettings
 from correlator.silence import Silences
 from correlator.snapshot import Snapshot, pack, unpack
 from correlator.topology import Topology
+from correlator.voice import Voice
 from correlator.waiting import Seat, Waiting
 from model.alert import Alert, AlertStatus
 from model.catalogue import Catalogue
 from model.change import Change
 from model.identity import derive_id
 from model.incident import Act, ActKind, Grouping, Signal
-from model.reason import Reason, because
 from model.silence import Silence
 
 
@@ -73,20 +73,20 @@ class Correlator:
         self._waiting = Waiting(self._topology)
         self._silences = Silences()
         self._inhibitor = Inhibitor(settings.inhibit)
-        self._changes = Changes(settings)
+        self._changes = Changes(settings.changes_per_service_max)
         self._look_again: dict[str, None] = {}
-        self._dirty: dict[str, None] = {}
-        self._said: dict[str, Grouping] = {}
+        self._voice = Voice(self._rows, self._changes, settings)
 
     # What arrives
 
     def take(self, items: Sequence[Alert | Change | Silence | Act], *, now_ms: int) -> Correlated:
         """Note what came. Decisions are made, and everything is said, by the next `step`."""
+        self._tidy(now_ms)
         for item in items:
             if isinstance(item, Alert):
                 self._take_alert(item, now_ms)
             elif isinstance(item, Change):
-                self._take_change(item, now_ms)
+                self._take_change(item)
             elif isinstance(item, Silence):
                 self._silences.put(item)
             else:
@@ -129,7 +129,7 @@ class Correlator:
         case = self._cases.get(status.incident_id)
         if case is not None and not case.quiet:
             case.put(key, known, status)
-            self._dirty[case.id] = None
+            self._voice.note(case)
         elif verdict is Verdict.FIRED:
             self._find_place(key, status)
         elif verdict is Verdict.RESOLVED:
@@ -142,10 +142,11 @@ class Correlator:
     def _seat(self, status: AlertStatus) -> Seat:
         return self._topology.place(status.alert), status.alert.simulated
 
-    def _take_change(self, change: Change, now_ms: int) -> None:
-        named = {name for case in self._cases.values() for name in case.said.change_ids}
-        self._changes.add(change, now_ms=now_ms, named=named)
-        self._dirty.update((case.id, None) for case in self._cases.at([change.service]))
+    def _take_change(self, change: Change) -> None:
+        self._changes.add(change)
+        for case in self._cases.values():
+            if change.service in case.said.services:
+                self._voice.note(case)
 
     def _take_act(self, act: Act, now_ms: int) -> None:
         case = self._cases.get(act.incident_id)
@@ -164,11 +165,11 @@ class Correlator:
                 case.said = replace(case.said, quiet_ms=case.latest_ms)
         else:
             return
-        self._dirty[case.id] = None
+        self._voice.note(case)
 
     # Where an alert belongs
 
-    def _find_place(self, key: str, status: AlertStatus) -> None:
+    def _find_place(self, key: str, status: AlertStatus, *, waited: bool = False) -> None:
         """Join an open incident, or wait for companions."""
         place = self._topology.place(status.alert)
         candidates = self._cases.candidates(status)
@@ -181,11 +182,11 @@ class Correlator:
             self._count("joined_total")
             self._join(target, key, status)
         elif lifecycle.may_open(status.alert):
-            self._wait(key, status)
+            self._wait(key, status, waited)
 
-    def _wait(self, key: str, status: AlertStatus) -> None:
-        flapping = is_flapping(status.changes_ms, self._settings)
-        due_ms = status.seen_ms + lifecycle.wait_ms(status, flapping, self._settings)
+    def _wait(self, key: str, status: AlertStatus, waited: bool = False) -> None:
+        hurry = waited or is_flapping(status.changes_ms, self._settings)
+        due_ms = status.seen_ms + lifecycle.wait_ms(status, hurry, self._settings)
         self._waiting.put(self._seat(status), key, due_ms)
 
     def _join(self, case: Case, key: str, status: AlertStatus) -> None:
@@ -193,7 +194,7 @@ class Correlator:
         self._rows.write(key, joined)
         self._cases.enter(case, key, status)
         case.put(key, None, joined)
-        self._dirty[case.id] = None
+        self._voice.note(case)
 
     def _merge(self, one: Case, other: Case) -> Case:
         """Move the younger incident's alerts to the older, which is returned."""
@@ -204,21 +205,18 @@ class Correlator:
         self._drop(younger)
         for key in sorted(younger.members):
             self._join(older, key, self._rows[key])
-        reason = because("the same trouble as {other}", other=older.id)
-        self._said[younger.id] = replace(
-            younger.said, signal=Signal.MERGED, reason=reason, merged_into=older.id
-        )
+        self._voice.say_merged(younger, older)
         return older
 
     def _drop(self, case: Case) -> None:
         self._cases.drop(case)
-        self._dirty.pop(case.id, None)
+        self._voice.forget(case)
 
     # What time brings
 
     def step(self, now_ms: int) -> Correlated:
         """Let time pass: expire, mute, open, grow quiet, forget; say all that is new."""
-        self._expire(now_ms)
+        self._tidy(now_ms)
         self._mute(now_ms)
         for case in self._cases.in_order():
             if case.closed_ms is not None and not case.quiet:
@@ -226,12 +224,23 @@ class Correlator:
         for keys in self._waiting.due(now_ms):
             self._open(keys, now_ms)
         for case in self._cases.in_order():
-            self._review(case, now_ms)
-        said = tuple(replace(self._said[name], at_ms=now_ms) for name in sorted(self._said))
-        self._said.clear()
-        return Correlated(self._rows.written(), said)
+            self._voice.review(case, now_ms)
+        return Correlated(self._rows.written(), self._voice.said(now_ms))
 
-    def _expire(self, now_ms: int) -> None:
+    def _tidy(self, now_ms: int) -> None:
+        """Forget what is over, resolve what has expired.
+
+        Before anything else at a new time, so that rows which a restart brings back although they
+        had been forgotten are forgotten again before they matter.
+        """
+        window_ms = self._settings.reopen_window_ms
+        for case in self._cases.in_order():
+            if case.quiet:
+                over_ms: int | None = case.said.at_ms
+            else:
+                over_ms = None if case.firing else case.closed_ms
+            if over_ms is not None and now_ms >= over_ms + window_ms:
+                self._forget(case)
         for key in self._rows.due(now_ms):
             status = self._rows[key]
             if status.alert.firing:
@@ -262,16 +271,15 @@ class Correlator:
             case.touched = False
             for key in sorted(case.members):
                 status = self._rows[key]
-                if not status.alert.firing:
+                if not (status.alert.firing and lifecycle.may_open(status.alert)):
                     continue
                 decision = lifecycle.return_of(
                     status, case.closed_ms, now_ms=now_ms, settings=self._settings
                 )
                 if decision is lifecycle.Return.FREE:
-                    self._cases.leave(case, key, status)
-                    self._find_place(key, status)
-        if passed and not case.firing:
-            self._forget(case)
+                    self._find_place(key, status, waited=True)
+                else:
+                    self._count("declined_total")
 
     def _forget(self, case: Case) -> None:
         self._drop(case)
@@ -289,7 +297,7 @@ class Correlator:
         case = Case(fresh, self._topology, self._settings)
         for key, status in members:
             case.put(key, None, status)
-        view = case.view(self._rows, self._changes, now_ms)
+        view = self._voice.view(case, now_ms)
         old = returns_to(
             view, [s for _, s in members], self._cases.at(case.places), now_ms, self._settings
         )
@@ -298,7 +306,7 @@ class Correlator:
             self._count("opened_total")
             reason = lifecycle.opened(first.alert, service, len(members))
             self._start(Case(fresh, self._topology, self._settings), members)
-            self._say(self._cases[incident_id], Signal.OPENED, reason, now_ms)
+            self._voice.say(self._cases[incident_id], Signal.OPENED, reason, now_ms)
             return
         self._bring_back(old, first.alert, members, now_ms)
 
@@ -315,7 +323,7 @@ class Correlator:
         case = Case(back, self._topology, self._settings)
         self._start(case, [*kept, *members])
         reason = lifecycle.refired(first, self._topology.service(first), ago_ms)
-        self._say(case, Signal.REFIRED, reason, now_ms)
+        self._voice.say(case, Signal.REFIRED, reason, now_ms)
 
     def _previous(self, members: Sequence[AlertStatus]) -> str:
         return next((s.incident_id for s in members if s.incident_id), "")
@@ -324,48 +332,6 @@ class Correlator:
         self._cases[case.id] = case
         for key, status in members:
             self._join(case, key, status)
-
-    def _review(self, case: Case, now_ms: int) -> None:
-        """Say what is new of an incident, whether it is over, and forget it in the end."""
-        settings = self._settings
-        if case.quiet:
-            if case.said.closed_ms != case.closed_ms:
-                case.said = replace(case.said, closed_ms=case.closed_ms, at_ms=now_ms)
-                self._said[case.id] = case.said
-            if now_ms >= case.said.at_ms + settings.reopen_window_ms:
-                self._forget(case)
-            return
-        flapping = case.flapping(now_ms)
-        over = case.closed_ms is None and lifecycle.is_quiet(
-            firing=case.firing, latest_ms=case.latest_ms, flapping=flapping,
-            now_ms=now_ms, settings=settings,
-        )  # fmt: skip
-        if over:
-            reason = lifecycle.quiet(len(case.members), case.said.flapping, settings)
-            self._say(case, Signal.QUIET, reason, now_ms)
-            return
-        if case.id not in self._dirty and case.said.flapping == flapping:
-            return
-        if case.closed_ms is not None and case.said.closed_ms is not None:
-            self._dirty.pop(case.id, None)
-            return
-        view = case.view(self._rows, self._changes, now_ms)
-        news = lifecycle.news(case.said, view, now_ms=now_ms, settings=settings)
-        if news is not None:
-            self._say(case, news.signal, news.reason, now_ms)
-        elif not lifecycle.waits(case.said, view):
-            self._dirty.pop(case.id, None)
-
-    def _say(self, case: Case, signal: Signal, reason: Reason, now_ms: int) -> None:
-        view = case.view(self._rows, self._changes, now_ms)
-        quiet_ms = self._latest_end(case) if signal is Signal.QUIET else None
-        case.said = replace(view, signal=signal, reason=reason, at_ms=now_ms, quiet_ms=quiet_ms)
-        self._said[case.id] = case.said
-        self._dirty.pop(case.id, None)
-
-    def _latest_end(self, case: Case) -> int:
-        ends = [self._rows[key].alert.ends_ms for key in case.members]
-        return max((end for end in ends if end is not None), default=case.latest_ms)
 
     # Memory
 
@@ -381,7 +347,7 @@ class Correlator:
         for silence in silences:
             self._silences.put(silence)
         for change in sorted(changes, key=lambda c: (c.arrival_ms, c.time_ms, c.id)):
-            self._changes.add(change, now_ms=0)
+            self._changes.add(change)
         for grouping in groupings:
             if not grouping.merged_into:
                 self._cases[grouping.id] = Case(grouping, self._topology, self._settings)
@@ -389,7 +355,8 @@ class Correlator:
         for key in sorted(rows):
             self._restore_row(key, rows[key])
         self._silences.look_again()
-        self._dirty.update(dict.fromkeys(sorted(self._cases)))
+        for case in self._cases.values():
+            self._voice.note(case)
 
     def _restore_row(self, key: str, status: AlertStatus) -> None:
         self._rows[key] = status

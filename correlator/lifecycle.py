@@ -28,10 +28,14 @@ class News:
     reason: Reason
 
 
-def wait_ms(status: AlertStatus, flapping: bool, settings: CorrelatorSettings) -> int:
-    """How long an alert waits for companions before it opens an incident."""
-    if flapping:
-        return 0  # it has waited several times already
+def wait_ms(status: AlertStatus, hurry: bool, settings: CorrelatorSettings) -> int:
+    """How long an alert waits for companions before it opens an incident.
+
+    Not at all with `hurry`: it flaps, and has waited several times already, or a person's closing
+    held it back until now.
+    """
+    if hurry:
+        return 0
     alert = status.alert
     if alert.signal == "availability" and alert.severity is Severity.CRITICAL:
         return min(settings.group_wait_ms, settings.group_wait_critical_ms)

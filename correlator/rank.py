@@ -26,7 +26,8 @@ FIRST = 15
 CALLED = 5  # per affected caller that has nothing of its own to blame
 CALLED_MAX = 3
 INHERITED = -30
-FOLLOWS_CALLEE = -25
+FOLLOWS_CALLEE = -30
+FOLLOWS_TOLERANCES = 3  # own signs need longer to be seen than slow answers do
 CHANGED = 25
 SYMPTOM = -10
 
@@ -137,6 +138,20 @@ def _callee_to_blame(
     return ""
 
 
+def _own(kinds: dict[Kind, Sighting]) -> list[int]:
+    return [kinds[kind].first_ms for kind in OWN if kind in kinds]
+
+
+def _follows(kinds: dict[Kind, Sighting], callee_ms: int, settings: CorrelatorSettings) -> bool:
+    """Whether a caller's own signs came so long after the callee's that they may be an effect.
+
+    That it does not answer at all is never taken for an effect.
+    """
+    if Kind.AVAILABILITY in kinds:
+        return False
+    return min(_own(kinds)) > callee_ms + FOLLOWS_TOLERANCES * settings.order_tolerance_ms
+
+
 def _add_graph(
     tally: _Tally,
     sightings: Sightings,
@@ -146,15 +161,11 @@ def _add_graph(
     settings: CorrelatorSettings,
 ) -> None:
     service, kinds = tally.service, sightings[tally.service]
-    own = [kinds[kind].first_ms for kind in OWN if kind in kinds]
     if callee := blamed[service]:
-        if not own:
+        if not _own(kinds):
             inherited = "{service} calls {callee}, which is in trouble too ({points})"
             tally.add(INHERITED, inherited, callee=callee)
-        elif (
-            min(own) > first[callee] + settings.order_tolerance_ms
-            and Kind.AVAILABILITY not in kinds
-        ):
+        elif _follows(kinds, first[callee], settings):
             follows = "{service}'s own signs followed the trouble of {callee} ({points})"
             tally.add(FOLLOWS_CALLEE, follows, callee=callee)
     callers = [
@@ -163,7 +174,7 @@ def _add_graph(
         if name != service
         and name in sightings
         and topology.calls(name, service) is not None
-        and not any(kind in OWN for kind in sightings[name])
+        and (not _own(sightings[name]) or _follows(sightings[name], first[service], settings))
     ]
     if callers and _explains(kinds):
         tally.add(

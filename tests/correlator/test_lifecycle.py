@@ -1,0 +1,382 @@
+"""Opening, joining, growing quiet, coming back; and what faults and people do to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from correlator.settings import CorrelatorSettings
+from model.alert import Alert
+from model.incident import Act, ActKind
+from model.labels import Labels, Matcher
+from model.silence import Silence
+
+T0 = 1_700_000_000_000
+
+
+def test_opens_once_with_its_first_companions(desk: Any) -> None:
+    desk.at(0, desk.alert("payment", "latency", at=0))
+    desk.at(4, desk.alert("checkout", "errors", at=3))
+    assert desk.said == []
+    (opened,) = desk.run(5, 10)
+    assert (opened.signal.value, opened.alert_count, opened.began_ms) == ("opened", 2, T0)
+    assert opened.detected_ms == opened.at_ms == T0 + 10_000
+    assert opened.reason.text() == ("payment-latency began on payment, and 1 more alerts with it")
+
+
+def test_a_dead_service_does_not_wait_long(desk: Any) -> None:
+    down = desk.alert("vault", "availability", at=0, severity="critical")
+    desk.at(0, down)
+    assert desk.at(1.9) == []
+    assert desk.signals(desk.at(2)) == ["opened"]
+
+
+def test_information_opens_nothing_but_joins(desk: Any) -> None:
+    note = desk.alert("payment", "latency", at=0, severity="info")
+    desk.at(0, note)
+    assert desk.run(1, 30) == []
+    desk.at(31, desk.alert("payment", "errors", at=31))
+    desk.run(32, 42)
+    desk.at(43, desk.alert("payment", "logs", at=43, severity="info"))
+    assert desk.rows[desk.alert("payment", "logs", at=43, severity="info").key].incident_id
+    assert not desk.rows[note.key].incident_id
+
+
+def test_resolved_while_waiting_opens_nothing(desk: Any) -> None:
+    alert = desk.alert("payment", "latency", at=0)
+    desk.at(0, alert)
+    desk.at(5, desk.resolved(alert, end=5))
+    assert desk.run(6, 30) == []
+
+
+def test_joins_within_the_window_and_not_after(desk: Any) -> None:
+    first = desk.alert("payment", "errors", at=0)
+    desk.at(0, first)
+    desk.run(1, 10)
+    said = desk.at(300, desk.alert("inventory", "saturation", at=300, metric="cpu"))
+    assert said == []  # payment does not call inventory, nor the other way
+    (joined,) = desk.at(300, desk.alert("checkout", "saturation", at=300, metric="cpu"))
+    assert (joined.signal.value, joined.services) == ("joined", ("checkout", "payment")) or (
+        joined.signal.value,
+        set(joined.services),
+    ) == ("joined", {"checkout", "payment"})
+    desk.run(301, 320)
+    assert len(desk.groupings) == 2
+
+
+def test_after_the_window_own_trouble_of_a_caller_is_another_incident(desk: Any) -> None:
+    desk.at(0, desk.alert("payment", "errors", at=0))
+    desk.run(1, 10)
+    desk.at(311, desk.alert("checkout", "saturation", at=311, metric="cpu"))
+    desk.run(312, 330)
+    assert len(desk.groupings) == 2
+
+
+def test_after_the_window_what_the_culprit_explains_still_joins(desk: Any) -> None:
+    desk.at(0, desk.alert("payment", "errors", at=0))
+    desk.run(1, 10)
+    (joined,) = desk.at(1_000, desk.alert("checkout", "latency", at=1_000))
+    assert joined.signal.value == "joined"
+    assert len(desk.groupings) == 1
+
+
+def test_unknown_services_group_by_labels(desk: Any) -> None:
+    alerts = [
+        desk.alert("legacy", at=0, source="prom", alertname=name, instance=str(i))
+        for name in ("DiskFull", "Slow")
+        for i in range(3)
+    ]
+    desk.at(0, *alerts)
+    opened = desk.run(1, 10)
+    assert sorted(g.alert_count for g in opened) == [3, 3]
+    assert sorted(g.title.text() for g in opened) == ["legacy: DiskFull", "legacy: Slow"]
+
+
+def test_host_joins_what_it_can_explain_and_does_not_bind_strangers(desk: Any) -> None:
+    desk.at(0, desk.alert("payment", "latency", at=0), desk.alert("vault", "latency", at=1))
+    desk.at(2, desk.alert("host", "saturation", at=2))
+    opened = desk.run(3, 12)
+    assert len(opened) == 2
+    assert sorted(g.alert_count for g in desk.groupings.values()) == [1, 2]
+    assert "host" not in {g.services[0] for g in desk.groupings.values()}
+
+
+def test_a_common_callee_merges_two_incidents(desk: Any) -> None:
+    # cart and checkout do not call each other, but both call inventory.
+    desk.at(0, desk.alert("cart", "errors", at=0), desk.alert("checkout", "errors", at=0))
+    first = desk.run(1, 10)
+    assert len(first) == 2
+    said = desk.at(15, desk.alert("inventory", "errors", at=15))
+    merged = next(g for g in said if g.signal.value == "merged")
+    survivor = next(g for g in said if g.signal.value != "merged")
+    assert merged.merged_into == survivor.id
+    assert survivor.alert_count == 3
+    assert survivor.services[0] == "inventory"
+    assert {row.incident_id for row in desk.rows.values()} == {survivor.id}
+
+
+def test_a_common_caller_does_not_merge(desk: Any) -> None:
+    desk.at(0, desk.alert("search", "errors", at=0), desk.alert("payment", "errors", at=0))
+    desk.run(1, 10)
+    desk.at(15, desk.alert("gateway", "errors", at=15))
+    assert len(desk.groupings) == 2
+    assert "merged" not in desk.signals()
+
+
+def test_quiet_after_the_resolve_window(desk: Any) -> None:
+    alert = desk.alert("payment", "latency", at=0)
+    desk.at(0, alert)
+    desk.run(1, 10)
+    desk.at(60, desk.resolved(alert, end=60))
+    assert "quiet" not in desk.signals(desk.run(61, 179))
+    (quiet,) = desk.at(180)
+    assert (quiet.signal.value, quiet.quiet_ms) == ("quiet", T0 + 60_000)
+    assert quiet.firing_count == 0
+    assert quiet.causes[0].service == "payment"
+    assert quiet.title.text() == "payment: answers slowly"
+
+
+def fire_and_quiet(desk: Any, service: str = "payment", signal: str = "latency") -> Alert:
+    alert: Alert = desk.alert(service, signal, at=0)
+    desk.at(0, alert)
+    desk.run(1, 10)
+    desk.at(60, desk.resolved(alert, end=60))
+    assert desk.signals(desk.at(180))[-1] == "quiet"
+    return alert
+
+
+def test_f07_refires_inside_the_reopen_window_as_the_same(desk: Any) -> None:
+    fire_and_quiet(desk)
+    desk.at(1_900, desk.alert("payment", "latency", at=1_900))
+    (again,) = desk.run(1_901, 1_910)
+    assert (again.signal.value, again.quiet_ms, again.firing_count) == ("refired", None, 1)
+    assert again.id == desk.said[0].id
+    assert again.active_since_ms == T0 + 1_900_000
+
+
+def test_f07_outside_the_window_a_new_one_points_to_the_old(desk: Any) -> None:
+    fire_and_quiet(desk)
+    desk.at(2_000, desk.alert("payment", "latency", at=2_000))
+    (new,) = desk.run(2_001, 2_010)
+    assert new.signal.value == "opened"
+    assert new.id != desk.said[0].id
+    assert new.previous_id == desk.said[0].id
+
+
+def test_f07_another_alert_about_the_same_culprit_brings_it_back(desk: Any) -> None:
+    fire_and_quiet(desk)
+    desk.at(600, desk.alert("payment", "errors", at=600))
+    (again,) = desk.run(601, 610)
+    assert (again.signal.value, again.alert_count) == ("refired", 2)
+
+
+def test_f07_another_fault_behind_the_same_symptom_is_another_incident(desk: Any) -> None:
+    gateway = desk.alert("gateway", "errors", at=1)
+    payment = desk.alert("payment", "errors", at=0)
+    desk.at(1, gateway, payment)
+    desk.run(2, 11)
+    desk.at(60, desk.resolved(gateway, end=60), desk.resolved(payment, end=59))
+    desk.at(180)
+    desk.at(600, desk.alert("gateway", "errors", at=600), desk.alert("search", "errors", at=600))
+    (new,) = desk.run(601, 610)
+    assert (new.signal.value, new.services[0]) == ("opened", "search")
+
+
+@pytest.mark.parametrize("kind", [ActKind.CLOSE, ActKind.RESOLVE])
+def test_f06_closed_while_firing_stays_closed(desk: Any, kind: ActKind) -> None:
+    alert = desk.alert("payment", "latency", at=0)
+    desk.at(0, alert)
+    (opened,) = desk.run(1, 10)
+    (closed,) = desk.at(20, Act("a", opened.id, kind, "ann", T0 + 20_000))
+    assert closed.closed_ms == T0 + 20_000
+    # It goes on firing, for hours: nothing.
+    assert desk.run(30, 9_000, every=30) == []
+    # It resolves once, and the window has passed: free to open a new one.
+    desk.at(9_010, desk.resolved(alert, end=9_010))
+    desk.at(9_100, desk.alert("payment", "latency", at=9_100))
+    (new,) = desk.run(9_101, 9_110)
+    assert (new.signal.value, new.previous_id) == ("opened", opened.id)
+
+
+def test_f06_refiring_in_the_window_waits_for_its_end(desk: Any) -> None:
+    alert = desk.alert("payment", "latency", at=0)
+    desk.at(0, alert)
+    (opened,) = desk.run(1, 10)
+    desk.at(20, Act("a", opened.id, ActKind.CLOSE, "ann", T0 + 20_000))
+    desk.at(100, desk.resolved(alert, end=100))
+    desk.at(200, desk.alert("payment", "latency", at=200))
+    assert desk.run(201, 1_819, every=9) == []
+    said = desk.run(1_820, 1_835)
+    assert [(g.signal.value, g.previous_id) for g in said] == [("opened", opened.id)]
+
+
+def test_f06_nothing_joins_a_closed_incident(desk: Any) -> None:
+    desk.at(0, desk.alert("payment", "latency", at=0))
+    (opened,) = desk.run(1, 10)
+    desk.at(20, Act("a", opened.id, ActKind.CLOSE, "ann", T0 + 20_000))
+    desk.at(30, desk.alert("payment", "errors", at=30))
+    (new,) = desk.run(31, 40)
+    assert (new.signal.value, new.alert_count) == ("opened", 1)
+
+
+def test_reopened_by_a_person_alerts_join_again(desk: Any) -> None:
+    desk.at(0, desk.alert("payment", "latency", at=0))
+    (opened,) = desk.run(1, 10)
+    desk.at(20, Act("a", opened.id, ActKind.CLOSE, "ann", T0 + 20_000))
+    (again,) = desk.at(25, Act("b", opened.id, ActKind.REOPEN, "ann", T0 + 25_000))
+    assert (again.signal.value, again.closed_ms) == ("changed", None)
+    (joined,) = desk.at(30, desk.alert("checkout", "errors", at=30))
+    assert (joined.id, joined.signal.value) == (opened.id, "joined")
+
+
+def test_f09_flapping_is_one_incident_and_few_signals(desk: Any) -> None:
+    alert = desk.alert("payment", "latency", at=0)
+    now = 0
+    while now < 3_600:
+        desk.at(now, desk.alert("payment", "latency", at=now))
+        desk.at(now + 10)
+        desk.at(now + 20)
+        desk.at(now + 30, desk.resolved(desk.alert("payment", "latency", at=now), end=now + 30))
+        desk.at(now + 45)
+        now += 60
+    assert len(desk.groupings) == 1
+    assert sum(g.flapping for g in desk.groupings.values()) == 1
+    assert len(desk.said) <= 12
+    # It is never dropped: stable for a while, it ends.
+    assert desk.rows[alert.key].incident_id
+    ends = desk.run(now, now + 700, every=10)
+    assert desk.signals(ends) == ["quiet"]
+    assert ends[0].at_ms >= T0 + (3_570 + 600) * 1000
+
+
+def test_f09_flapping_faster_than_group_wait_opens_too(desk: Any) -> None:
+    for now in range(0, 60, 8):
+        fired = desk.alert("payment", "latency", at=now)
+        desk.at(now, fired)
+        desk.at(now + 4, desk.resolved(fired, end=now + 4))
+    assert desk.signals()[:1] == ["opened"]
+
+
+def test_f10_storm_is_one_incident_and_a_stranger_its_own(desk: Any) -> None:
+    storm = [
+        desk.alert("payment" if i % 2 else "checkout", "errors", at=i / 200, instance=str(i))
+        for i in range(10_000)
+    ]
+    for second in range(60):
+        batch = [a for a in storm if (a.starts_ms - T0) // 1000 == second]
+        if second == 30:
+            down = desk.alert("vault", "availability", at=30, severity="critical")
+            batch.append(down)
+        desk.at(second, *batch)
+    assert len(desk.groupings) == 2
+    vault = next(g for g in desk.groupings.values() if g.services == ("vault",))
+    assert vault.detected_ms == T0 + 32_000
+    shop = next(g for g in desk.groupings.values() if g.services[0] == "payment")
+    assert len(shop.alert_keys) == 50 and len(shop.evidence) == 10
+    assert len(desk.said) < 15
+
+
+def test_f10_more_alerts_than_may_be_remembered_are_counted(new_desk: Any) -> None:
+    desk = new_desk(CorrelatorSettings(alerts_max=5))
+    desk.at(0, *[desk.alert("payment", "errors", at=0, instance=str(i)) for i in range(9)])
+    assert desk.correlator.counters()["tocsin_correlator_refused_total"] == 4
+    assert [g.alert_count for g in desk.run(1, 10)] == [5]
+
+
+def test_f11_resolve_before_fire_and_twice(desk: Any) -> None:
+    alert = desk.alert("payment", "latency", at=0)
+    desk.at(5, desk.resolved(alert, end=5))
+    desk.at(6, alert)
+    desk.at(7, desk.resolved(alert, end=5))
+    assert desk.run(8, 40) == []
+    row = desk.rows[alert.key].alert
+    assert (row.starts_ms, row.ends_ms) == (T0, T0 + 5_000)
+
+
+def test_f11_a_lost_resolve_expires(desk: Any) -> None:
+    alert = Alert(
+        Labels.of({"alertname": "X", "service": "payment"}), "prom", T0, T0, expires_ms=T0 + 300_000
+    )
+    desk.at(0, alert)
+    desk.run(1, 10)
+    desk.at(299)
+    assert desk.rows[alert.key].alert.firing
+    desk.at(310)
+    assert desk.rows[alert.key].alert.ends_ms == T0 + 300_000
+    assert desk.signals(desk.at(420)) == ["quiet"]
+
+
+def test_f11_heard_again_after_expiry_it_goes_on(desk: Any) -> None:
+    labels = Labels.of({"alertname": "X", "service": "payment"})
+    desk.at(0, Alert(labels, "prom", T0, T0, expires_ms=T0 + 100_000))
+    desk.run(1, 10)
+    desk.at(110)
+    desk.at(130, Alert(labels, "prom", T0, T0 + 130_000, expires_ms=T0 + 230_000))
+    (row,) = desk.rows.values()
+    assert row.alert.firing and row.alert.starts_ms == T0
+    assert len(desk.groupings) == 1
+
+
+@pytest.mark.parametrize("starts_ms", [0, T0 // 1000, T0 + 3_600_000, 10**18, -5])
+def test_f12_impossible_times_give_no_negative_durations(desk: Any, starts_ms: int) -> None:
+    labels = Labels.of({"alertname": "X", "service": "payment"})
+    desk.at(0, Alert(labels, "prom", starts_ms, T0))
+    (opened,) = desk.run(1, 10)
+    assert opened.began_ms == T0 <= opened.detected_ms
+    desk.at(20, Alert(labels, "prom", starts_ms, T0 + 20_000, ends_ms=T0 + 20_000))
+    (row,) = desk.rows.values()
+    assert row.alert.ends_ms is not None and row.alert.ends_ms >= row.alert.starts_ms
+    assert desk.correlator.counters()["tocsin_correlator_times_mended_total"] >= 1
+
+
+def test_f12_an_older_occurrence_does_not_replace_a_newer(desk: Any) -> None:
+    new = desk.alert("payment", "latency", at=100)
+    desk.at(100, new)
+    desk.at(101, desk.alert("payment", "latency", at=10, end=50))
+    assert desk.rows[new.key].alert == new
+
+
+def test_a25_a_resolve_from_another_source_does_nothing(desk: Any) -> None:
+    alert = desk.alert("payment", "latency", at=0, source="prom-a")
+    desk.at(0, alert)
+    desk.run(1, 10)
+    forged = desk.alert("payment", "latency", at=0, end=20, source="prom-b")
+    desk.at(20, forged)
+    assert desk.rows[alert.key].alert.firing
+    assert "quiet" not in desk.signals(desk.run(21, 400, every=10))
+
+
+def silence(ends: float, *matchers: str, starts: float = 0, updated: int = 0) -> Silence:
+    parsed = tuple(Matcher.parse(m) for m in matchers)
+    window = (T0 + round(starts * 1000), T0 + round(ends * 1000))
+    return Silence("s1", parsed, *window, "ann", "", updated)
+
+
+def test_a_silence_mutes_and_its_end_unmutes(desk: Any) -> None:
+    desk.at(0, desk.alert("payment", "latency", at=0))
+    (opened,) = desk.run(1, 10)
+    assert not opened.muted
+    (muted,) = desk.at(20, silence(100, "service=payment", starts=20))
+    assert (muted.signal.value, muted.muted) == ("changed", True)
+    assert [row.silenced_by for row in desk.rows.values()] == [("s1",)]
+    assert desk.at(99) == []
+    (loud,) = desk.at(100)
+    assert (loud.signal.value, loud.muted) == ("changed", False)
+
+
+def test_one_alert_that_is_not_silenced_unmutes(desk: Any) -> None:
+    desk.at(0, silence(900, "signal=latency"))
+    desk.at(1, desk.alert("payment", "latency", at=1))
+    (opened,) = desk.run(2, 11)
+    assert opened.muted
+    (loud,) = desk.at(20, desk.alert("payment", "errors", at=20))
+    assert not loud.muted
+    assert loud.alert_count == 2
+
+
+def test_a_silence_ended_early(desk: Any) -> None:
+    desk.at(0, silence(900, "signal=latency"), desk.alert("payment", "latency", at=0))
+    desk.run(1, 10)
+    (loud,) = desk.at(30, silence(30, "signal=latency", updated=1))
+    assert not loud.muted
