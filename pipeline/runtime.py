@@ -22,7 +22,7 @@ from model.labels import Labels
 from pipeline import health, wiring
 from pipeline.checkpoints import Checkpoints
 from pipeline.core import StepOutput
-from pipeline.embedded import Embedded
+from pipeline.embedded import Embedded, Saved
 from pipeline.problems import ConfigurationError
 from pipeline.settings import Settings, load
 from pipeline.telemetry import Telemetry
@@ -74,7 +74,7 @@ class Runtime:
         self.app = self._build_app()
 
     def _build_loop(self) -> Embedded:
-        saved = {"index": self.index, "engine": self.core.engine, **self.intake.saved}
+        saved: dict[str, Saved] = {"index": self.index, "engine": self.core.engine, **self.intake.saved}
         machine = self.settings.machine
         return Embedded(
             core=self.core,

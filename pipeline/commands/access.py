@@ -19,10 +19,10 @@ from model.identity import derive_id
 from pipeline import output
 from pipeline.commands.options import DEFAULT_CONFIG, AsJson, Config
 from pipeline.settings import load
+from pipeline.wiring import open_store
 from store import audit, passwords
 from store import tokens as token_rows
 from store import users as user_rows
-from store.store import Store
 
 users = typer.Typer(help="Local accounts: add, list, disable.", no_args_is_help=True)
 tokens = typer.Typer(help="API tokens: add, list, revoke.", no_args_is_help=True)
@@ -35,12 +35,11 @@ Name = Annotated[str, typer.Argument(help="The name.")]
 @contextmanager
 def _writing(config: Config) -> Iterator[tuple[Connection, int]]:
     settings = load(config)
-    settings.data.mkdir(parents=True, exist_ok=True)
-    now_ms = SystemClock().now_ms()
-    store = Store.open(settings.store_url, settings=settings.machine.store)
+    clock = SystemClock()
+    store = open_store(settings, clock)
     try:
         with store.records.write() as conn:
-            yield conn, now_ms
+            yield conn, clock.now_ms()
     finally:
         store.close()
 
@@ -74,9 +73,8 @@ def add_token(
     name: Name, role: RoleOption = Role.RESPONDER, config: Config = DEFAULT_CONFIG
 ) -> None:
     """Make a token; it is shown once."""
-    secret = passwords.new_token()
+    secret, hashed = passwords.new_token()
     with _writing(config) as (conn, now_ms):
-        hashed = passwords.hash_token(secret)
         token_rows.save(conn, [Token(derive_id("token", hashed), name, role, hashed, now_ms)])
         audit.save(conn, [AuditRecord(now_ms, "command line", "token.add", name, role)])
     typer.echo(secret)
