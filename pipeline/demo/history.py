@@ -1,4 +1,4 @@
-"""Thirty simulated days of the shop as the pipeline would have scraped them, every five minutes.
+"""Thirty simulated days of the shop as the pipeline would have scraped them, every few minutes.
 
 The series have the real shop's names and services; `job="shop-history"` and `simulated="true"`
 keep them apart from the live ones.
@@ -6,7 +6,7 @@ keep them apart from the live ones.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +21,11 @@ from pipeline.demo.instruments import BUCKETS_S
 from pipeline.demo.signals import Vitals
 from pipeline.demo.troubles import Trouble, draw_changes, draw_troubles
 
-STEP_MS = 300_000
-DAYS = 30
+STEP_MS = 240_000
+CALM_STEPS = 3
+"""While nothing goes on only every third sample is told: the same past in half the time."""
+BEFORE_MS, AFTER_MS = 1_800_000, 3_600_000
+"""How long before and after a trouble every sample is told."""
 SOURCE = "history"
 _STEEP = 6.0
 """Latencies are log-logistic: as skewed as real ones, and their distribution has no integral."""
@@ -53,23 +56,22 @@ class History:
     index : SeriesIndex
         Where the series get their rows: about 170 of them.
     start_ms, end_ms : int
-        Event times; one step every `step_ms` from `start_ms` on, before `end_ms`.
+        Event times; one step every `STEP_MS` (or `CALM_STEPS` of it) from `start_ms` on, before
+        `end_ms`.
 
     Examples
     --------
     >>> history = History(SeriesIndex(), start_ms=0, end_ms=86_400_000, seed=1)
     >>> len(history), next(iter(history)).now_ms
-    (288, 0)
+    (120, 0)
     """
 
-    def __init__(
-        self, index: SeriesIndex, *, start_ms: int, end_ms: int, seed: int, step_ms: int = STEP_MS
-    ) -> None:
+    def __init__(self, index: SeriesIndex, *, start_ms: int, end_ms: int, seed: int) -> None:
         self.troubles: tuple[Trouble, ...] = draw_troubles(start_ms, end_ms, seed=seed)
         self.changes = draw_changes(self.troubles, start_ms, end_ms, seed=seed)
-        self._times_ms: Ints = np.arange(start_ms, end_ms, step_ms, dtype=np.int64)
+        self._times_ms = _sample_times(start_ms, end_ms, self.troubles)
         vitals = signals.live(self._times_ms, self.troubles, seed=seed)
-        columns = [_expose(name, vitals[name], step_ms) for name in SHOP]
+        columns = [_expose(name, vitals[name], self._times_ms) for name in SHOP]
         self._values: Floats = np.concatenate([values for _, values in columns], axis=1)
         labels = [each for labels, _ in columns for each in labels]
         self._rows: Rows = np.array(
@@ -101,18 +103,27 @@ class History:
             told = upto
 
 
-def _expose(name: str, vitals: Vitals, step_ms: int) -> tuple[list[Labels], Floats]:
+def _sample_times(start_ms: int, end_ms: int, troubles: Sequence[Trouble]) -> Ints:
+    times_ms: Ints = np.arange(start_ms, end_ms, STEP_MS, dtype=np.int64)
+    told = np.arange(len(times_ms)) % CALM_STEPS == 0
+    for trouble in troubles:
+        told |= (times_ms >= trouble.start_ms - BEFORE_MS) & (times_ms < trouble.end_ms + AFTER_MS)
+    return times_ms[told]
+
+
+def _expose(name: str, vitals: Vitals, times_ms: Ints) -> tuple[list[Labels], Floats]:
     """The series of one service and their samples, shape (n_steps, n_series); NaN: not scraped."""
     common = {"job": "shop-history", "service": name, "instance": name, "simulated": "true"}
     route = SHOP[name].routes[0].path
-    served = np.floor(vitals.rate * (step_ms / 1000)) * vitals.up
+    passed_s = np.diff(times_ms, prepend=times_ms[:1] - STEP_MS) / 1000
+    served = np.floor(vitals.rate * passed_s) * vitals.up
     failed = np.floor(served * np.clip(vitals.error_ratio, 0.0, 1.0))
     bounds = np.array(BUCKETS_S)
     shares = 1.0 / (1.0 + (vitals.median_s[:, None] / bounds) ** _STEEP)
     series: list[tuple[dict[str, str], Floats, bool]] = [
         ({NAME: "http_requests_total", "route": route, "code": "200"}, served - failed, True),
         ({NAME: "http_requests_total", "route": route, "code": "500"}, failed, True),
-        ({NAME: "process_cpu_seconds_total"}, vitals.cores * (step_ms / 1000), True),
+        ({NAME: "process_cpu_seconds_total"}, vitals.cores * passed_s, True),
         ({NAME: "process_resident_memory_bytes"}, vitals.memory, False),
     ]
     duration = "http_request_duration_seconds"
