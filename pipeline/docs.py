@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md, docs/commands.md and docs/metrics.md from the code: `make docs`.
+"""Writes the pages of docs/ that the code knows best: `make docs`.
 
 tests/test_docs.py fails while a page says something else than the code.
 """
@@ -13,14 +13,17 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import typer
 import typer.main
+from fastapi import FastAPI
 
+from console.accounts import Accounts
+from console.call import Endpoint, Kind
 from model.labels import Labels, Matcher
 from model.units import format_duration
 from pipeline.reading import yaml_key
@@ -278,9 +281,31 @@ bytes, and ratios from 0 to 1; a name that ends in `_total` only grows.
 """
 
 
+def api_page(endpoints: Iterable[Endpoint]) -> str:
+    """docs/api.md: every route that programs call."""
+    lines = [NOTE, "", "# HTTP API", "", _API.strip(), "", "| | | role | |", "|---|---|---|---|"]
+    for endpoint in endpoints:
+        if endpoint.kind in (Kind.API, Kind.PUSH) and not endpoint.path.startswith("/static"):
+            role = endpoint.role.value if endpoint.role else "public"
+            cells = f"{endpoint.method} | `{endpoint.path}` | {role} | {endpoint.summary}."
+            lines.append(f"| {cells} |")
+    return "\n".join(lines) + "\n"
+
+
+_API = """
+What programs call; people have the console. `/api/v2` speaks as an Alertmanager does. A credential is a
+token (`tocsin tokens add`) as `Authorization: Bearer TOKEN`; its role must be at least the one of the
+route. A refusal is JSON, `{"error": "…", "problems": [{"where": "…", "what": "…"}]}`. The running server
+describes all of it at `/api/openapi.json`.
+"""
+
+
 def pages() -> dict[str, str]:
     """Every generated page by its file name."""
     # Here, so that the tables can be tested without the whole program.
+    from console.api_intake import HOT
+    from console.app import endpoints
+    from incident_bridge import lifecycle
     from incident_bridge.settings import SlaSettings
     from pipeline.cli import app
     from pipeline.settings import CatalogueFile, Machine, RoutesFile, RulesFile
@@ -296,6 +321,9 @@ def pages() -> dict[str, str]:
         "configuration.md": configuration_page(files),
         "commands.md": commands_page(app),
         "metrics.md": metrics_page(),
+        # Only listed here, never served: no application and no accounts are needed.
+        "api.md": api_page((HOT, *endpoints(FastAPI(), cast(Accounts, None)))),
+        "lifecycle.md": lifecycle.to_markdown(),
     }
 
 
