@@ -108,17 +108,17 @@ def _hurt(vitals: dict[str, Vitals], trouble: Trouble, during: Bools, times_ms: 
     late_s, failing = 0.0, 0.0
     match trouble.kind:
         case "latency":
-            late_s = 0.6
+            late_s = 0.8 * trouble.force
         case "errors":
-            failing = 0.35
+            failing = 0.4 * trouble.force
         case "deploy":
-            late_s, failing = 0.3, 0.25
+            late_s, failing = 0.4 * trouble.force, 0.35 * trouble.force
         case "cpu":
-            late_s = 0.25
-            mine.cores[during] += 0.8
+            late_s = 0.25 * trouble.force
+            mine.cores[during] += 0.9 * trouble.force
         case "leak":
             minutes = (times_ms[during] - trouble.start_ms) / 60_000
-            mine.memory[during] += minutes * 4.0 * _MIB
+            mine.memory[during] += minutes * 1.2 * trouble.force * _MIB
         case "down":
             mine.up[during] = False
             failing = 1.0

@@ -21,12 +21,16 @@ _PEOPLE = ("ada", "bruno", "chen", "dana", "emre", "fatima", "goran")
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """One simulated failure: its culprit, its kind (of `KINDS`), and event times [start, end)."""
+    """One simulated failure: its culprit, its kind (of `KINDS`), and event times [start, end).
+
+    `force` is from 0.35 (few notice) to 1 (nobody misses it).
+    """
 
     kind: str
     service: str
     start_ms: int
     end_ms: int
+    force: float = 1.0
 
 
 def draw_troubles(start_ms: int, end_ms: int, *, seed: int) -> tuple[Trouble, ...]:
@@ -52,10 +56,12 @@ def draw_troubles(start_ms: int, end_ms: int, *, seed: int) -> tuple[Trouble, ..
     services = _shuffled(_SERVICES, count, rng)
     made = []
     for number in range(count):
-        length_ms = rng.randrange(35, 150) * MINUTE_MS
+        # Memory creeps: what fills up within an hour is another kind of trouble.
+        shortest, longest = (330, 480) if kinds[number] == "leak" else (35, 150)
+        length_ms = rng.randrange(shortest, longest) * MINUTE_MS
         began_ms = first_ms + number * room_ms + rng.randrange(max(1, room_ms - 2 * length_ms))
-        trouble = Trouble(kinds[number], services[number], began_ms, began_ms + length_ms)
-        made.append(trouble)
+        force = round(rng.uniform(0.35, 1.0), 2)
+        made.append(Trouble(kinds[number], services[number], began_ms, began_ms + length_ms, force))
     return tuple(made)
 
 
