@@ -1,0 +1,83 @@
+"""What does not answer (`up` is 0) and what no longer reports at all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detectors.rows import Array, RowArrays
+from model.batch import Bools, Floats, Ints
+
+_NEVER_UP_MS = 60_000
+_SAMPLES = 20
+_INTERVALS = 10
+
+
+class Absences:
+    """Targets by `up`; services by when anything of theirs last came."""
+
+    def __init__(self, silent_after_ms: int) -> None:
+        self._silent_after_ms = silent_after_ms
+        self.rows = RowArrays({"was_up": (np.bool_, 0), "first_ms": (np.int64, 0)})
+        self._numbers: dict[str, int] = {}
+        self._last_ms: list[int] = []
+        self._interval_ms: list[float] = []
+        self._count: list[int] = []
+
+    def down(self, rows: Array, times_ms: Ints, values: Floats) -> Bools:
+        """Which targets are down; one that was never up gets a while to start."""
+        state = self.rows
+        first = state["first_ms"][rows]
+        first = np.where(first == 0, times_ms, first)
+        state["first_ms"][rows] = first
+        state["was_up"][rows] |= values > 0
+        due = state["was_up"][rows] | (times_ms - first >= _NEVER_UP_MS)
+        return np.asarray((values <= 0) & due)
+
+    def heard(self, service: str, time_ms: int) -> None:
+        """A derived sample or a log line of a service came."""
+        number = self._numbers.get(service)
+        if number is None:
+            self._numbers[service] = len(self._last_ms)
+            self._last_ms.append(time_ms)
+            self._interval_ms.append(0.0)
+            self._count.append(0)
+            return
+        gap = time_ms - self._last_ms[number]
+        if gap <= 0:
+            return
+        self._last_ms[number] = time_ms
+        self._count[number] += 1
+        old = self._interval_ms[number]
+        bound = 0.2 * old
+        self._interval_ms[number] = old + max(-bound, min(bound, gap - old)) if old else float(gap)
+
+    def silent(self) -> list[tuple[str, int, int, bool]]:
+        """Service, number, when last heard, and whether it is silent while others are heard.
+
+        Silence is measured against the newest thing heard of anyone: if all is silent, the fault is ours.
+        """
+        newest = max(self._last_ms, default=0)
+        out = []
+        for service, number in self._numbers.items():
+            last = self._last_ms[number]
+            limit = max(self._silent_after_ms, _INTERVALS * self._interval_ms[number])
+            silent = self._count[number] >= _SAMPLES and newest - last > limit
+            out.append((service, number, last, silent))
+        return out
+
+    def save(self) -> dict[str, Any]:
+        """Services as plain JSON values."""
+        return {
+            "names": list(self._numbers),
+            "last_ms": self._last_ms,
+            "interval_ms": self._interval_ms,
+            "count": self._count,
+        }
+
+    def load(self, saved: dict[str, Any]) -> None:
+        """Take over what `save` gave."""
+        self._numbers = {name: number for number, name in enumerate(saved["names"])}
+        self._last_ms, self._count = list(saved["last_ms"]), list(saved["count"])
+        self._interval_ms = list(saved["interval_ms"])

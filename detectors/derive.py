@@ -1,0 +1,273 @@
+"""Many raw series to few signals: counters summed by service and instance, looked at over a window.
+
+Per-route counters and histogram buckets are never judged one by one: hundreds of small, noisy series
+would cry wolf. What is judged is what a person would plot. Sums are made in `step`, from totals kept
+by row, so that how a scrape was cut into batches cannot matter.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from detectors.rows import Array
+from model.batch import Bools, Floats, Ints
+from model.labels import Labels
+
+_RING = 40
+_NEVER = -(1 << 62)
+_GAP_INTERVALS = 5.0
+_GAP_MS = 5_000.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Window:
+    """Increase of each field over a window: `delta` (n_groups, n_fields), `seconds` (n_groups,) or NaN."""
+
+    delta: Floats
+    seconds: Floats
+
+
+class Family:
+    """Groups (a service's instance, a file system, …) of one kind of signal, with rings of their sums.
+
+    Parameters
+    ----------
+    fields : tuple of str
+        Names of the sums; for histograms `le` values join as they are met, up to `fields_max`.
+    counters : bool
+        Whether inputs are counters (their totals are summed) or gauges (their values).
+    """
+
+    def __init__(self, fields: tuple[str, ...], *, counters: bool, fields_max: int = 0) -> None:
+        self.counters = counters
+        self._fixed = fields
+        self._width = max(len(fields), fields_max)
+        self._groups: dict[Labels, int] = {}
+        self._labels: list[Labels | None] = []
+        self._fields: list[dict[str, int]] = []
+        self._inputs: dict[int, tuple[int, tuple[int, ...]]] = {}
+        self._slots: tuple[Ints, Ints] | None = None
+        self._group_of_row = np.full(0, -1, dtype=np.int32)
+        self._size = 0
+        self.out_rows = np.zeros((0, 4), dtype=np.int64)
+        self._times = np.zeros((0, _RING), dtype=np.int64)
+        self._sums = np.zeros((0, _RING, self._width))
+        self._at = np.zeros(0, dtype=np.int64)
+        self._evaluated = np.zeros(0, dtype=np.int64)
+        self._interval_ms = np.zeros(0)
+        self._time_ms = np.zeros(0, dtype=np.int64)
+        self._dirty = np.zeros(0, dtype=np.bool_)
+
+    def labels(self, group: int) -> Labels:
+        """The labels a group was made for."""
+        labels = self._labels[group]
+        assert labels is not None
+        return labels
+
+    def bounds(self, groups: Array) -> Floats:
+        """Histogram bounds by field, shape (n_groups, n_fields), NaN where unused."""
+        bounds = np.full((len(groups), self._width), np.nan)
+        for position, group in enumerate(groups.tolist()):
+            for text, field in self._fields[group].items():
+                try:
+                    bounds[position, field] = float(text)
+                except ValueError:
+                    continue
+        return bounds
+
+    def add(self, row: int, labels: Labels, fields: tuple[str, ...]) -> tuple[int, float] | None:
+        """Make a row an input; the group's last time and interval where it has long been watched."""
+        group = self._groups.get(labels)
+        if group is None:
+            group = self._new_group(labels)
+        names = self._fields[group]
+        for field in fields:
+            if field not in names and len(names) < self._width:
+                names[field] = len(names)
+        self._inputs[row] = group, tuple(names[f] for f in fields if f in names)
+        self._slots = None
+        if row >= len(self._group_of_row):
+            grown = np.full(max(64, 2 * row), -1, dtype=np.int32)
+            grown[: len(self._group_of_row)] = self._group_of_row
+            self._group_of_row = grown
+        self._group_of_row[row] = group
+        if self._evaluated[group] >= 5:
+            last = int(self._times[group, self._at[group] % _RING])
+            return last, float(self._interval_ms[group])
+        return None
+
+    def _new_group(self, labels: Labels) -> int:
+        group = next((g for g, ls in enumerate(self._labels) if ls is None), len(self._labels))
+        fields = {name: number for number, name in enumerate(self._fixed)}
+        if group == len(self._labels):
+            self._labels.append(labels)
+            self._fields.append(fields)
+        else:
+            self._labels[group], self._fields[group] = labels, fields
+        self._groups[labels] = group
+        if group >= self._size:
+            self._grow(max(8, 2 * group))
+        self._clear(group)
+        return group
+
+    def _grow(self, size: int) -> None:
+        for name in _ARRAYS:
+            array = getattr(self, name)
+            grown = np.zeros((size, *array.shape[1:]), dtype=array.dtype)
+            grown[: len(array)] = array
+            setattr(self, name, grown)
+        self._size = size
+
+    def _clear(self, group: int) -> None:
+        self._times[group] = _NEVER
+        self._sums[group] = 0.0
+        self.out_rows[group] = -1
+        self._at[group] = self._evaluated[group] = self._time_ms[group] = 0
+        self._interval_ms[group], self._dirty[group] = 0.0, False
+
+    def touch(self, rows: Array, times_ms: Ints) -> None:
+        """Note that inputs had samples."""
+        groups = self._group_of_row[rows]
+        self._dirty[groups] = True
+        np.maximum.at(self._time_ms, groups, times_ms)
+
+    def gather(self, values: Floats) -> tuple[Ints, Ints, Floats]:
+        """Sum the inputs of the groups that had samples since, and remember it in their rings.
+
+        Parameters
+        ----------
+        values : float64, shape (capacity,)
+            Totals (counters) or last values (gauges) by row.
+
+        Returns
+        -------
+        groups, times_ms, sums : shapes (n_groups,), (n_groups,), (n_groups, n_fields)
+        """
+        dirty: Ints = np.flatnonzero(self._dirty)
+        newest = self._times[dirty, self._at[dirty] % _RING]
+        groups = dirty[self._time_ms[dirty] > newest]
+        self._dirty[dirty] = False
+        if len(groups) == 0:
+            return groups, groups, np.zeros((0, self._width))
+        rows, slots = self._input_slots()
+        cells = np.bincount(slots, weights=values[rows], minlength=self._size * self._width)
+        sums = cells.reshape(self._size, self._width)[groups]
+        times_ms = self._time_ms[groups]
+        self._pass_gaps(groups, times_ms)
+        self._at[groups] += 1
+        at = self._at[groups] % _RING
+        self._times[groups, at] = times_ms
+        self._sums[groups, at] = sums
+        self._evaluated[groups] += 1
+        return groups, times_ms, np.asarray(sums, dtype=np.float64)
+
+    def _input_slots(self) -> tuple[Ints, Ints]:
+        if self._slots is None:
+            pairs = [
+                (row, group * self._width + field)
+                for row, (group, fields) in sorted(self._inputs.items())
+                for field in fields
+            ]
+            table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+            self._slots = table[:, 0].copy(), table[:, 1].copy()
+        return self._slots
+
+    def _pass_gaps(self, groups: Array, times_ms: Ints) -> None:
+        newest = self._times[groups, self._at[groups] % _RING]
+        gap = np.where(newest == _NEVER, 0, times_ms - newest).astype(np.float64)
+        interval = self._interval_ms[groups]
+        # What happened during a long pause is unknown: no window may reach over it.
+        lost = (interval > 0) & (gap > np.maximum(_GAP_INTERVALS * interval, _GAP_MS))
+        self._times[groups[lost]] = _NEVER
+        bound = 0.2 * interval
+        usual = np.where(interval == 0, gap, interval + np.clip(gap - interval, -bound, bound))
+        self._interval_ms[groups] = np.where(lost, interval, usual)
+
+    def window(self, groups: Array, sums: Floats, window_ms: float) -> Window:
+        """Increase of the sums since `window_ms` ago (the newest ring entry at least that old)."""
+        now = self._times[groups, self._at[groups] % _RING]
+        times = self._times[groups]
+        slack = np.minimum(0.3 * self._interval_ms[groups], 0.2 * window_ms)
+        oldest: Floats = (now - window_ms + slack).astype(np.float64)
+        old: Bools = (times <= oldest[:, None]) & (times > _NEVER)
+        has = np.asarray(old.any(axis=1))
+        at = np.argmax(np.where(old, times, _NEVER), axis=1)
+        delta = np.maximum(sums - self._sums[groups, at], 0.0)
+        then = self._times[groups, at]
+        seconds = np.where(has, now - np.where(has, then, 0), np.nan) / 1000.0
+        return Window(np.where(has[:, None], delta, np.nan), seconds)
+
+    def forget(self, rows: Array) -> None:
+        """Inputs that are gone leave their groups; a group without inputs is gone too."""
+        left = False
+        for row in rows.tolist():
+            if self._inputs.pop(row, None) is not None:
+                self._group_of_row[row] = -1
+                left = True
+        self.out_rows[np.isin(self.out_rows, rows)] = -1
+        if left:
+            self._slots = None
+            used = {group for group, _ in self._inputs.values()}
+            for labels, group in list(self._groups.items()):
+                if group not in used:
+                    del self._groups[labels]
+                    self._labels[group] = None
+                    self._clear(group)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in arrays."""
+        return sum(int(getattr(self, name).nbytes) for name in _ARRAYS)
+
+    def save(self, prefix: str) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Arrays by name, and the groups."""
+        arrays = {f"{prefix}{name}": getattr(self, name) for name in _ARRAYS}
+        arrays[f"{prefix}_group_of_row"] = self._group_of_row
+        state = {
+            "labels": [None if ls is None else list(map(list, ls.pairs)) for ls in self._labels],
+            "fields": self._fields,
+            "inputs": [[row, group, list(f)] for row, (group, f) in self._inputs.items()],
+        }
+        return arrays, state
+
+    def load(self, prefix: str, arrays: dict[str, Array], state: dict[str, Any]) -> None:
+        """Take over what `save` gave."""
+        for name in _ARRAYS:
+            setattr(self, name, arrays[f"{prefix}{name}"])
+        self._group_of_row = arrays[f"{prefix}_group_of_row"]
+        self._size = len(self._at)
+        self._labels = [
+            None if pairs is None else Labels(tuple((n, v) for n, v in pairs))
+            for pairs in state["labels"]
+        ]
+        self._groups = {ls: g for g, ls in enumerate(self._labels) if ls is not None}
+        self._fields = [dict(fields) for fields in state["fields"]]
+        self._inputs = {row: (group, tuple(f)) for row, group, f in state["inputs"]}
+        self._slots = None
+
+
+_ARRAYS = (
+    "out_rows",
+    "_times",
+    "_sums",
+    "_at",
+    "_evaluated",
+    "_interval_ms",
+    "_time_ms",
+    "_dirty",
+)
+
+
+def families() -> dict[str, Family]:
+    """One empty family of each kind."""
+    return {
+        "requests": Family(("requests", "errors"), counters=True),
+        "latency": Family((), counters=True, fields_max=40),
+        "cpu": Family(("seconds",), counters=True),
+        "host_cpu": Family(("idle", "all"), counters=True),
+        "host_memory": Family(("available", "size"), counters=False),
+        "disk": Family(("available", "size"), counters=False),
+    }

@@ -1,0 +1,223 @@
+"""The detectors as one stage: columns in, alerts out. It wires the methods and judges nothing itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+import numpy as np
+
+from detectors.alerting import Entry, Lasting
+from detectors.judge import Judge
+from detectors.logside import LogSide
+from detectors.metricside import MetricSide
+from detectors.roles import ROLES, Kind
+from detectors.rows import layers
+from detectors.settings import DetectorSettings, ThresholdRule
+from detectors.snapshot import pack, unpack
+from detectors.tell import RULE_SOURCE, SOURCE, finite, silent_alert
+from model import codec
+from model.alert import Alert, Evidence
+from model.batch import LogBatch, MetricBatch, Rows
+from model.errors import SnapshotError
+from model.labels import Labels
+from model.reason import because
+from model.series import SeriesIndex
+from model.units import format_duration
+
+_HOUSEKEEPING_MS = 1_000
+_AT_ONCE = Lasting(0, 1, 0, 1)
+
+
+class Engine:
+    """Notices what is not normal, and says so once it lasts.
+
+    `take` works row by row and sums nothing over rows; `step` derives signals from the sums and closes
+    windows. So it does not matter how a scrape was cut into batches. Neither raises for what the
+    world sends; neither reads a clock.
+
+    Parameters
+    ----------
+    settings : DetectorSettings
+    index : SeriesIndex
+        Rows of derived series are interned here too (source "derived").
+    rules : tuple of ThresholdRule
+        Fixed bounds on raw and derived series.
+    """
+
+    def __init__(
+        self,
+        settings: DetectorSettings,
+        index: SeriesIndex,
+        rules: tuple[ThresholdRule, ...] = (),
+    ) -> None:
+        self._settings = settings
+        self._index = index
+        self._judge = Judge(settings, index, rules)
+        self._metrics = MetricSide(settings, index, self._judge)
+        self._logs = LogSide(settings, self._judge)
+        self._housekept_ms = 0
+        self._accepted = 0
+        index.on_evict(self.forget)
+
+    def take(self, batch: MetricBatch | LogBatch, *, now_ms: int) -> list[Alert]:
+        """Something arrived; what is worth telling of it."""
+        if isinstance(batch, LogBatch):
+            self._logs.take(batch, now_ms)
+        else:
+            for rows, times_ms, values in layers(batch):
+                self._metrics.take(rows, times_ms, values, now_ms)
+        return self._judge.alerting.drain()
+
+    def step(self, now_ms: int) -> list[Alert]:
+        """Time has passed: signals are derived, windows close, what went quiet resolves."""
+        self._metrics.step(now_ms)
+        self._logs.step(now_ms)
+        self._judge.alerting.step(now_ms)
+        if now_ms - self._housekept_ms >= _HOUSEKEEPING_MS:
+            self._housekept_ms = now_ms
+            self._housekeep(now_ms)
+        return self._judge.alerting.drain()
+
+    def _housekeep(self, now_ms: int) -> None:
+        """Resolve what went quiet, accept what became normal, notice who fell silent."""
+        telling: set[int] = set()
+        for (method, row), entry in self._judge.alerting.entries():
+            if method == "newtemplate":
+                telling.add(row)
+                self._logs.quieten(row, entry, now_ms)
+            elif method != "silent":
+                self._end_or_accept(method, row, entry, now_ms)
+        self._logs.templates.step(now_ms, telling)
+        for service, number, last_ms, silent in self._metrics.absences.silent():
+            self._hear(service, number, last_ms, silent, now_ms)
+
+    def _hear(self, service: str, number: int, last_ms: int, silent: bool, now_ms: int) -> None:
+        def describe(entry: Entry) -> Alert:
+            return silent_alert(service, last_ms, entry)
+
+        key = ("silent", number)
+        if silent and service:
+            self._judge.alerting.abnormal(
+                key, now_ms, now_ms=now_ms, lasting=_AT_ONCE, peak=0.0, describe=describe
+            )
+        elif self._judge.alerting.entry(key) is not None:
+            self._judge.alerting.resolve(key, last_ms, now_ms=now_ms)
+
+    def _end_or_accept(self, method: str, row: int, entry: Entry, now_ms: int) -> None:
+        key = (method, row)
+        quiet_ms = max(
+            self._settings.stale_after_ms, 5.0 * self._judge.clocks.rows["interval_ms"][row]
+        )
+        if now_ms - entry.seen_ms > quiet_ms:
+            why = because("its series no longer reports")
+            self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms, why=why)
+            return
+        lasted_ms = entry.seen_ms - entry.since_ms
+        settings = self._settings
+        if (
+            method in ("baseline", "levelshift", "lograte", "flatline")
+            and lasted_ms >= settings.accept_after_ms
+            and entry.hits >= settings.accept_after_samples
+        ):
+            why = because(
+                "it has lasted {duration} and counts as normal now",
+                duration=format_duration(lasted_ms),
+            )
+            self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms, why=why)
+            self._metrics.relearn(np.array([row]))
+            self._accepted += 1
+
+    def adopt(self, alerts: Iterable[Alert]) -> None:
+        """Alerts that the store says are firing: seen again within the grace, or resolved."""
+        self._judge.alerting.adopt(a for a in alerts if a.source in (SOURCE, RULE_SOURCE))
+
+    def forget(self, rows: Rows) -> None:
+        """These rows go to other series: nothing of the old ones may stay."""
+        gone = set(rows.tolist())
+        for key, entry in self._judge.alerting.entries():
+            if key[1] in gone and key[0] not in ("newtemplate", "silent"):
+                self._judge.alerting.resolve(key, entry.seen_ms, now_ms=entry.seen_ms)
+        self._metrics.forget(rows)
+        self._judge.forget(rows)
+
+    def band(self, labels: Labels) -> Evidence | None:
+        """Recent history of a raw or derived series with its expected band; None if it is not known."""
+        row = self._index.find(labels)
+        if (
+            row is None
+            or row >= len(self._judge.meta["kind"])
+            or self._judge.meta["kind"][row] == Kind.NEW
+        ):
+            return None
+        role = ROLES[int(self._judge.meta["role"][row])]
+        times_ms, values, lows, highs = self._judge.history.of(row)
+        if not times_ms:
+            level = float(self._judge.baselines.rows["level"][row])
+            return Evidence(labels, "baseline", role.unit, value=finite(level))
+        return Evidence(
+            labels, "baseline", role.unit, values[-1], lows[-1], highs[-1],
+            times_ms=times_ms, values=values, lows=lows, highs=highs,
+        )  # fmt: skip
+
+    def counters(self) -> dict[str, float]:
+        """What `metrics.METRICS` names."""
+        alerting, metrics = self._judge.alerting, self._metrics
+        return {
+            "tocsin_detector_samples_total": metrics.samples,
+            "tocsin_detector_samples_dropped_total": metrics.dropped,
+            "tocsin_detector_log_lines_total": self._logs.lines,
+            "tocsin_detector_counter_resets_total": metrics.resets,
+            "tocsin_detector_alerts_fired_total": alerting.fired,
+            "tocsin_detector_alerts_resolved_total": alerting.resolved,
+            "tocsin_detector_alerts_refused_total": alerting.refused,
+            "tocsin_detector_templates_refused_total": self._logs.templates.refused
+            + self._judge.rates.refused,
+            "tocsin_detector_accepted_total": self._accepted,
+            "tocsin_detector_watched_series": len(self._judge.history),
+            "tocsin_detector_alerts_pending": alerting.pending,
+            "tocsin_detector_alerts_firing": alerting.firing,
+            "tocsin_detector_state_bytes": self.nbytes,
+        }
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in arrays."""
+        return self._judge.nbytes + self._metrics.nbytes
+
+    def save(self) -> bytes:
+        """A snapshot of everything learnt; goes with the index's own, made at the same time."""
+        self._metrics.ensure()
+        arrays, metrics = self._metrics.save()
+        held, judge = self._judge.save(lambda alert: json.loads(codec.encode(alert)))
+        for name, rows in {**self._judge.arrays, **self._metrics.arrays}.items():
+            arrays.update(rows.save(name, self._index.capacity))
+        state = {
+            "metrics": metrics,
+            "judge": judge,
+            "logs": self._logs.save(),
+            "housekept_ms": self._housekept_ms,
+            "accepted": self._accepted,
+        }
+        return pack({**arrays, **held}, state)
+
+    def load(self, data: bytes) -> None:
+        """Take over a snapshot; the index must have been loaded from its own first.
+
+        Raises
+        ------
+        SnapshotError
+            If it is damaged, of another version, or does not fit the index. What is here is then
+            undefined: begin with a new engine.
+        """
+        arrays, state = unpack(data)
+        try:
+            self._judge.load(arrays, state["judge"], lambda plain: codec.build(Alert, plain))
+            for name, rows in {**self._judge.arrays, **self._metrics.arrays}.items():
+                rows.load(name, arrays)
+            self._metrics.load(arrays, state["metrics"])
+            self._logs.load(state["logs"])
+            self._housekept_ms, self._accepted = state["housekept_ms"], state["accepted"]
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise SnapshotError(f"detector snapshot: does not read: {error!r}") from None
+        self._metrics.ensure()

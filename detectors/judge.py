@@ -1,0 +1,318 @@
+"""Values against their bands: what is told to `alerting`, what is learnt, what is kept for plots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.alerting import Alerting, Entry, Lasting
+from detectors.baseline import Bands, Baselines
+from detectors.counters import Clocks
+from detectors.explain import quantity
+from detectors.growth import grown
+from detectors.history import History
+from detectors.levelshift import LevelShifts
+from detectors.lograte import LogRates
+from detectors.roles import MEMORY_LEVEL, ROLE_NUMBER, ROLES, UP_ROLE, Kind, Role
+from detectors.rows import Array, RowArrays
+from detectors.settings import DetectorSettings, ThresholdRule
+from detectors.tell import (
+    Sighting,
+    flat_alert,
+    log_burst_alert,
+    metric_alert,
+    rule_alert,
+)
+from detectors.threshold import Thresholds
+from model.alert import Alert
+from model.batch import Bools, Floats, Ints
+from model.errors import SnapshotError
+from model.labels import Labels
+from model.series import SeriesIndex
+
+_SEASONAL = frozenset({"traffic", "latency", "median", "errors", "cpu", "memory"})
+
+
+class Judge:
+    """Holds what all methods share: baselines, histories and alerts over rows."""
+
+    def __init__(
+        self, settings: DetectorSettings, index: SeriesIndex, rules: tuple[ThresholdRule, ...]
+    ) -> None:
+        self._settings = settings
+        self._index = index
+        self.baselines = Baselines(
+            sensitivity=settings.sensitivity,
+            warm_up_ms=settings.warm_up_ms,
+            warm_up_samples=settings.warm_up_samples,
+        )
+        self.meta = RowArrays({"kind": (np.int8, 0), "role": (np.int8, 0), "family": (np.int8, -1)})
+        self.clocks = Clocks()
+        self.shifts = LevelShifts()
+        self.rates = LogRates(settings.templates_max)
+        self.history = History(settings.watched_max)
+        self.thresholds = Thresholds(rules)
+        self.alerting = Alerting(
+            update_interval_ms=settings.update_interval_ms,
+            adopt_grace_ms=settings.adopt_grace_ms,
+            alerts_max=settings.alerts_max,
+        )
+        self._lastings = tuple(self._lasting(role) for role in ROLES)
+
+    def _lasting(self, role: Role) -> Lasting:
+        for_ms = round(role.for_ms * self._settings.patience)
+        return Lasting(for_ms, role.for_samples, self._settings.keep_firing_ms)
+
+    @property
+    def arrays(self) -> dict[str, RowArrays]:
+        """The arrays over rows that are held here, but for the baselines', by name."""
+        return {"meta": self.meta, "clocks": self.clocks.rows, "shifts": self.shifts.rows}
+
+    def ensure(self) -> None:
+        """Have room for every row of the index."""
+        self.baselines.rows.ensure(self._index.capacity)
+        for arrays in self.arrays.values():
+            arrays.ensure(self._index.capacity)
+
+    def derived(self, labels: Labels, role: str, now_ms: int) -> int:
+        """The row of a derived series, made if it is new; -1 where the index is full."""
+        row = self._index.intern(labels, source="derived", now_ms=now_ms)
+        if row >= 0:
+            self.ensure()
+            self.meta["kind"][row], self.meta["role"][row] = Kind.IGNORED, ROLE_NUMBER[role]
+            self.history.watch(row)
+            self.thresholds.add(row, labels)
+            if role in _SEASONAL:
+                self.baselines.watch_season(row)
+        return row
+
+    def plain(
+        self, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8], now_ms: int
+    ) -> None:
+        """Series of unknown meaning: a level must shift, and stay shifted, to be told."""
+        bands = self.baselines.look(rows, times_ms, values, roles)
+        shifted = self.shifts.look(rows, np.where(bands.warm, bands.score, 0.0))
+        outside = bands.outside & shifted
+        self._settle("levelshift", rows, times_ms, values, roles, bands, outside, now_ms)
+
+    def signal(
+        self,
+        rows: Array,
+        times_ms: Ints,
+        values: Floats,
+        enough: Bools,
+        role: str,
+        now_ms: int,
+        method: str = "baseline",
+    ) -> None:
+        """Derived series of one role: outside the band, of enough events, is abnormal."""
+        self.clocks.tick(rows, times_ms)
+        self._index.touch(rows, now_ms)
+        roles = np.full(len(rows), ROLE_NUMBER[role], dtype=np.int8)
+        bands = self.baselines.look(rows, times_ms, values, roles)
+        self._settle(method, rows, times_ms, values, roles, bands, bands.outside & enough, now_ms)
+        self.rules(rows, times_ms, values, now_ms)
+
+    def _settle(
+        self,
+        method: str,
+        rows: Array,
+        times_ms: Ints,
+        values: Floats,
+        roles: NDArray[np.int8],
+        bands: Bands,
+        outside: Bools,
+        now_ms: int,
+    ) -> None:
+        marked = self.alerting.marked(method, rows)
+        learn = ~(bands.outside | marked)
+        self.baselines.learn(rows[learn], times_ms[learn], values[learn])
+        self.history.add(rows, times_ms, values, bands.low, bands.high)
+        for at in np.flatnonzero(outside | marked).tolist():
+            seen = Sighting(
+                int(rows[at]),
+                int(times_ms[at]),
+                float(values[at]),
+                float(bands.low[at]),
+                float(bands.high[at]),
+                float(bands.score[at]),
+                ROLES[roles[at]].width,
+            )
+            self.sighted(
+                method, ROLES[roles[at]], self._lastings[roles[at]], seen, bool(outside[at]), now_ms
+            )
+
+    def sighted(
+        self, method: str, role: Role, lasting: Lasting, seen: Sighting, abnormal: bool, now_ms: int
+    ) -> None:
+        """Tell `alerting` of one row."""
+
+        def describe(entry: Entry) -> Alert:
+            series = self._index.labels(seen.row)
+            if method == "lograte":
+                return log_burst_alert(series, role, seen, entry, self.history, self.rates)
+            return metric_alert(series, role, method, seen, entry, self.history)
+
+        key = (method, seen.row)
+        if abnormal:
+            peak = seen.value / seen.high if seen.high > 0 else 0.0
+            self.alerting.abnormal(
+                key, seen.at_ms, now_ms=now_ms, lasting=lasting, peak=peak, describe=describe
+            )
+        else:
+            self.alerting.normal(key, seen.at_ms, now_ms=now_ms, lasting=lasting, describe=describe)
+
+    def memory(
+        self, rows: Array, times_ms: Ints, values: Floats, interval_ms: Floats, now_ms: int
+    ) -> None:
+        """Resident memory: the band is drawn, growth is told."""
+        role = ROLES.index(MEMORY_LEVEL)
+        bands = self.baselines.look(rows, times_ms, values, np.full(len(rows), role, dtype=np.int8))
+        marked = self.alerting.marked("growth", rows)
+        learn = ~marked
+        self.baselines.learn(rows[learn], times_ms[learn], values[learn])
+        self.history.add(rows, times_ms, values, bands.low, bands.high)
+        watched = self.history.has(rows)
+        if not watched.any():
+            return
+        rows, times_ms, values = rows[watched], times_ms[watched], values[watched]
+        leaking, amount, seconds = grown(*self.history.matrix(rows), interval_ms[watched])
+        marked = marked[watched]
+        for at in np.flatnonzero(leaking | marked).tolist():
+            row = int(rows[at])
+            high = float(bands.high[watched][at])
+            seen = Sighting(row, int(times_ms[at]), float(values[at]), 0.0, high, 0.0, 0.0)
+            entry = self.alerting.entry(("growth", row))
+            self.sighted(
+                "growth", MEMORY_LEVEL, self._lastings[role], seen, bool(leaking[at]), now_ms
+            )
+            entry = self.alerting.entry(("growth", row))
+            if entry is not None and leaking[at]:
+                entry.extra = {
+                    "grown": quantity(float(amount[at]), "bytes"),
+                    "seconds": f"{seconds[at]:.0f}",
+                }
+
+    def up(self, rows: Array, times_ms: Ints, values: Floats, down: Bools, now_ms: int) -> None:
+        """Targets that do not answer."""
+        one = np.ones(len(rows))
+        self.history.add(rows, times_ms, values, one, one)
+        lasting = self._lastings[ROLES.index(UP_ROLE)]
+        marked = self.alerting.marked("absence", rows)
+        for at in np.flatnonzero(down | marked).tolist():
+            seen = Sighting(int(rows[at]), int(times_ms[at]), float(values[at]), 1.0, 1.0, 1.0, 1.0)
+            self.sighted("absence", UP_ROLE, lasting, seen, bool(down[at]), now_ms)
+
+    def flat(self, rows: Array, times_ms: Ints, values: Floats, flat: Bools, now_ms: int) -> None:
+        """Gauges that stand still."""
+        marked = self.alerting.marked("flatline", rows)
+        lasting = Lasting(0, 1, 0, 1)
+        for at in np.flatnonzero(flat | marked).tolist():
+            row, at_ms, value = int(rows[at]), int(times_ms[at]), float(values[at])
+            seen = Sighting(row, at_ms, value, value, value, 0.0, 0.0)
+
+            def describe(entry: Entry, seen: Sighting = seen) -> Alert:
+                return flat_alert(self._index.labels(seen.row), seen, entry, self.history)
+
+            if flat[at]:
+                self.alerting.abnormal(
+                    ("flatline", row),
+                    at_ms,
+                    now_ms=now_ms,
+                    lasting=lasting,
+                    peak=0.0,
+                    describe=describe,
+                )
+            else:
+                self.alerting.normal(
+                    ("flatline", row), at_ms, now_ms=now_ms, lasting=lasting, describe=describe
+                )
+
+    def rules(self, rows: Array, times_ms: Ints, values: Floats, now_ms: int) -> None:
+        """The user's thresholds."""
+        for number, positions, over in self.thresholds.look(rows, values):
+            rule = self.thresholds.rules[number]
+            method = f"rule{number}"
+            marked = self.alerting.marked(method, rows[positions])
+            lasting = Lasting(rule.for_ms, 1, rule.keep_firing_ms, 1)
+            for at, abnormal, known in zip(
+                positions.tolist(), over.tolist(), marked.tolist(), strict=True
+            ):
+                if not abnormal and not known:
+                    continue
+                low, high = _bounds(rule)
+                seen = Sighting(
+                    int(rows[at]), int(times_ms[at]), float(values[at]), low, high, 0.0, rule.value
+                )
+
+                def describe(
+                    entry: Entry, seen: Sighting = seen, rule: ThresholdRule = rule
+                ) -> Alert:
+                    series = self._index.labels(seen.row)
+                    return rule_alert(rule, series, seen, entry, self.history)
+
+                key = (method, seen.row)
+                if abnormal:
+                    self.alerting.abnormal(
+                        key, seen.at_ms, now_ms=now_ms, lasting=lasting, peak=0.0, describe=describe
+                    )
+                else:
+                    self.alerting.normal(
+                        key, seen.at_ms, now_ms=now_ms, lasting=lasting, describe=describe
+                    )
+
+    def forget(self, rows: Array) -> None:
+        """These rows go to other series."""
+        for arrays in self.arrays.values():
+            arrays.clear(rows)
+        self.baselines.forget(rows)
+        self.history.forget(rows)
+        self.thresholds.forget(rows)
+        self.rates.forget(set(rows.tolist()))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in arrays."""
+        held = sum(arrays.nbytes for arrays in self.arrays.values())
+        return held + self.baselines.nbytes + self.history.nbytes
+
+    def save(self, encode: Callable[[Alert], Any]) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Arrays by name (but for `arrays`), and the rest as plain JSON values."""
+        held, places = self.history.save()
+        watched = sorted(row for row, _ in places["place"] if self._index.in_use(row))
+        labels = [[row, list(map(list, self._index.labels(row).pairs))] for row in watched]
+        state = {"history": places, "watched": labels, "alerting": self.alerting.save(encode)}
+        return {**held, **self.baselines.save(self._index.capacity)}, state
+
+    def load(
+        self, arrays: dict[str, Array], state: dict[str, Any], decode: Callable[[Any], Alert]
+    ) -> None:
+        """Take over what `save` gave.
+
+        Raises
+        ------
+        SnapshotError
+            If the rows of the index are not the ones that were saved.
+        """
+        for row, pairs in state["watched"]:
+            if self._index.find(Labels(tuple((n, v) for n, v in pairs))) != row:
+                raise SnapshotError("detector snapshot: does not fit the series index")
+        self.baselines.load(arrays)
+        self.history.load(arrays, state["history"])
+        self.alerting.load(state["alerting"], decode)
+        if self.thresholds.rules:
+            for row in self._index.rows():
+                self.thresholds.add(row, self._index.labels(row))
+
+
+def _bounds(rule: ThresholdRule) -> tuple[float, float]:
+    """The band a rule leaves normal, for the plot."""
+    infinite = float("inf")
+    if rule.op in (">", ">="):
+        return -infinite, rule.value
+    if rule.op in ("<", "<="):
+        return rule.value, infinite
+    return -infinite, infinite

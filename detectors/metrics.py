@@ -1,0 +1,26 @@
+"""What the detectors count about themselves; `pipeline/telemetry.py` exposes it."""
+
+from __future__ import annotations
+
+METRICS: dict[str, tuple[str, str]] = {
+    "tocsin_detector_samples_total": ("counter", "Metric samples taken by the detectors."),
+    "tocsin_detector_samples_dropped_total": (
+        "counter",
+        "Samples not used: missing, not finite, or not newer than the series' last.",
+    ),
+    "tocsin_detector_log_lines_total": ("counter", "Log lines taken by the detectors."),
+    "tocsin_detector_counter_resets_total": ("counter", "Counters seen to start again."),
+    "tocsin_detector_alerts_fired_total": ("counter", "Alerts that began to fire."),
+    "tocsin_detector_alerts_resolved_total": ("counter", "Alerts that resolved."),
+    "tocsin_detector_alerts_refused_total": ("counter", "Alerts not told because of alerts_max."),
+    "tocsin_detector_templates_refused_total": (
+        "counter",
+        "Log templates not remembered because of templates_max.",
+    ),
+    "tocsin_detector_accepted_total": ("counter", "New levels accepted as normal."),
+    "tocsin_detector_errors_total": ("counter", "Batches refused for a fault of our own."),
+    "tocsin_detector_watched_series": ("gauge", "Series with a plotted history."),
+    "tocsin_detector_alerts_pending": ("gauge", "Anomalies that have not lasted long enough yet."),
+    "tocsin_detector_alerts_firing": ("gauge", "Alerts firing."),
+    "tocsin_detector_state_bytes": ("gauge", "Memory held by the learnt state."),
+}

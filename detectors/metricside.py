@@ -1,0 +1,235 @@
+"""Metrics on their way in: what each series is for, and what is derived of many."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from detectors.absence import Absences
+from detectors.derive import families
+from detectors.flatline import Flatlines
+from detectors.judge import Judge
+from detectors.roles import ROLE_NUMBER, Class, Kind, classify, service_of
+from detectors.rows import Array, RowArrays
+from detectors.settings import DetectorSettings
+from detectors.signals import Signal, signals
+from model.batch import Bools, Floats, Ints, Rows
+from model.series import NAME, SeriesIndex
+
+_FUTURE_MS = 60_000
+
+
+class MetricSide:
+    """Sends each sample to the methods that are for its series; derives signals in `step`."""
+
+    def __init__(self, settings: DetectorSettings, index: SeriesIndex, judge: Judge) -> None:
+        self._settings = settings
+        self._index = index
+        self._judge = judge
+        self._meta = judge.meta
+        self._clocks = judge.clocks
+        self._flat = Flatlines()
+        self.absences = Absences(settings.silent_after_ms)
+        self._families = families()
+        self._family_names = tuple(self._families)
+        self.samples = self.dropped = self.resets = 0
+
+    @property
+    def arrays(self) -> dict[str, RowArrays]:
+        """The arrays over rows that are held here, by name."""
+        return {"flat": self._flat.rows, "absences": self.absences.rows}
+
+    def ensure(self) -> None:
+        """Have room for every row of the index."""
+        for arrays in self.arrays.values():
+            arrays.ensure(self._index.capacity)
+        self._judge.ensure()
+
+    def take(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
+        """One sample of each of some rows."""
+        self.samples += len(rows)
+        self.ensure()
+        known = (rows >= 0) & (rows < self._index.capacity) & (times_ms <= now_ms + _FUTURE_MS)
+        usable = known & self._clocks.newer(np.where(known, rows, 0), times_ms, values)
+        if not usable.all():
+            self.dropped += int(np.count_nonzero(~usable))
+            rows, times_ms, values = rows[usable], times_ms[usable], values[usable]
+        kinds = self._meta["kind"][rows]
+        if (kinds == Kind.NEW).any():
+            for row in rows[kinds == Kind.NEW].tolist():
+                self._meet(row)
+            kinds = self._meta["kind"][rows]
+        if self._judge.thresholds.rules:
+            self._judge.rules(rows, times_ms, values, now_ms)
+        present = np.bincount(kinds, minlength=len(Kind))
+        for kind, handle in (
+            (Kind.GAUGE, self._gauges),
+            (Kind.COUNTER, self._counters),
+            (Kind.INPUT, self._inputs),
+            (Kind.UP, self._ups),
+            (Kind.MEMORY, self._memories),
+        ):
+            if present[kind] == len(rows):
+                handle(rows, times_ms, values, now_ms)
+            elif present[kind]:
+                at = kinds == kind
+                handle(rows[at], times_ms[at], values[at], now_ms)
+
+    def _meet(self, row: int) -> None:
+        """Decide what a new row is for."""
+        if not self._index.in_use(row):
+            self._meta["kind"][row] = Kind.IGNORED
+            return
+        labels = self._index.labels(row)
+        name = labels.get(NAME, "")
+        kind = self._index.kind(name)
+        if kind == "unknown" and name.endswith(("_total", "_bucket")):
+            kind = self._index.kind(name.rpartition("_")[0])
+        made = classify(labels, kind)
+        self._meta["kind"][row] = made.kind
+        quiet = made.family == "quiet" or not self._settings.level_alerts
+        self._meta["role"][row] = ROLE_NUMBER["quiet"] if quiet else 0
+        self._judge.thresholds.add(row, labels)
+        if made.kind is Kind.INPUT:
+            self._meet_input(row, made)
+        elif made.kind is Kind.MEMORY:
+            self._meta["role"][row] = ROLE_NUMBER["memory"]
+            self._judge.history.watch(row)
+            self._judge.baselines.watch_season(row)
+        elif made.kind is Kind.UP:
+            self._judge.history.watch(row)
+
+    def _meet_input(self, row: int, made: Class) -> None:
+        self._meta["family"][row] = self._family_names.index(made.family)
+        running = self._families[made.family].add(row, made.group, made.fields)
+        if running is not None and made.counter:
+            self._clocks.begin_at_zero(row, *running)
+
+    def _gauges(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
+        before = self._clocks.rows["value"][rows]
+        self._clocks.rows["value"][rows] = values
+        self._clocks.tick(rows, times_ms)
+        roles = self._meta["role"][rows]
+        flat = self._flat.look(rows, times_ms, values, before) & (roles != ROLE_NUMBER["quiet"])
+        self._judge.flat(rows, times_ms, values, flat, now_ms)
+        self._judge.plain(rows, times_ms, values, roles, now_ms)
+
+    def _counters(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
+        growth = self._clocks.count(rows, times_ms, values)
+        self.resets += growth.resets
+        self._clocks.tick(rows, times_ms)
+        known = ~np.isnan(growth.rate)
+        if known.any():
+            rows, times_ms, rate = rows[known], times_ms[known], growth.rate[known]
+            self._judge.plain(rows, times_ms, rate, self._meta["role"][rows], now_ms)
+
+    def _inputs(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
+        of = self._meta["family"][rows]
+        for number, name in enumerate(self._family_names):
+            at = of == number
+            if not at.any():
+                continue
+            some, times = rows[at], times_ms[at]
+            if self._families[name].counters:
+                growth = self._clocks.count(some, times, values[at])
+                self.resets += growth.resets
+            else:
+                self._clocks.rows["total"][some] = values[at]
+            self._clocks.tick(some, times)
+            self._families[name].touch(some, times)
+
+    def _ups(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
+        self._clocks.tick(rows, times_ms)
+        for row, time_ms in zip(rows.tolist(), times_ms.tolist(), strict=True):
+            self.absences.heard(service_of(self._index.labels(row)), time_ms)
+        down = self.absences.down(rows, times_ms, values)
+        self._judge.up(rows, times_ms, values, down, now_ms)
+
+    def _memories(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
+        self._clocks.tick(rows, times_ms)
+        interval_ms = self._clocks.rows["interval_ms"][rows]
+        self._judge.memory(rows, times_ms, values, interval_ms, now_ms)
+
+    def step(self, now_ms: int) -> None:
+        """Derive the signals of what had samples since."""
+        for name, family in self._families.items():
+            groups, times_ms, sums = family.gather(self._clocks.rows["total"])
+            if len(groups):
+                usual = self._usual_errors(family.out_rows[groups, 1])
+                for signal in signals(name, family, groups, times_ms, sums, usual):
+                    self._take_signal(name, signal, now_ms)
+
+    def _usual_errors(self, rows: Ints) -> Floats:
+        level = self._judge.baselines.rows["level"]
+        usual: Floats = np.where(rows >= 0, level[np.maximum(rows, 0)], 0.0)
+        return usual
+
+    def _take_signal(self, name: str, signal: Signal, now_ms: int) -> None:
+        family = self._families[name]
+        seen = ~np.isnan(signal.values)
+        groups, times_ms = signal.groups[seen], signal.times_ms[seen]
+        rows = family.out_rows[groups, signal.column]
+        for at in np.flatnonzero(rows < 0).tolist():
+            labels = family.labels(int(groups[at])).with_(**{NAME: signal.metric})
+            rows[at] = self._judge.derived(labels, signal.role, now_ms)
+            family.out_rows[groups[at], signal.column] = rows[at]
+        for group, time_ms in zip(groups.tolist(), times_ms.tolist(), strict=True):
+            self.absences.heard(service_of(family.labels(group)), time_ms)
+        enough = signal.enough[seen]
+        if signal.role == "median":
+            enough = enough & ~self._firing(family.out_rows[groups, 0])
+        room = rows >= 0
+        if room.any():
+            self._judge.signal(
+                rows[room],
+                times_ms[room],
+                signal.values[seen][room],
+                enough[room],
+                signal.role,
+                now_ms,
+            )
+
+    def _firing(self, rows: Array) -> Bools:
+        """Which rows' signals are being told of."""
+        firing = self._judge.alerting.marked("baseline", rows)
+        for at in np.flatnonzero(firing).tolist():
+            entry = self._judge.alerting.entry(("baseline", int(rows[at])))
+            firing[at] = entry is not None and entry.firing
+        return firing
+
+    def relearn(self, rows: Array) -> None:
+        """Begin anew: what lasted long enough is the new normal."""
+        self._judge.baselines.relearn(rows)
+        self._judge.shifts.rows.clear(rows)
+        self._flat.rows.clear(rows)
+
+    def forget(self, rows: Rows) -> None:
+        """These rows go to other series."""
+        for arrays in self.arrays.values():
+            arrays.clear(rows)
+        for family in self._families.values():
+            family.forget(rows)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in arrays."""
+        held = sum(arrays.nbytes for arrays in self.arrays.values())
+        return held + sum(family.nbytes for family in self._families.values())
+
+    def save(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Arrays by name, and the rest as plain JSON values."""
+        arrays: dict[str, Array] = {}
+        groups: dict[str, Any] = {}
+        for name, family in self._families.items():
+            held, groups[name] = family.save(f"family.{name}.")
+            arrays.update(held)
+        counts = [self.samples, self.dropped, self.resets]
+        return arrays, {"families": groups, "absences": self.absences.save(), "counts": counts}
+
+    def load(self, arrays: dict[str, Array], state: dict[str, Any]) -> None:
+        """Take over what `save` gave."""
+        for name, family in self._families.items():
+            family.load(f"family.{name}.", arrays, state["families"][name])
+        self.absences.load(state["absences"])
+        self.samples, self.dropped, self.resets = state["counts"]

@@ -1,0 +1,351 @@
+"""What a metric means, by its name: data, with the reason for each number.
+
+An unknown metric is watched far more carefully than it is told of: false incidents cost more than a
+late word about a number whose meaning nobody wrote down.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+
+from model.alert import Severity
+from model.labels import Labels
+from model.series import NAME
+
+
+class Kind(IntEnum):
+    """What is done with a raw series."""
+
+    NEW = 0  # not classified yet
+    IGNORED = 1  # parts of histograms, info metrics, timestamps
+    GAUGE = 2  # baselined as it is
+    COUNTER = 3  # baselined as a rate per second
+    INPUT = 4  # a part of a derived signal
+    UP = 5  # Prometheus' `up`
+    MEMORY = 6  # resident memory of a process
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """How a signal is judged.
+
+    Attributes
+    ----------
+    up, down : bool
+        Which direction matters.
+    width : float
+        Half width of the band in robust standard deviations.
+    relative, floor
+        The band is at least this share of the expected value, and at least this much, on either side.
+    at_least : float
+        Below this (above, for `down`) nothing is abnormal.
+    window_ms
+        Counts are looked at over this long (at least one sample interval).
+    for_ms, for_samples
+        How long it must last, whichever is longer.
+    critical_at : float
+        Severity is critical where the value passes this multiple of the upper bound (0: `severity` as is).
+    warm_up_ms
+        A longer warm-up than the setting's, where one is needed.
+    """
+
+    name: str
+    alertname: str
+    signal: str
+    unit: str
+    template: str
+    up: bool = True
+    down: bool = False
+    width: float = 6.0
+    relative: float = 1.0
+    floor: float = 0.0
+    at_least: float = -float("inf")
+    window_ms: int = 0
+    for_ms: int = 8_000
+    for_samples: int = 3
+    severity: Severity = Severity.WARNING
+    critical_at: float = 0.0
+    warm_up_ms: int = 0
+
+
+UNKNOWN = Role(
+    "unknown",
+    "LevelShift",
+    "level",
+    "",
+    "{metric} of {service} is {value}, usually between {low} and {high}",
+    down=True,
+    width=10.0,  # heavy-tailed gauges pass 6 deviations many times a day
+    relative=0.5,
+    for_ms=600_000,
+    for_samples=20,
+    severity=Severity.INFO,
+)
+QUIET = Role("quiet", "", "", "", "", width=float("inf"), for_ms=1 << 60)
+LATENCY = Role(
+    "latency",
+    "LatencyHigh",
+    "latency",
+    "seconds",
+    "p95 latency of {service} is {value}, expected at most {high}",
+    relative=1.0,  # buckets are coarse: less than a doubling may be one bucket's width
+    floor=0.1,  # nobody is woken for a tenth of a second
+    window_ms=3_000,  # short, so that a stall of a second is over before `for` is
+    for_ms=6_000,  # longer than a stall of a busy machine
+    for_samples=4,
+    critical_at=4.0,
+)
+MEDIAN = Role(
+    "median",
+    "LatencyHigh",
+    "latency",
+    "seconds",
+    "median latency of {service} is {value}, expected at most {high}",
+    # Where the tail is always long, a slow service shows in the middle.
+    relative=2.0,
+    floor=0.1,
+    window_ms=3_000,
+    for_ms=8_000,  # longer than the tail's, which is told instead where both show it
+    for_samples=4,
+    critical_at=4.0,
+)
+ERRORS = Role(
+    "errors",
+    "ErrorRatioHigh",
+    "errors",
+    "ratio",
+    "{value} of the requests to {service} fail, expected at most {high}",
+    relative=2.0,
+    floor=0.05,  # one request in twenty
+    window_ms=5_000,
+    for_ms=4_000,
+    for_samples=3,
+    critical_at=3.0,
+)
+TRAFFIC = Role(
+    "traffic",
+    "TrafficDrop",
+    "traffic",
+    "per second",
+    "{service} gets {value} requests, expected at least {low}",
+    up=False,
+    down=True,
+    width=4.0,
+    relative=0.85,  # a rhythm may halve traffic, only a break takes nearly all
+    floor=0.2,
+    window_ms=15_000,
+    for_ms=30_000,  # a caller's fault takes traffic from those behind it: let the cause be told first
+    for_samples=4,
+)
+CPU = Role(
+    "cpu",
+    "CpuHigh",
+    "saturation",
+    "cores",
+    "{service} uses {value} CPU cores, expected at most {high}",
+    relative=1.0,
+    floor=0.25,  # a quarter of a core
+    window_ms=4_000,
+    for_ms=7_000,  # spikes of a second or two reach into a window of four
+    for_samples=4,
+)
+MEMORY_LEVEL = Role(
+    "memory",
+    "MemoryGrowing",
+    "saturation",
+    "bytes",
+    "memory of {service} grew to {value}, {grown} in {seconds} s without a pause",
+    relative=0.3,  # the band is drawn; what is told of is growth
+    for_ms=1_000,
+    for_samples=2,
+)
+UP_ROLE = Role(
+    "up",
+    "ServiceDown",
+    "availability",
+    "",
+    "{service} does not answer scrapes",
+    up=False,
+    down=True,
+    for_ms=4_000,  # more than one missed scrape on a busy machine
+    for_samples=4,
+    severity=Severity.CRITICAL,
+)
+HOST_CPU = Role(
+    "host_cpu",
+    "HostCpuHigh",
+    "saturation",
+    "ratio",
+    "{service} is {value} busy, expected at most {high}",
+    floor=0.2,
+    at_least=0.95,
+    window_ms=30_000,
+    for_ms=600_000,  # a busy host is no fault until it stays so
+    for_samples=10,
+)
+HOST_MEMORY = Role(
+    "host_memory",
+    "HostMemoryHigh",
+    "saturation",
+    "ratio",
+    "{value} of the memory of {service} is used, expected at most {high}",
+    relative=0.0,
+    floor=0.05,
+    at_least=0.93,
+    for_ms=120_000,
+    for_samples=5,
+)
+DISK = Role(
+    "disk",
+    "DiskFilling",
+    "saturation",
+    "ratio",
+    "{value} of {mountpoint} on {service} is used, expected at most {high}",
+    relative=0.0,
+    floor=0.03,
+    at_least=0.9,
+    for_ms=120_000,
+    for_samples=5,
+)
+LOG_ERRORS = Role(
+    "log_errors",
+    "LogErrorBurst",
+    "logs",
+    "per second",
+    "{service} logs {value} errors, expected at most {high}",
+    relative=3.0,
+    floor=0.6,  # six lines in ten seconds
+    window_ms=10_000,
+    for_ms=4_000,
+    for_samples=3,
+    warm_up_ms=45_000,
+)
+
+ROLES: tuple[Role, ...] = (
+    UNKNOWN,
+    QUIET,
+    LATENCY,
+    ERRORS,
+    TRAFFIC,
+    CPU,
+    MEMORY_LEVEL,
+    UP_ROLE,
+    HOST_CPU,
+    HOST_MEMORY,
+    DISK,
+    LOG_ERRORS,
+    MEDIAN,
+)
+ROLE_NUMBER = {role.name: number for number, role in enumerate(ROLES)}
+EVENT_ROLES = {"new_template": "NewErrorTemplate", "silent": "MetricAbsent", "flat": "MetricFlat"}
+
+# The calls a service makes are counted by the service it calls: its own view of them is not its own fault.
+_OUTGOING = re.compile(r"client|upstream|outgoing|outbound|downstream|egress|promhttp|scrape|push")
+_REQUESTS = re.compile(r"(^|_)(requests|server_handled|server_requests_seconds_count)(_total)?$")
+_FAILURES = re.compile(r"(^|_)(request_)?(errors|failures|exceptions)_total$")
+_LATENCY = re.compile(
+    r"(request|response|handling|server|http|grpc|rpc).*_(seconds|milliseconds|ms)_bucket$"
+)
+_PARTS = re.compile(r"(_bucket|_sum|_count|_created|_info|_build_info|_timestamp_seconds)$")
+_STARTED = re.compile(r"(start_time|boot_time|last_.*time|_time_seconds)")
+
+STATUS_LABELS = ("code", "status", "status_code", "http_status", "status_class", "grpc_code")
+_GRPC_ERRORS = ("Unknown", "Internal", "Unavailable", "DataLoss", "DeadlineExceeded")
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """What a raw series is for: its kind and, for an input, its signal family, field and group labels."""
+
+    kind: Kind
+    family: str = ""
+    fields: tuple[str, ...] = ()
+    group: Labels = Labels()
+    counter: bool = False
+
+
+def service_of(labels: Labels) -> str:
+    """Whom a series belongs to: its `service`, else `job`, `app`; "" where none is set."""
+    for name in ("service", "service_name", "job", "app"):
+        if value := labels.get(name):
+            return value
+    return ""
+
+
+def is_error(labels: Labels) -> bool:
+    """Whether a request series counts failures of the server (5xx, gRPC's server faults).
+
+    Examples
+    --------
+    >>> is_error(Labels.of({"code": "503"})), is_error(Labels.of({"code": "404"}))
+    (True, False)
+    """
+    for name in STATUS_LABELS:
+        value = labels.get(name, "")
+        if value:
+            return value.startswith("5") and len(value) == 3 or value in _GRPC_ERRORS
+    return labels.get("outcome", labels.get("result", "")).lower() in (
+        "error",
+        "failure",
+        "exception",
+        "server_error",
+    )
+
+
+def classify(labels: Labels, kind: str) -> Class:
+    """What to do with a raw series, from its labels and its TYPE ("counter", "gauge", …, "unknown").
+
+    Examples
+    --------
+    >>> labels = Labels.of({"__name__": "http_requests_total", "job": "shop", "code": "500"})
+    >>> classify(labels, "counter").fields
+    ('requests', 'errors')
+    """
+    name = labels.get(NAME, "")
+    owner = labels.only("service", "service_name", "job", "app", "instance")
+    if name == "up":
+        return Class(Kind.UP)
+    if name.startswith(("tocsin_", "scrape_")) or service_of(labels) == "tocsin":
+        # The watcher's own load follows what it watches; telemetry.py tells of its health.
+        return Class(Kind.IGNORED if _PARTS.search(name) else _plain(name, kind), "quiet")
+    if host := _host_class(name, labels):
+        return host
+    if name == "process_cpu_seconds_total":
+        return Class(Kind.INPUT, "cpu", ("seconds",), owner, counter=True)
+    if name == "process_resident_memory_bytes":
+        return Class(Kind.MEMORY)
+    if not _OUTGOING.search(name):
+        if _REQUESTS.search(name) and kind != "gauge" and "active" not in name:
+            fields = ("requests", "errors") if is_error(labels) else ("requests",)
+            return Class(Kind.INPUT, "requests", fields, owner, counter=True)
+        if "le" in labels and _LATENCY.search(name):
+            return Class(Kind.INPUT, "latency", (labels["le"],), owner, counter=True)
+    if _PARTS.search(name) or _STARTED.search(name) or "quantile" in labels:
+        return Class(Kind.IGNORED)
+    return Class(_plain(name, kind))
+
+
+def _plain(name: str, kind: str) -> Kind:
+    return Kind.COUNTER if kind == "counter" or name.endswith("_total") else Kind.GAUGE
+
+
+def _host_class(name: str, labels: Labels) -> Class | None:
+    host = labels.only("service", "job", "instance")
+    if name == "node_cpu_seconds_total":
+        idle = labels.get("mode") in ("idle", "iowait", "steal")
+        return Class(Kind.INPUT, "host_cpu", ("idle", "all") if idle else ("all",), host, True)
+    if name in ("node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes"):
+        field = "available" if "Available" in name else "size"
+        return Class(Kind.INPUT, "host_memory", (field,), host)
+    if name in ("node_filesystem_avail_bytes", "node_filesystem_size_bytes"):
+        field = "available" if "avail" in name else "size"
+        if labels.get("fstype", "") in ("tmpfs", "squashfs", "overlay", "ramfs", "iso9660"):
+            return Class(Kind.IGNORED)
+        return Class(
+            Kind.INPUT, "disk", (field,), labels.only("service", "job", "instance", "mountpoint")
+        )
+    if name.startswith("node_"):
+        return Class(_plain(name, ""), "quiet")
+    return None

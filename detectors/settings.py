@@ -1,0 +1,105 @@
+"""What can be set about detection; everything else is learnt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.alert import Severity
+from model.labels import Labels, Matcher
+from model.units import Milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class DetectorSettings:
+    """The few knobs of the learnt detectors.
+
+    Attributes
+    ----------
+    sensitivity : float
+        Divides every learnt band's width: 2.0 alerts on deviations half as rare, 0.5 is half as nervous.
+        The floors of `roles.py` (what is too small to matter) stay.
+    patience : float
+        Multiplies how long something must last before it is told.
+    warm_up_ms, warm_up_samples
+        Nothing is judged before a series has been seen for this long and this often.
+    keep_firing_ms
+        An alert resolves after its series has been normal for this long (and for two samples).
+    update_interval_ms
+        A firing alert is told again, with fresh evidence, at most this often.
+    accept_after_ms, accept_after_samples
+        What has lasted this long, and for this many samples, is the new normal; its alert resolves and says so.
+    stale_after_ms
+        A firing alert whose series stopped reporting resolves after this long (and five sample intervals).
+    silent_after_ms
+        A whole service that stopped reporting, without an `up` to say why, is told after this long
+        (and ten sample intervals).
+    log_learning_ms, log_learning_lines
+        A service's log templates are only learnt, not judged, for this long and this many lines.
+    log_quiet_ms
+        A log alert resolves after its lines have not been seen for this long.
+    new_template_lines
+        A never-seen error template is told when its first this many lines came within 10 s
+        (a fatal one at once).
+    adopt_grace_ms
+        After a restart, alerts that the store holds as firing must be seen again within this time.
+    level_alerts : bool
+        Tell changes of level of metrics whose meaning is unknown (as information, never as an incident).
+    templates_max, watched_max, alerts_max : int
+        Limits: remembered log templates, series with a plotted history, alerts pending or firing at once.
+    """
+
+    sensitivity: float = 1.0
+    patience: float = 1.0
+    warm_up_ms: Milliseconds = 20_000
+    warm_up_samples: int = 20
+    keep_firing_ms: Milliseconds = 8_000
+    update_interval_ms: Milliseconds = 10_000
+    accept_after_ms: Milliseconds = 3_600_000
+    accept_after_samples: int = 200
+    stale_after_ms: Milliseconds = 30_000
+    silent_after_ms: Milliseconds = 60_000
+    log_learning_ms: Milliseconds = 45_000
+    log_learning_lines: int = 100
+    log_quiet_ms: Milliseconds = 12_000
+    new_template_lines: int = 5
+    adopt_grace_ms: Milliseconds = 60_000
+    level_alerts: bool = True
+    templates_max: int = 20_000
+    watched_max: int = 20_000
+    alerts_max: int = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdRule:
+    """A fixed bound on raw or derived series.
+
+    Attributes
+    ----------
+    alert : str
+        The `alertname`.
+    matchers : tuple of Matcher
+        Which series; the metric's name is the label `__name__`.
+    op : str
+        ">", ">=", "<", "<=", "==" or "!=".
+    value : float
+    for_ms, keep_firing_ms
+        How long it must hold, and how long it must not to resolve, as Prometheus has it.
+    labels, annotations : Labels
+        Added to the alert.
+    """
+
+    alert: str
+    matchers: tuple[Matcher, ...]
+    op: str
+    value: float
+    for_ms: Milliseconds = 0
+    keep_firing_ms: Milliseconds = 0
+    severity: Severity = Severity.WARNING
+    labels: Labels = Labels()
+    annotations: Labels = Labels()
+
+    def __post_init__(self) -> None:
+        if self.op not in (">", ">=", "<", "<=", "==", "!="):
+            raise ValueError(
+                f"rule {self.alert!r}: op must be one of > >= < <= == !=, got {self.op!r}"
+            )
