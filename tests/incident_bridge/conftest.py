@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -210,3 +211,16 @@ def phone() -> RecordingReceiver:
 @pytest.fixture
 def act() -> Callable[..., Act]:
     return an_act
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    spec = importlib.util.spec_from_file_location(
+        "desk_server", Path(__file__).with_name("desk_server.py")
+    )
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    running = module.DeskServer()
+    yield running
+    running.close()
