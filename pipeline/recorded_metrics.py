@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -81,11 +82,16 @@ def read_sample(line: str) -> tuple[str, float, int]:
     parts = line.rsplit(" ", 2)
     if len(parts) != 3:
         raise InputError(f"must be a series, a value and a timestamp, got {line[:80]!r}")
-    seconds = read_number(parts[2])
-    if not math.isfinite(seconds):
-        raise InputError(f"must be a timestamp in seconds, got {parts[2]!r}")
     value = STALE_NAN if parts[1] == STALE else read_number(parts[1])
-    return parts[0], value, round(seconds * 1000)
+    return parts[0], value, _time_ms(parts[2])
+
+
+@lru_cache(maxsize=256)  # a scrape's samples share one
+def _time_ms(text: str) -> int:
+    seconds = read_number(text)
+    if not math.isfinite(seconds):
+        raise InputError(f"must be a timestamp in seconds, got {text!r}")
+    return round(seconds * 1000)
 
 
 def _om_lines(path: Path, index: SeriesIndex) -> Iterator[tuple[str, float, int]]:
@@ -169,18 +175,32 @@ def _samples(rows: list[int], times_ms: list[int], values: list[float]) -> Sampl
 
 def open_metrics(path: Path, index: SeriesIndex) -> MetricFile:
     """Streamed if its times never go back, else sorted."""
-    last_ms = -FOREVER_MS
-    for _, _, time_ms in _om_lines(path, index):
-        if time_ms < last_ms:
-            break
-        last_ms = time_ms
-    else:
+    if _is_ordered(path):
         return OrderedFile(path, index)
     interner = Interner(index, path.name)
     return SortedFile(
         ((interner.row(text), time_ms, value) for text, value, time_ms in _om_lines(path, index)),
         path,
     )
+
+
+def _is_ordered(path: Path) -> bool:
+    """Whether the last words of the lines never go back; what they mean is read later, with care."""
+    last, last_word = -math.inf, ""
+    for _, line in numbered_lines(path):
+        word = line.rpartition(" ")[2]
+        if line.startswith("# EOF"):
+            break
+        if line[0] == "#" or word == last_word:
+            continue
+        try:
+            time_s = float(word)
+        except ValueError:
+            return False
+        if time_s < last:
+            return False
+        last, last_word = time_s, word
+    return True
 
 
 def json_metrics(path: Path, index: SeriesIndex) -> MetricFile:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,11 @@ TEXTS = [
 ]
 
 
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def _name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -63,7 +69,7 @@ def test_imports_point_left(package: str) -> None:
         f"{_name(path)}:{line}: {package} must not import {module}"
         for path in SOURCES
         if path.is_relative_to(ROOT / package)
-        for line, module in _imports(ast.parse(path.read_text()))
+        for line, module in _imports(_tree(path))
         if module.partition(".")[0] in right
     ]
     assert not wrong, "\n".join(wrong)
@@ -82,7 +88,7 @@ def test_functions_are_short() -> None:
     long = [
         f"{_name(path)}:{node.lineno}: {node.name} has {_length(node)} lines"
         for path in SOURCES
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(_tree(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and _length(node) > FUNCTION_LINES_MAX
     ]
@@ -131,7 +137,7 @@ def test_only_the_clock_reads_the_clock() -> None:
         for path in SOURCES
         if any(path.is_relative_to(package) for package in packages)
         and path != ROOT / "model" / "clock.py"
-        for line in _clock_readings(ast.parse(path.read_text()))
+        for line in _clock_readings(_tree(path))
     ]
     assert not wrong, "\n".join(wrong)
 
@@ -154,9 +160,7 @@ def _dangers(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 def test_nothing_runs_what_it_reads() -> None:
     wrong = [
-        f"{_name(path)}:{line}: {what}"
-        for path in SOURCES
-        for line, what in _dangers(ast.parse(path.read_text()))
+        f"{_name(path)}:{line}: {what}" for path in SOURCES for line, what in _dangers(_tree(path))
     ]
     assert not wrong, "\n".join(wrong)
 
