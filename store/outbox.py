@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Select, func, select, update
 
 from model.action import Action, ActionKind, ActionState
 from model.codec import decode
-from store.rows import Cursor, body, filtered, insert, newest_first
+from store.rows import Cursor, body, filtered, insert, newest_first, plain
 from store.schema import outbox
 
+ERROR_MAX = 2_000  # characters; a desk may answer with a whole page
 PENDING = ActionState.PENDING.value
 
 
@@ -118,7 +119,7 @@ def retry(conn: Connection, action_id: str, *, next_ms: int, error: str) -> None
     conn.execute(
         update(outbox)
         .where(outbox.c.id == action_id, outbox.c.state == PENDING)
-        .values(tries=outbox.c.tries + 1, next_ms=next_ms, last_error=error)
+        .values(tries=outbox.c.tries + 1, next_ms=next_ms, last_error=plain(error, ERROR_MAX))
     )
 
 
@@ -131,7 +132,7 @@ def dead(conn: Connection, action_id: str, *, now_ms: int, error: str) -> None:
             state=ActionState.DEAD.value,
             tries=outbox.c.tries + 1,
             ended_ms=now_ms,
-            last_error=error,
+            last_error=plain(error, ERROR_MAX),
         )
     )
 

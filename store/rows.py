@@ -55,7 +55,18 @@ def body(value: object) -> str:
 
 def words(*parts: str) -> str:
     """What a free-text filter searches: lower case, cut at `WORDS_MAX` characters."""
-    return " ".join(parts).lower()[:WORDS_MAX]
+    return plain(" ".join(parts).lower(), WORDS_MAX)
+
+
+def plain(text: str, length_max: int) -> str:
+    """Text of the world's as a column may hold it: cut, and without NUL, which PostgreSQL refuses.
+
+    Examples
+    --------
+    >>> plain("50\\x003 from the desk", 5)
+    '50\ufffd3 '
+    """
+    return text[:length_max].replace("\0", "\ufffd")
 
 
 def insert(conn: Connection, table: Table) -> Any:

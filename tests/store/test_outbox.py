@@ -105,6 +105,16 @@ def test_a_dead_letter_tells_why_and_can_be_revived(any_store: Store) -> None:
         assert outbox.due(conn, 50)[0].tries == 0
 
 
+def test_an_error_is_cut_and_made_plain(any_store: Store) -> None:
+    with any_store.records.write() as conn:
+        outbox.add(conn, [action("a")])
+        outbox.retry(conn, "a", next_ms=1, error="\0" + "x" * 10_000)
+        tried = outbox.due(conn, 99)[0].last_error
+        outbox.dead(conn, "a", now_ms=1, error="\0!")
+        assert tried == "\ufffd" + "x" * (outbox.ERROR_MAX - 1)
+        assert outbox.dead_letters(conn)[0].last_error == "\ufffd!"
+
+
 def test_listings_and_counts_are_filtered(any_store: Store) -> None:
     simulated = replace(action("s", "i2", created_ms=30), simulated=True)
     ticket = replace(action("t", created_ms=20), target="desk", kind=ActionKind.TICKET_UPDATE)
