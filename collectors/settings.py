@@ -213,15 +213,17 @@ class TemplateSettings:
         Remembered forms of lines (the fast path); the memory starts anew beyond it.
     tokens_max : int
         Words of a message that are looked at; the rest counts as one parameter.
-    identifiers_min, words_min, first_words_min : int
+    identifiers_min, names_min, words_min, first_words_min : int
         Distinct values in an otherwise equal line after which a position is a parameter: values that
-        look like identifiers, values that look like words, and words at the very front.
+        look like identifiers, words behind "user", "for" and the like, other words, and words at the
+        very front.
     """
 
     templates_max: int = 20_000
     keys_max: int = 200_000
     tokens_max: int = 64
     identifiers_min: int = 4
+    names_min: int = 3
     words_min: int = 6
     first_words_min: int = 12
 

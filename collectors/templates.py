@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from collectors.base import Counters
 from collectors.settings import TemplateSettings
 from collectors.snapshot import seal, unseal
-from collectors.tokens import PARAMETER, Masks, looks_identifier
+from collectors.tokens import PARAMETER, Masks, introduces, looks_identifier
 
 OVERFLOW = 0
 """Number of the template that stands for lines beyond `templates_max`."""
@@ -50,6 +50,7 @@ class TemplateMiner:
         self._contexts: dict[
             tuple[int, Key], dict[str, int]
         ] = {}  # a hole to the values seen in it
+        self._open: set[Key] = set()  # forms of which a position was found to be a parameter
         self._texts: list[str] = [PARAMETER]
         self._parents: list[int] = [0]
 
@@ -104,7 +105,7 @@ class TemplateMiner:
         for position in range(len(form)):
             if form[position] != PARAMETER:
                 hole = _hole(form, position)
-                if hole in self._forms:
+                if hole in self._open:
                     return self._generalise(hole)
         return form
 
@@ -122,18 +123,22 @@ class TemplateMiner:
     def _widen(self, form: Key, number: int) -> None:
         """Note the form in its contexts; where one has enough distinct values, merge them."""
         for position, word in enumerate(form):
-            if word == PARAMETER:
+            # A masked value is one of the values of its position, until that is found a parameter.
+            if (word == PARAMETER and form in self._open) or _fixed(form, position) < 1:
                 continue
             values = self._contexts.setdefault((position, _hole(form, position)), {})
             values[word] = number
-            if len(values) >= self._needed(position, values):
+            if len(values) + (PARAMETER in values) >= self._needed(form, position, values):
                 self._merge(position, _hole(form, position), values)
                 return
 
-    def _needed(self, position: int, values: dict[str, int]) -> int:
-        if sum(looks_identifier(word) for word in values) >= self.settings.identifiers_min:
-            return self.settings.identifiers_min
-        return self.settings.first_words_min if position == 0 else self.settings.words_min
+    def _needed(self, form: Key, position: int, values: dict[str, int]) -> int:
+        settings = self.settings
+        if sum(looks_identifier(word) for word in values) >= settings.identifiers_min:
+            return settings.identifiers_min
+        if position and introduces(form[position - 1]):
+            return settings.names_min
+        return settings.words_min if position else settings.first_words_min
 
     def _merge(self, position: int, hole: Key, values: dict[str, int]) -> None:
         """The values seen in a hole are values of a parameter: their templates become one."""
@@ -149,14 +154,14 @@ class TemplateMiner:
             self._forget_contexts(form, position)
         del self._contexts[(position, hole)]
         self._forms[hole] = lowest
-        if known is None:
-            self._widen(hole, lowest)
+        self._open.add(hole)
+        self._widen(hole, lowest)
 
     def _forget_contexts(self, form: Key, position: int) -> None:
         # The merged forms no longer count as values elsewhere: only the template they became does.
         for other, word in enumerate(form):
             context = (other, _hole(form, other))
-            if other != position and word != PARAMETER and context in self._contexts:
+            if other != position and context in self._contexts:
                 self._contexts[context].pop(word, None)
                 if not self._contexts[context]:
                     del self._contexts[context]
@@ -178,6 +183,7 @@ class TemplateMiner:
                 "parents": self._parents,
                 "forms": [[list(form), number] for form, number in self._forms.items()],
                 "contexts": [[at, list(hole), seen] for (at, hole), seen in self._contexts.items()],
+                "open": sorted(map(list, self._open)),
                 "numbers": self._numbers,
                 "lines": self.lines,
                 "overflowed": self.overflowed,
@@ -197,12 +203,21 @@ class TemplateMiner:
         self._parents = list(saved["parents"])
         self._forms = {tuple(form): number for form, number in saved["forms"]}
         self._contexts = {(at, tuple(hole)): dict(seen) for at, hole, seen in saved["contexts"]}
+        self._open = {tuple(form) for form in saved["open"]}
         self._numbers = dict(saved["numbers"])
         self.lines, self.overflowed = saved["lines"], saved["overflowed"]
 
 
 def _hole(form: Key, position: int) -> Key:
     return (*form[:position], PARAMETER, *form[position + 1 :])
+
+
+def _fixed(form: Key, position: int) -> int:
+    """Words with a letter that are left when a position becomes a parameter: none is no template."""
+    return sum(
+        other != position and any(map(str.isalpha, word.replace(PARAMETER, "")))
+        for other, word in enumerate(form)
+    )
 
 
 def _collapse(words: list[str]) -> Key:

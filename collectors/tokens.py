@@ -11,6 +11,14 @@ _CLOSE = ")]}>\"'`,;:.!?"
 _PAIR = re.compile(r"([A-Za-z_][\w.\-]*[=:])(.+)", re.DOTALL)
 _IDENTIFIER = re.compile(r"[\w.\-]*[_./@:#$\\\-][\w./@:#$\\\-]*|[a-z]+[A-Z]\w*|\W*<\*>.*")
 _WORD_MAX = 256
+_CALENDAR = frozenset(
+    "Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr Jun Jul Aug Sep Oct Nov Dec".split()
+)
+_CONSTANTS = frozenset(("true", "false", "True", "False", "null", "None", "nil"))
+_INTRODUCERS = frozenset(
+    "user username host hostname service queue topic table pod node container client account for from to by"
+    " called named".split()
+)
 
 
 class Masks(dict[str, str]):
@@ -54,13 +62,16 @@ def mask(word: str) -> str:
     bare = core.rstrip(_CLOSE)
     back = core[len(bare) :]
     if not bare:
-        return word
+        # Empty brackets are where a value can stand.
+        return word[0] + PARAMETER + word[1:] if word in ("()", "[]", "{}", "<>", '""') else word
+    front = front.rstrip("<") if bare[0].isdigit() and not back.startswith(">") else front
     pair = _PAIR.fullmatch(bare)
     if pair and not pair[2].startswith("//"):
         name, value = pair[1], pair[2]
         if name[-1] == "=" and not _has_digit(name):
             return f"{front}{name}{PARAMETER}{back}"
-        if not _has_digit(name) and (_is_value(value)):
+        # "db.example.org:5432" is an address, "status:500" a name and its value.
+        if "." not in name and not _has_digit(name) and _is_value(value):
             return f"{front}{name}{PARAMETER}{back}"
     return f"{front}{PARAMETER}{back}" if _is_value(bare) else word
 
@@ -70,7 +81,7 @@ def _has_digit(text: str) -> bool:
 
 
 def _is_value(text: str) -> bool:
-    if _has_digit(text) or text == PARAMETER:
+    if _has_digit(text) or text in _CALENDAR or text in _CONSTANTS or text == PARAMETER:
         return True
     if "@" in text or "://" in text or "\\\\" in text:
         return True
@@ -86,3 +97,14 @@ def looks_identifier(word: str) -> bool:
     [True, True, True, False, False]
     """
     return _IDENTIFIER.fullmatch(word.strip(_OPEN + _CLOSE)) is not None
+
+
+def introduces(word: str) -> bool:
+    """Whether what follows this word is likely a name: "for user ann".
+
+    Examples
+    --------
+    >>> introduces("user"), introduces("connection")
+    (True, False)
+    """
+    return word.strip(_OPEN + _CLOSE) in _INTRODUCERS
