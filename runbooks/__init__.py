@@ -1,0 +1,1 @@
+"""What to do: runbooks, and which of them fit an incident."""
