@@ -207,7 +207,7 @@ class Runtime:
     def _stage_counters(self) -> dict[str, float]:
         found: dict[str, float] = {}
         core = self.core
-        for part in (core.engine, core.heartbeats, core.correlator, self.performer):
+        for part in (core.engine, core.heartbeats, core.correlator, self.performer, self.store):
             found.update(part.counters())
         for collector in self.intake.collectors:
             for name, value in collector.counters().items():
