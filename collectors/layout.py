@@ -98,6 +98,7 @@ class _Past:
     prefixes: list[str] = field(default_factory=list)
     rows: list[int] = field(default_factory=list)
     row_array: Rows = field(default_factory=lambda: _EMPTY)
+    known_chars: int = 0  # of a body, without the text of its values
     kept: Rows | None = None  # positions of samples that have a row; None where all have
     bad: int = 0
     refused: int = 0
@@ -115,6 +116,8 @@ class _Past:
         self.rows.append(row)
 
     def close(self) -> None:
+        feeds = max(0, len(self.is_sample) - 1)
+        self.known_chars = sum(map(len, self.others)) + sum(map(len, self.prefixes)) + feeds
         self.is_other = [not sample for sample in self.is_sample]
         self.row_array = np.array(self.rows, dtype=np.int32)
         if len(self.rows) and self.row_array.min() < 0:
@@ -173,11 +176,12 @@ class Layout:
 
     def read(self, body: bytes, form: Format, *, now_ms: int) -> Scraped:
         """Read one decoded body; never raises for what it holds."""
-        lines = body.decode("utf-8", "replace").split("\n")
+        text = body.decode("utf-8", "replace")
+        lines = text.split("\n")
         self._reads += 1
         if self._past is not None and self._past.refused and self._reads % _RETRY_READS == 0:
             self._past, self._rows = None, {s: r for s, r in self._rows.items() if r >= 0}
-        return self._read_same(lines, form) or self._read_anew(lines, form, now_ms)
+        return self._read_same(lines, len(text), form) or self._read_anew(lines, form, now_ms)
 
     def fail(self) -> Rows:
         """The scrape failed: the rows that have ended by that."""
@@ -194,7 +198,7 @@ class Layout:
         """Forget all rows, as after `SeriesIndex.load`."""
         self._rows, self._past, self._present = {}, None, _EMPTY
 
-    def _read_same(self, lines: list[str], form: Format) -> Scraped | None:
+    def _read_same(self, lines: list[str], chars: int, form: Format) -> Scraped | None:
         past = self._past
         if past is None or len(lines) != len(past.is_sample):
             return None
@@ -202,15 +206,12 @@ class Layout:
             return None
         samples = list(compress(lines, past.is_sample))
         tails = list(map(str.removeprefix, samples, past.prefixes))
-        removed = sum(map(len, samples)) - sum(map(len, tails))
-        # removeprefix takes all of the prefix or nothing, so that one sum tells whether all fitted.
-        if removed != sum(map(len, past.prefixes)):
-            return None
         joined = "".join(tails)
-        if "_" in joined or not joined.isascii():
+        # removeprefix takes all of a prefix or nothing, so that one sum tells whether all fitted.
+        if len(joined) != chars - past.known_chars or "_" in joined or not joined.isascii():
             return None
         try:
-            values, times = np.array(list(map(float, tails)), dtype=np.float64), None
+            values, times = np.fromiter(map(float, tails), np.float64, len(tails)), None
         except ValueError:
             try:
                 values, times = _read_tails(tails, form)

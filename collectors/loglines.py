@@ -113,12 +113,13 @@ def parse_line(
         line = _syslog(text, now_ms, zone)
     if line is None:
         line = _logfmt(text) or _plain(text, now_ms, zone)
-    return replace(
-        line,
-        message=escape(line.message, message_chars_max),
-        service=escape(line.service, 200),
-        logger=escape(line.logger, 200),
-        trace_id=escape(line.trace_id, 200),
+    return LogLine(
+        escape(line.message, message_chars_max),
+        line.time_ms,
+        line.severity,
+        escape(line.service, 200) if line.service else "",
+        escape(line.logger, 200) if line.logger else "",
+        escape(line.trace_id, 200) if line.trace_id else "",
     )
 
 
@@ -234,6 +235,8 @@ def _json(text: str, now_ms: int, zone: tzinfo | None) -> LogLine | None:
 
 
 def _logfmt(text: str) -> LogLine | None:
+    if "=" not in text:
+        return None
     fields: dict[str, str] = {}
     kept: list[str] = []
     position = 0

@@ -63,7 +63,7 @@ def bsd_time(text: str, *, now_ms: int, zone: tzinfo | None = None) -> tuple[int
     >>> bsd_time("Dec 31 23:59:59 host x", now_ms=1_704_067_201_000, zone=UTC)
     (1704067199000, 16)
     """
-    match = _BSD.match(text)
+    match = _BSD.match(text) if text[3:4] == " " else None
     if not match or match[1] not in _MONTHS:
         return None, 0
     month, day = _MONTHS[match[1]], int(match[2])
@@ -82,7 +82,7 @@ def access_time(text: str) -> tuple[int | None, int, int]:
     >>> access_time('::1 - - [14/Nov/2023:22:13:20 +0000] "GET / HTTP/1.1" 200 5')
     (1700000000000, 8, 37)
     """
-    match = _ACCESS.search(text, 0, 512)
+    match = _ACCESS.search(text, 0, 512) if "[" in text else None
     if not match or match[2] not in _MONTHS:
         return None, 0, 0
     moment = [int(match[3]), _MONTHS[match[2]], int(match[1])]

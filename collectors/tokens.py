@@ -55,7 +55,7 @@ def mask(word: str) -> str:
     >>> mask("[10.0.0.1:8080]"), mask("status:500"), mask("user=ann;"), mask("ready.")
     ('[<*>]', 'status:<*>', 'user=<*>;', 'ready.')
     """
-    if len(word) > _WORD_MAX:
+    if len(word) > _WORD_MAX or word.isdigit():
         return PARAMETER
     core = word.lstrip(_OPEN)
     front = word[: len(word) - len(core)]
