@@ -8,6 +8,13 @@ from dataclasses import dataclass
 from model.labels import Labels
 
 
+class _Values(dict[str, str]):
+    """Labels keep no empty value: a parameter that is not there was empty."""
+
+    def __missing__(self, _name: str) -> str:
+        return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Reason:
     """Why something was decided: an English template and what fills it.
@@ -23,7 +30,7 @@ class Reason:
     def text(self, translate: Callable[[str], str] = str) -> str:
         """Say it, in English or through `translate`."""
         try:
-            return translate(self.template).format_map(dict(self.params))
+            return translate(self.template).format_map(_Values(self.params))
         except (KeyError, IndexError, ValueError, AttributeError):
             return self.template
 
@@ -35,5 +42,7 @@ def because(template: str, **params: object) -> Reason:
     --------
     >>> because("{service} failed {count} calls", service="payment", count=3).text()
     'payment failed 3 calls'
+    >>> because('no match for "{value}"', value="").text()
+    'no match for ""'
     """
     return Reason(template, Labels.of({name: str(value) for name, value in params.items()}))
