@@ -149,7 +149,9 @@ class Director:
             return []
 
     def _calm(self) -> bool:
-        return self._answered(lambda i: not i.active)
+        """Whether the last fault's incidents are over; an older one that lingers holds up nobody."""
+        since_ms = self.committed[-1].started_ms
+        return self._answered(lambda i: not i.active or i.opened_ms < since_ms)
 
     def _closed(self) -> bool:
         return self._answered(

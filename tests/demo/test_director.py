@@ -132,6 +132,13 @@ def test_an_incident_that_never_resolves_does_not_hold_up_the_next_fault_for_eve
     assert second.started_ms - first.ended_ms == 60_000 + 12_000
 
 
+def test_an_incident_of_something_else_holds_up_nobody(stage):
+    stage.incident.append(Found("stray", "host", "t", "open", 900_000))
+    director = play(stage, BY_NAME["kill"], BY_NAME["cpu"])
+    first, second = director.committed
+    assert second.started_ms - first.ended_ms == 10_000 + 12_000
+
+
 def test_a_pipeline_that_is_busy_is_asked_again(stage):
     stage.failing_until_ms = 1_020_000
     director = play(stage, BY_NAME["latency"])
