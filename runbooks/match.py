@@ -15,11 +15,12 @@ from runbooks.runbook import Runbook
 
 LINKED = 100  # the catalogue names it for the first suspect
 LINKED_ELSEWHERE = 40  # … or for another affected service
-MATCHED = 50
+MATCHED = 50  # an alert of the first suspect has its labels
+MATCHED_ELSEWHERE = 15
 SIGNAL = 30  # what the first suspect shows
 SIGNAL_ELSEWHERE = 10
 SERVICE = 20
-CHANGE = 25  # a change is among the suspects, and the runbook is about changes
+CHANGE = 60  # a change is among the suspects, and the runbook is about changes
 SEVERITY = 5
 CHANGE_TAG = "change"
 MATCHES_MAX = 3
@@ -40,8 +41,8 @@ def match(
     """Rank the runbooks that fit an incident, best first, at most `MATCHES_MAX`.
 
     A link in the catalogue counts most, then label matchers, then the kind of trouble, then the
-    service. A runbook limited to services, severities or matchers never fits others, unless the
-    catalogue names it.
+    service. A runbook limited to services, severities, matchers or (by the tag "change") to changes
+    never fits others, unless the catalogue names it.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def _reasons(
     linked = _links(book, incident, catalogue)
     if not linked and not _fits(book, incident, alerts):
         return []
-    reasons = linked + _by_labels(book, alerts) + _by_signal(book, incident, alerts)
+    reasons = linked + _by_labels(book, incident, alerts) + _by_signal(book, incident, alerts)
     if not reasons and not book.services and not _by_change(book, incident):
         return []
     if book.services and (common := [s for s in incident.services if s in book.services]):
@@ -85,7 +86,9 @@ def _fits(book: Runbook, incident: Incident, alerts: Sequence[Alert]) -> bool:
         return False
     if book.severities and incident.severity not in book.severities:
         return False
-    return not (book.all_of or book.any_of) or bool(_by_labels(book, alerts))
+    if CHANGE_TAG in book.tags and not _by_change(book, incident):
+        return False
+    return not (book.all_of or book.any_of) or bool(_by_labels(book, incident, alerts))
 
 
 def _links(book: Runbook, incident: Incident, catalogue: Catalogue) -> _Reasons:
@@ -96,20 +99,18 @@ def _links(book: Runbook, incident: Incident, catalogue: Catalogue) -> _Reasons:
     return []
 
 
-def _by_labels(book: Runbook, alerts: Sequence[Alert]) -> _Reasons:
+def _by_labels(book: Runbook, incident: Incident, alerts: Sequence[Alert]) -> _Reasons:
     if not (book.all_of or book.any_of):
         return []
-    for alert in alerts:
+    own_first = sorted(alerts, key=lambda alert: alert.service != incident.service)
+    for alert in own_first:
         if not matches_all(book.all_of, alert.labels):
             continue
-        if not book.any_of:
-            return [(MATCHED, because("alert {alert} matches its labels", alert=alert.name))]
-        for matcher in book.any_of:
-            if matcher.matches(alert.labels):
-                said = because(
-                    "alert {alert} matches {matcher}", alert=alert.name, matcher=str(matcher)
-                )
-                return [(MATCHED, said)]
+        passed = [str(m) for m in book.any_of or book.all_of if m.matches(alert.labels)]
+        if passed:
+            points = MATCHED if alert.service == incident.service else MATCHED_ELSEWHERE
+            said = "alert {alert} matches {matcher}"
+            return [(points, because(said, alert=alert.name or "?", matcher=passed[0]))]
     return []
 
 
