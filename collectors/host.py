@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
 
 import psutil
 
@@ -15,6 +15,18 @@ from model.labels import Labels
 from model.reason import because
 from model.series import SeriesIndex
 
+
+class _Mount(Protocol):
+    """What psutil says of a mount."""
+
+    @property
+    def device(self) -> str: ...
+    @property
+    def mountpoint(self) -> str: ...
+    @property
+    def fstype(self) -> str: ...
+
+
 Reading = tuple[str, tuple[tuple[str, str], ...], float]
 """Metric, labels, value."""
 
@@ -23,6 +35,7 @@ _PSEUDO = frozenset(
     " iso9660 mqueue nsfs overlay proc procfs pstore ramfs rpc_pipefs securityfs selinuxfs squashfs"
     " sysfs tmpfs tracefs".split()
 )
+_REMOTE = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "gluster", "afs", "lustre")
 _MODES = ("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal")
 
 KINDS = {
@@ -43,6 +56,26 @@ KINDS = {
     "node_context_switches_total": "counter",
     "node_intr_total": "counter",
 }
+
+
+def _real_mounts(parts: Iterable[_Mount]) -> dict[str, str]:
+    """Mount point to file system type, one for each device, those that can fill up.
+
+    Remote ones are left out: asking a server that hangs would hold up everything.
+    """
+    best: dict[str, _Mount] = {}
+    for part in parts:
+        # A root on overlay (a container's) is still the disk that fills up.
+        if part.mountpoint != "/" and (
+            not part.fstype or part.fstype in _PSEUDO or part.fstype.startswith(_REMOTE)
+        ):
+            continue
+        # Bind mounts show a device several times: its shortest mount point stands for it.
+        device = part.device if part.device.startswith("/dev/") else part.mountpoint
+        known = best.get(device)
+        if known is None or len(part.mountpoint) < len(known.mountpoint):
+            best[device] = part
+    return {part.mountpoint: part.fstype for part in best.values()}
 
 
 class HostCollector:
@@ -190,14 +223,7 @@ class HostCollector:
         yield "node_memory_SwapUsed_bytes", (), float(swap.used)
 
     def _filesystems(self, _now_ms: int) -> Iterator[Reading]:
-        mounts = {
-            part.mountpoint: part
-            for part in psutil.disk_partitions(all=True)
-            # A root on overlay (a container's) is still the disk that fills up.
-            if part.fstype
-            and (part.fstype not in _PSEUDO or part.mountpoint == "/")
-            and not Path(part.mountpoint).is_file()
-        }
+        mounts = _real_mounts(psutil.disk_partitions(all=True))
         for path in self._bounded(list(mounts)):
             try:
                 usage = psutil.disk_usage(path)
@@ -205,7 +231,7 @@ class HostCollector:
                 continue  # unmounted meanwhile, or not for us to see
             if not usage.total:
                 continue
-            labels = (("fstype", mounts[path].fstype), ("mountpoint", path))
+            labels = (("fstype", mounts[path]), ("mountpoint", path))
             yield "node_filesystem_size_bytes", labels, float(usage.total)
             yield "node_filesystem_avail_bytes", labels, float(usage.free)
 

@@ -9,7 +9,7 @@ from collectors.base import Counters, Problems, SourceProblem
 from collectors.exposition import Format
 from collectors.layout import Layout
 from collectors.settings import SelfSettings
-from model.batch import LogBatch, MetricBatch
+from model.batch import STALE_NAN, LogBatch, MetricBatch
 from model.reason import because
 from model.series import SeriesIndex
 
@@ -61,9 +61,10 @@ class SelfMetrics:
             return []
         self._problems.mend("self", "scrape")
         scraped = self._layout.read(body, Format.TEXT, now_ms=now_ms)
-        batch = MetricBatch.of(
-            scraped.rows, now_ms, scraped.values, arrival_ms=now_ms, source="self"
-        )
+        ended = [STALE_NAN] * len(scraped.gone)
+        rows = [*scraped.rows.tolist(), *scraped.gone.tolist()]
+        values = [*scraped.values.tolist(), *ended]
+        batch = MetricBatch.of(rows, now_ms, values, arrival_ms=now_ms, source="self")
         self._index.touch(batch.rows, now_ms)
         return [batch] if len(batch) else []
 

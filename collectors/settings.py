@@ -211,6 +211,8 @@ class TemplateSettings:
         Templates; lines that would need one more are counted and share template 0.
     keys_max : int
         Remembered forms of lines (the fast path); the memory starts anew beyond it.
+    contexts_max : int
+        Places whose values are counted; the older half is forgotten beyond it.
     tokens_max : int
         Words of a message that are looked at; the rest counts as one parameter.
     identifiers_min, names_min, words_min, first_words_min : int
@@ -220,7 +222,8 @@ class TemplateSettings:
     """
 
     templates_max: int = 20_000
-    keys_max: int = 200_000
+    keys_max: int = 100_000
+    contexts_max: int = 200_000
     tokens_max: int = 64
     identifiers_min: int = 4
     names_min: int = 3

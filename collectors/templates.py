@@ -21,6 +21,8 @@ from collectors.tokens import PARAMETER, Masks, introduces, looks_identifier
 OVERFLOW = 0
 """Number of the template that stands for lines beyond `templates_max`."""
 
+_KEY_CHARS_MAX = 1024
+
 Key = tuple[str, ...]
 
 
@@ -96,7 +98,7 @@ class TemplateMiner:
             number = self._new(form)
         if len(self._numbers) >= self.settings.keys_max:
             self._numbers.clear()
-        if number != OVERFLOW:
+        if number != OVERFLOW and len(line) <= _KEY_CHARS_MAX:
             self._numbers[line] = number
         return number
 
@@ -122,6 +124,10 @@ class TemplateMiner:
 
     def _widen(self, form: Key, number: int) -> None:
         """Note the form in its contexts; where one has enough distinct values, merge them."""
+        if len(self._contexts) >= self.settings.contexts_max:
+            # The older half has waited long enough for more values.
+            recent = list(self._contexts.items())[len(self._contexts) // 2 :]
+            self._contexts = dict(recent)
         for position, word in enumerate(form):
             # A masked value is one of the values of its position, until that is found a parameter.
             if (word == PARAMETER and form in self._open) or _fixed(form, position) < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from collectors import settings as settings_module
 from collectors.discovery import parse_file_sd
 from collectors.heartbeat import Heartbeats
-from collectors.host import HostCollector
+from collectors.host import HostCollector, _real_mounts
 from collectors.metrics import METRICS
 from collectors.queue import BoundedQueue, DropRule
 from collectors.scrape import Scraper
@@ -88,6 +89,12 @@ def test_queue_drops_by_its_rule() -> None:
     assert (oldest.drain(1), oldest.drain(), oldest.weight) == ([2], [3], 0)
 
 
+class Mount(NamedTuple):
+    device: str
+    mountpoint: str
+    fstype: str
+
+
 def names(index: SeriesIndex, batch: object) -> set[str]:
     assert isinstance(batch, MetricBatch)
     return {index.labels(row)["__name__"] for row in batch.rows.tolist()}
@@ -122,6 +129,23 @@ def test_host_names_match_whether_cpus_are_summed() -> None:
         index.labels(r) for r in batch.rows.tolist() if "cpu_seconds" in index.labels(r)["__name__"]
     ]  # type: ignore[union-attr]
     assert len(cpu) == len({labels["mode"] for labels in cpu})
+
+
+@pytest.mark.parametrize(
+    ("mounts", "kept"),
+    [
+        # Pseudo and remote file systems are left out, a container's root is not.
+        (
+            [("proc", "/proc", "proc"), ("srv:/x", "/mnt", "nfs4"), ("overlay", "/", "overlay")],
+            ["/"],
+        ),
+        # A bind mount is the device it shows.
+        ([("/dev/a", "/etc/hosts", "ext4"), ("/dev/a", "/data", "ext4")], ["/data"]),
+        ([("pool/x", "/x", "zfs"), ("pool/y", "/y", "zfs")], ["/x", "/y"]),
+    ],
+)
+def test_real_mounts(mounts: list[tuple[str, str, str]], kept: list[str]) -> None:
+    assert sorted(_real_mounts(Mount(*mount) for mount in mounts)) == kept
 
 
 def test_own_registry_without_http() -> None:

@@ -80,6 +80,12 @@ def test_templates_are_bounded_and_the_rest_counted() -> None:
     assert miner.counters()["tocsin_log_templates_overflowed_total"] == 4
 
 
+def test_contexts_are_bounded() -> None:
+    miner = TemplateMiner(TemplateSettings(contexts_max=50))
+    miner.mine([f"{'abcdefghij'[n % 10]} was {chr(97 + n // 10) * 3} today" for n in range(200)])
+    assert len(miner._contexts) <= 50 + 4
+
+
 def test_memory_of_keys_starts_anew_without_changing_numbers() -> None:
     small, large = TemplateMiner(TemplateSettings(keys_max=2)), TemplateMiner()
     messages = ["a b", "c d e", "f took 4", "a b", "g h", "f took 9", "c d e"]
