@@ -14,6 +14,7 @@ from store.incidents import ENDED
 from store.schema import alerts, changes, groupings, incidents, outbox, records, sessions
 
 _PENDING = ActionState.PENDING.value
+_FINISHED = (TicketState.RESOLVED.value, TicketState.CLOSED.value)
 
 
 def prune(
@@ -23,7 +24,7 @@ def prune(
 
     That is: closed and merged incidents with all that belongs to them, unless something is still
     to be done outside; resolved alerts without an incident; changes, finished actions, expired
-    silences and sessions, closed tickets. The audit trail stays.
+    silences and sessions, finished tickets whose incident is gone. The audit trail stays.
 
     Parameters
     ----------
@@ -80,6 +81,7 @@ def _ended(before_ms: int, now_ms: int) -> list[tuple[Table, ColumnElement[bool]
     orphan_grouping = ~exists().where(incidents.c.id == groupings.c.id)
     orphan_action = ~exists().where(incidents.c.id == outbox.c.incident_id)
     tickets = schema.tickets.c
+    orphan_ticket = ~exists().where(incidents.c.id == tickets.key)
     unresolved = alerts.c.ends_ms.is_(None) & (alerts.c.starts_ms < before_ms)
     return [
         (alerts, (alerts.c.ends_ms < before_ms) & orphan_alert),
@@ -90,7 +92,7 @@ def _ended(before_ms: int, now_ms: int) -> list[tuple[Table, ColumnElement[bool]
         (schema.silences, schema.silences.c.ends_ms < before_ms),
         (
             schema.tickets,
-            (tickets.state == TicketState.CLOSED.value) & (tickets.updated_ms < before_ms),
+            tickets.state.in_(_FINISHED) & (tickets.updated_ms < before_ms) & orphan_ticket,
         ),
         (
             schema.ticket_comments,
@@ -105,7 +107,7 @@ def _ended(before_ms: int, now_ms: int) -> list[tuple[Table, ColumnElement[bool]
 
 def _delete_some(conn: Connection, table: Table, ended: ColumnElement[bool], rows_max: int) -> int:
     key = list(table.primary_key)
-    if len(key) > 1:  # tickets: found by desk and number, and there are few of them
+    if len(key) > 1:  # tickets: one per incident, of which at most `rows_max` have just gone
         return conn.execute(delete(table).where(ended)).rowcount
     some = select(key[0]).where(ended).limit(rows_max)
     return conn.execute(delete(table).where(key[0].in_(some))).rowcount
