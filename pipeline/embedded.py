@@ -189,7 +189,7 @@ class Embedded:
             self._due["prune"] = now_ms + PRUNE_EVERY_MS
             self.index.evict_stale(now_ms - self.pace.series_idle_ms)
             with self.core.store.records.write() as conn:
-                history.prune(conn, now_ms - self.pace.retention_ms)
+                history.prune(conn, now_ms - self.pace.retention_ms, now_ms=now_ms)
             self.journal.prune(self.core.offset)
 
     def checkpoint(self, now_ms: int) -> None:
