@@ -5,19 +5,22 @@ The acts go through the journal like any other, so that correlator and bridge bo
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 
 from incident_bridge.desks.base import Desk
 from incident_bridge.lifecycle import DESK_ACTOR, allowed_acts
 from incident_bridge.settings import DeskSettings
 from model.action import ActionState
-from model.errors import DeliveryError
+from model.clock import Clock
+from model.errors import DeliveryError, StoreError
 from model.identity import derive_id
 from model.incident import Act, ActKind, Incident, IncidentState
 from model.ticket import Ticket, TicketState
 from store import incidents, outbox, ticket_links
 from store.store import Store
 
+IDLE_S = 1.0
 OVERLAP_MS = 5 * 60_000
 """Asked again each time: a desk's clock may be behind ours, and its answers may be late."""
 
@@ -76,6 +79,8 @@ class DeskWatch:
         self._settings = dict(settings)
         self._report = report
         self._asked_ms: dict[str, int] = {}
+        self._stopping = threading.Event()
+        self._thread: threading.Thread | None = None
 
     def poll(self, now_ms: int) -> list[Act]:
         """Acts to journal. One that was journalled before has the same id; the lifecycle refuses it then."""
@@ -94,6 +99,29 @@ class DeskWatch:
                 continue
             acts += [act for ticket in tickets if (act := self._act(name, ticket, now_ms))]
         return acts
+
+    def start(self, clock: Clock, submit: Callable[[list[Act]], None]) -> None:
+        """Poll in an own thread; `submit` puts the acts into the journal."""
+        self._stopping.clear()
+        self._thread = threading.Thread(
+            target=self._loop, args=(clock, submit), name="desk-watch", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 15.0) -> None:
+        """End the thread, after the answer it may be waiting for."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _loop(self, clock: Clock, submit: Callable[[list[Act]], None]) -> None:
+        while not self._stopping.wait(IDLE_S):
+            try:
+                if acts := self.poll(clock.now_ms()):
+                    submit(acts)
+            except StoreError as error:
+                # The overlap asks for the same again.
+                self._report(f"what people did in a desk could not be written down: {error}")
 
     def _act(self, desk: str, ticket: Ticket, now_ms: int) -> Act | None:
         with self._records.read() as conn:

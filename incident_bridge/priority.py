@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from incident_bridge.words import gettext
 from model.alert import Severity
 from model.catalogue import Catalogue
 from model.incident import Grouping, Priority
@@ -84,7 +85,7 @@ def assess(grouping: Grouping, catalogue: Catalogue) -> Assessment:
     urgency = urgency_of(grouping.severity, ratio)
     priority = of(impact, urgency)
     gravest = min(grouping.services, key=lambda name: catalogue.get(name).tier, default="")
-    template = _TEMPLATES[impact, urgency]
+    template = _SENTENCES[impact - 1][urgency - 1]
     return Assessment(
         priority,
         impact,
@@ -100,42 +101,48 @@ def assess(grouping: Grouping, catalogue: Catalogue) -> Assessment:
     )
 
 
-# One template for each cell: a sentence that is put together from words cannot be translated.
-_TEMPLATES: dict[tuple[int, int], str] = {
+# One sentence for each cell: what is put together from words cannot be translated.
+_SENTENCES: tuple[tuple[str, ...], ...] = (
     (
-        1,
-        1,
-    ): "impact high (tier {tier} service {service}, {count} affected) × urgency high ({severity}) = {priority}",
+        gettext(
+            "impact high (tier {tier} service {service}, {count} affected)"
+            " × urgency high ({severity}) = {priority}"
+        ),
+        gettext(
+            "impact high (tier {tier} service {service}, {count} affected)"
+            " × urgency medium ({severity}) = {priority}"
+        ),
+        gettext(
+            "impact high (tier {tier} service {service}, {count} affected)"
+            " × urgency low ({severity}) = {priority}"
+        ),
+    ),
     (
-        1,
-        2,
-    ): "impact high (tier {tier} service {service}, {count} affected) × urgency medium ({severity}) = {priority}",
+        gettext(
+            "impact medium (tier {tier} service {service}, {count} affected)"
+            " × urgency high ({severity}) = {priority}"
+        ),
+        gettext(
+            "impact medium (tier {tier} service {service}, {count} affected)"
+            " × urgency medium ({severity}) = {priority}"
+        ),
+        gettext(
+            "impact medium (tier {tier} service {service}, {count} affected)"
+            " × urgency low ({severity}) = {priority}"
+        ),
+    ),
     (
-        1,
-        3,
-    ): "impact high (tier {tier} service {service}, {count} affected) × urgency low ({severity}) = {priority}",
-    (
-        2,
-        1,
-    ): "impact medium (tier {tier} service {service}, {count} affected) × urgency high ({severity}) = {priority}",
-    (
-        2,
-        2,
-    ): "impact medium (tier {tier} service {service}, {count} affected) × urgency medium ({severity}) = {priority}",
-    (
-        2,
-        3,
-    ): "impact medium (tier {tier} service {service}, {count} affected) × urgency low ({severity}) = {priority}",
-    (
-        3,
-        1,
-    ): "impact low (tier {tier} service {service}, {count} affected) × urgency high ({severity}) = {priority}",
-    (
-        3,
-        2,
-    ): "impact low (tier {tier} service {service}, {count} affected) × urgency medium ({severity}) = {priority}",
-    (
-        3,
-        3,
-    ): "impact low (tier {tier} service {service}, {count} affected) × urgency low ({severity}) = {priority}",
-}
+        gettext(
+            "impact low (tier {tier} service {service}, {count} affected)"
+            " × urgency high ({severity}) = {priority}"
+        ),
+        gettext(
+            "impact low (tier {tier} service {service}, {count} affected)"
+            " × urgency medium ({severity}) = {priority}"
+        ),
+        gettext(
+            "impact low (tier {tier} service {service}, {count} affected)"
+            " × urgency low ({severity}) = {priority}"
+        ),
+    ),
+)

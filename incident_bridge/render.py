@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from incident_bridge.neutral import cut, harmless, say
+from incident_bridge.neutral import VALUE_MAX, cut, say
+from incident_bridge.words import gettext
 from model.action import PageDraft
 from model.identity import derive_id
 from model.incident import Incident, IncidentState
@@ -28,14 +29,14 @@ TICKET_STATES = {
 }
 
 _PAGE_TITLES = {
-    "opened": "{priority} {title}",
-    "repeat": "{priority} still open: {title}",
-    "escalated": "{priority} nobody has answered: {title}",
-    "reopened": "{priority} again: {title}",
-    "resolved": "Resolved: {title}",
-    "sla": "{priority} SLA breached: {title}",
-    "priority": "{priority} now: {title}",
-    "dead_letter": "Not delivered, {priority}: {title}",
+    "opened": gettext("{priority} {title}"),
+    "repeat": gettext("{priority} still open: {title}"),
+    "escalated": gettext("{priority} nobody has answered: {title}"),
+    "reopened": gettext("{priority} again: {title}"),
+    "resolved": gettext("Resolved: {title}"),
+    "sla": gettext("{priority} SLA breached: {title}"),
+    "priority": gettext("{priority} now: {title}"),
+    "dead_letter": gettext("Not delivered, {priority}: {title}"),
 }
 
 
@@ -90,7 +91,7 @@ class Renderer:
             service=incident.service,
             team=incident.team,
             labels=("tocsin", "simulated") if incident.simulated else ("tocsin",),
-            comment=cut("\n".join(self._sentence(r) for r in comment), COMMENT_MAX),
+            comment=cut("\n".join(self._sentence(r, COMMENT_MAX) for r in comment), COMMENT_MAX),
             simulated=incident.simulated,
         )
 
@@ -123,8 +124,8 @@ class Renderer:
         link = self.url(incident)
         return cut(text, BODY_MAX - len(link) - 2) + "\n\n" + link
 
-    def _sentence(self, reason: Reason) -> str:
-        return say(reason, self.translate)
+    def _sentence(self, reason: Reason, length: int = VALUE_MAX) -> str:
+        return say(reason, self.translate, length=length)
 
     def _section(self, heading: Reason, reasons: Sequence[Reason]) -> str:
         if not reasons:
@@ -164,8 +165,3 @@ class Renderer:
         if incident.simulated:
             facts.append(because("simulated: not from real telemetry"))
         return facts
-
-
-def plain(text: str) -> str:
-    """A value that is not a `Reason`, made harmless (a person's note on a ticket)."""
-    return harmless(text, COMMENT_MAX)

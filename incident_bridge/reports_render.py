@@ -13,6 +13,7 @@ import orjson
 from incident_bridge.mttr import Measure
 from incident_bridge.neutral import visible
 from incident_bridge.reports import Attainment, Report, Row
+from incident_bridge.words import gettext
 from model.units import format_duration
 
 Translate = Callable[[str], str]
@@ -109,15 +110,15 @@ def tables(report: Report, translate: Translate = str) -> tuple[Table, ...]:
     columns = tuple(
         translate(name)
         for name in (
-            "Name",
-            "Incidents",
-            "Unresolved",
-            "MTTD",
-            "MTTA",
-            "MTTR",
-            "MTTR p90",
-            "Response kept",
-            "Resolution kept",
+            gettext("Name"),
+            gettext("Incidents"),
+            gettext("Unresolved"),
+            gettext("MTTD"),
+            gettext("MTTA"),
+            gettext("MTTR"),
+            gettext("MTTR p90"),
+            gettext("Response kept"),
+            gettext("Resolution kept"),
         )
     )
     total = translate("Total")
@@ -152,7 +153,14 @@ def _cells(row: Row, name: str) -> tuple[str, ...]:
 
 
 def _availability(report: Report, translate: Translate) -> Table:
-    names = ("Service", "Available", "Down", "Target", "Error budget", "Budget used")
+    names = (
+        gettext("Service"),
+        gettext("Available"),
+        gettext("Down"),
+        gettext("Target"),
+        gettext("Error budget"),
+        gettext("Budget used"),
+    )
     rows = tuple(
         (
             visible(a.service) or translate("(none)"),
@@ -168,7 +176,7 @@ def _availability(report: Report, translate: Translate) -> Table:
 
 
 def _causes(report: Report, translate: Translate) -> Table:
-    names = ("Service", "What", "Incidents", "Last")
+    names = (gettext("Service"), gettext("What"), gettext("Incidents"), gettext("Last"))
     rows = tuple(
         (visible(c.service), visible(c.title), str(c.incidents), day(c.last_ms))
         for c in report.causes

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from incident_bridge.lifecycle import DESK_ACTOR
 from incident_bridge.sla import Announcement, SlaNews
+from incident_bridge.words import gettext
 from model.identity import derive_id
 from model.incident import (
     Act,
@@ -147,13 +148,15 @@ _SLA_TEXTS = {
     (
         ClockKind.RESPONSE,
         SlaNews.WARNING,
-    ): "{percent} % of the time to respond ({target}) has passed",
+    ): gettext("{percent} % of the time to respond ({target}) has passed"),
     (
         ClockKind.RESOLUTION,
         SlaNews.WARNING,
-    ): "{percent} % of the time to resolve ({target}) has passed",
-    (ClockKind.RESPONSE, SlaNews.BREACHED): "nobody responded within {target}: SLA breached",
-    (ClockKind.RESOLUTION, SlaNews.BREACHED): "not resolved within {target}: SLA breached",
+    ): gettext("{percent} % of the time to resolve ({target}) has passed"),
+    (ClockKind.RESPONSE, SlaNews.BREACHED): gettext(
+        "nobody responded within {target}: SLA breached"
+    ),
+    (ClockKind.RESOLUTION, SlaNews.BREACHED): gettext("not resolved within {target}: SLA breached"),
 }
 
 
