@@ -7,22 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rich.markup import escape
 from rich.table import Table
 
 from model.reason import Reason
 from pipeline.demo.faults import Fault
+from pipeline.output import printable
 
 GRACE_MS = 30_000
 
 _COLUMNS: tuple[tuple[str, bool], ...] = (
     ("fault", False),
     ("culprit", False),
-    ("noticed after", True),
+    ("noticed", True),
     ("incidents", True),
-    ("tickets closed", True),
+    ("tickets", True),
     ("pages", True),
-    ("named", False),
-    ("resolved after", True),
+    ("resolved", True),
     ("verdict", False),
 )
 """Headings of the table, and whether the column is of numbers."""
@@ -77,7 +78,7 @@ class Flaw(StrEnum):
 
     MISSED = "missed"
     SPLIT = "split"
-    MISBLAMED = "blamed on the wrong service"
+    MISBLAMED = "wrong culprit"
     TICKETS = "not one ticket"
     NOT_PAGED = "nobody paged"
     NOT_RESOLVED = "not resolved"
@@ -208,18 +209,22 @@ def _flaws(row: Row, first: Found | None) -> tuple[Flaw, ...]:
 
 
 def table(board: Scoreboard, translate: Callable[[str], str] = str) -> Table:
-    """The board for a terminal.
+    """The board for a terminal, a row per fault and one per false incident.
 
     Parameters
     ----------
     translate
         Says an English message in the reader's language.
     """
-    made = Table(title=translate("Truth and what was found"))
-    for heading, justify in _COLUMNS:
-        made.add_column(translate(heading), justify="right" if justify else "left")
+    # Eighty columns are enough for it.
+    made = Table(title=translate("Truth and what was found"), box=None, pad_edge=False)
+    for heading, number in _COLUMNS:
+        narrow = heading != _COLUMNS[-1][0]
+        made.add_column(translate(heading), justify="right" if number else "left", no_wrap=narrow)
     for row in board.rows:
-        verdict = ", ".join(translate(flaw.value) for flaw in row.flaws)
+        verdict = ", ".join(translate(flaw.value) for flaw in row.flaws) or translate("pass")
+        if Flaw.MISBLAMED in row.flaws:
+            verdict += f" ({row.named})"
         made.add_row(
             row.name,
             row.service,
@@ -227,11 +232,15 @@ def table(board: Scoreboard, translate: Callable[[str], str] = str) -> Table:
             str(row.incidents),
             f"{row.tickets_closed}/{row.tickets}",
             str(row.pages),
-            row.named or "–",
             _seconds(row.resolved_after_ms),
-            translate("pass") if row.ok else verdict,
+            verdict,
             style="" if row.ok else "bold red",
         )
+    for each in board.false:
+        tickets = f"{each.tickets_closed}/{each.tickets}"
+        verdict = f"{translate('false')}: {printable(each.title)}"
+        row_of = ("–", each.culprit, "–", "1", tickets, str(each.pages), "–", verdict)
+        made.add_row(*map(escape, row_of), style="bold red")
     return made
 
 

@@ -131,3 +131,14 @@ def test_the_table_is_said_in_the_reader_s_language():
     assert "通过" in said
     assert "漏报" in said
     assert "7.0 s" in said
+
+
+def test_the_table_fits_a_terminal_and_shows_what_is_false_and_inert():
+    console = Console(file=io.StringIO(), width=80, force_terminal=False)
+    stray = replace(found("x", "host", 180), title="[red]evil[/red]\x1b[2J")
+    console.print(table(compare(TRUTH, [GOOD_A, GOOD_B, stray])))
+    said = console.file.getvalue()
+    assert "[red]evil" in said
+    assert "\x1b" not in said
+    assert "…" not in said
+    assert all(len(line) <= 80 for line in said.splitlines())
