@@ -61,6 +61,8 @@ def serve(runtime: Runtime, server: WebServer) -> None:
         threading.Thread(target=runtime.reload, name="reload", daemon=True).start()
 
     signal.signal(signal.SIGHUP, reload)
+    # uvicorn stops on SIGTERM and then raises it again: end by an exception, so that all is stopped.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
     runtime.start()
     typer.echo(f"Tocsin listens at http://{runtime.settings.machine.console.listen}", err=True)
     try:
