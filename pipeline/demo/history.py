@@ -108,7 +108,7 @@ def _sample_times(start_ms: int, end_ms: int, troubles: Sequence[Trouble]) -> In
     told = np.arange(len(times_ms)) % CALM_STEPS == 0
     for trouble in troubles:
         told |= (times_ms >= trouble.start_ms - BEFORE_MS) & (times_ms < trouble.end_ms + AFTER_MS)
-    return times_ms[told]
+    return np.asarray(times_ms[told], dtype=np.int64)
 
 
 def _expose(name: str, vitals: Vitals, times_ms: Ints) -> tuple[list[Labels], Floats]:

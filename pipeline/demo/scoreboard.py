@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -219,12 +220,13 @@ def table(board: Scoreboard, translate: Callable[[str], str] = str) -> Table:
     # Eighty columns are enough for it.
     made = Table(title=translate("Truth and what was found"), box=None, pad_edge=False)
     for heading, number in _COLUMNS:
-        narrow = heading != _COLUMNS[-1][0]
-        made.add_column(translate(heading), justify="right" if number else "left", no_wrap=narrow)
+        justify: JustifyMethod = "right" if number else "left"
+        narrow = heading != "verdict"
+        made.add_column(translate(heading), justify=justify, no_wrap=narrow, overflow="fold")
     for row in board.rows:
-        verdict = ", ".join(translate(flaw.value) for flaw in row.flaws) or translate("pass")
-        if Flaw.MISBLAMED in row.flaws:
-            verdict += f" ({row.named})"
+        wrong = {flaw: translate(flaw.value) for flaw in row.flaws}
+        if Flaw.MISBLAMED in wrong:
+            wrong[Flaw.MISBLAMED] += f" ({row.named})"
         made.add_row(
             row.name,
             row.service,
@@ -233,7 +235,7 @@ def table(board: Scoreboard, translate: Callable[[str], str] = str) -> Table:
             f"{row.tickets_closed}/{row.tickets}",
             str(row.pages),
             _seconds(row.resolved_after_ms),
-            verdict,
+            ", ".join(wrong.values()) or translate("pass"),
             style="" if row.ok else "bold red",
         )
     for each in board.false:
