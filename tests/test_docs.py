@@ -60,7 +60,9 @@ def test_every_setting_can_be_reached_and_is_explained(kind: type) -> None:
 
 
 # Said by their names wherever they stand.
-EXPLAINED_BY_THEIR_NAME = {"name", "kind", "description", "url", "timeout", "labels", "tier"}
+EXPLAINED_BY_THEIR_NAME = {
+    "name", "kind", "description", "url", "timeout", "interval", "enabled", "labels", "tier"
+}  # fmt: skip
 
 
 def test_metrics_are_named_as_prometheus_asks() -> None:
