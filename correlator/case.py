@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from correlator.deduplicate import is_flapping
-from correlator.evidence import Kind, Sighting, Sightings, kind_of, sentence, title
+from correlator.evidence import TITLES, Kind, Sighting, Sightings, kind_of, sentence, title
 from correlator.rank import CAUSES_MAX, rank, suspects
 from correlator.settings import CorrelatorSettings
 from correlator.topology import Topology
@@ -100,6 +100,15 @@ class Case:
         self.places[place] -= 1
         if not self.places[place]:
             del self.places[place]
+
+    def reopen(self, statuses: Mapping[str, AlertStatus]) -> None:
+        """A person took the closing back: alerts may join again."""
+        self.closed_ms = None
+        changes = (statuses[key].changes_ms[-1] for key in self.members)
+        self.latest_ms = max(changes, default=self.latest_ms)
+        if not self.firing and not self.quiet:
+            # Whoever reopens it with nothing firing will close it too.
+            self.said = replace(self.said, quiet_ms=self.latest_ms)
 
     def _count(self, status: AlertStatus, sign: int) -> None:
         if status.alert.firing:
@@ -234,7 +243,7 @@ def telling_keys(services: Iterable[str], sightings: Sightings, limit: int) -> t
     ordered = [
         sightings[service][kind]
         for service in services
-        for kind in Kind
+        for kind in TITLES
         if kind in sightings[service]
     ]
     heads = [s.earliest[0][1] for s in ordered[:limit]]

@@ -155,17 +155,10 @@ class Correlator:
         closing = act.kind is ActKind.CLOSE or (act.kind is ActKind.RESOLVE and case.firing > 0)
         if closing and case.closed_ms is None:
             case.closed_ms = min(act.time_ms, now_ms)
+            self._voice.note(case)
         elif act.kind is ActKind.REOPEN and case.closed_ms is not None:
-            case.closed_ms = None
-            case.latest_ms = max(
-                (self._rows[key].changes_ms[-1] for key in case.members), default=case.latest_ms
-            )
-            if not case.firing and not case.quiet:
-                # Whoever reopens it with nothing firing will close it too.
-                case.said = replace(case.said, quiet_ms=case.latest_ms)
-        else:
-            return
-        self._voice.note(case)
+            case.reopen(self._rows)
+            self._voice.note(case)
 
     # Where an alert belongs
 
@@ -291,7 +284,8 @@ class Correlator:
         """Open an incident with these alerts, or bring one back."""
         members = [(key, self._rows[key]) for key in keys]
         _, first_key, first = min((s.alert.starts_ms, key, s) for key, s in members)
-        previous_id = self._previous([first, *(s for _, s in members)])
+        earlier = (s.incident_id for s in (first, *(s for _, s in members)) if s.incident_id)
+        previous_id = next(earlier, "")
         incident_id = derive_id("incident", first_key, first.alert.starts_ms, previous_id)
         fresh = blank(incident_id, first.alert, now_ms=now_ms, previous_id=previous_id)
         case = Case(fresh, self._topology, self._settings)
@@ -324,9 +318,6 @@ class Correlator:
         self._start(case, [*kept, *members])
         reason = lifecycle.refired(first, self._topology.service(first), ago_ms)
         self._voice.say(case, Signal.REFIRED, reason, now_ms)
-
-    def _previous(self, members: Sequence[AlertStatus]) -> str:
-        return next((s.incident_id for s in members if s.incident_id), "")
 
     def _start(self, case: Case, members: Sequence[tuple[str, AlertStatus]]) -> None:
         self._cases[case.id] = case

@@ -59,15 +59,23 @@ _PILES_UP = re.compile(
 TITLES: dict[Kind, str] = {
     Kind.AVAILABILITY: "{service}: does not answer",
     Kind.RESOURCES: "{service}: uses far more resources than usual",
-    Kind.LOGS: "{service}: logs show unusual messages",
     Kind.ERRORS: "{service}: answers with errors",
-    Kind.OTHER: "{service}: {alert}",
     Kind.LATENCY: "{service}: answers slowly",
+    Kind.OTHER: "{service}: {alert}",
+    Kind.LOGS: "{service}: logs show unusual messages",
     Kind.LEVEL: "{service}: a measurement left its usual range",
     Kind.LOAD: "{service}: work is piling up",
     Kind.HOST: "{service}: the host is overloaded",
     Kind.TRAFFIC: "{service}: traffic is far from usual",
 }
+"""What is said first, in the order in which it is told: what hurts before what merely hints."""
+
+_RESOURCE_TITLES = (
+    (re.compile(r"cpu|load", re.I), "{service}: uses far more CPU than usual"),
+    (re.compile(r"mem|rss|resident|heap|swap", re.I), "{service}: uses far more memory than usual"),
+    (re.compile(r"disk|filesystem|inode|volume", re.I), "{service}: a disk is filling up or busy"),
+    (re.compile(r"fds|descriptor", re.I), "{service}: runs out of file descriptors"),
+)
 
 
 def kind_of(alert: Alert, *, infrastructure: bool = False) -> Kind:
@@ -150,8 +158,13 @@ def title(service: str, kinds: dict[Kind, Sighting], alert: Alert) -> Reason:
     alert : Alert
         The one that tells most, named where its kind is not known.
     """
-    kind = next(kind for kind in Kind if kind in kinds)
+    kind = next(kind for kind in TITLES if kind in kinds)
     if kind is Kind.OTHER:
         what = alert.annotations.get("summary", "")[:200] or alert.name or "?"
         return because(TITLES[kind], service=service or "?", alert=what)
+    if kind in (Kind.RESOURCES, Kind.HOST):
+        measured = alert.labels.get("metric", "") or alert.name
+        for pattern, template in _RESOURCE_TITLES:
+            if pattern.search(measured):
+                return because(template, service=service or "?")
     return because(TITLES[kind], service=service or "?")

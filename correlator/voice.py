@@ -32,12 +32,13 @@ class Voice:
         self._rows = rows
         self._changes = changes
         self._settings = settings
-        self._dirty: dict[str, None] = {}
+        # True: look at it; False: looked at, its numbers wait for `group_interval`.
+        self._dirty: dict[str, bool] = {}
         self._said: dict[str, Grouping] = {}
 
     def note(self, case: Case) -> None:
         """Something about it may have changed."""
-        self._dirty[case.id] = None
+        self._dirty[case.id] = True
 
     def forget(self, case: Case) -> None:
         """It is gone."""
@@ -91,13 +92,21 @@ class Voice:
             self.say(case, Signal.QUIET, reason, now_ms)
         elif case.closed_ms is not None and case.said.closed_ms is not None:
             self._dirty.pop(case.id, None)
-        elif case.id in self._dirty or case.said.flapping != flapping:
+        elif self._due(case, now_ms) or case.said.flapping != flapping:
             self._say_news(case, now_ms)
+
+    def _due(self, case: Case, now_ms: int) -> bool:
+        look = self._dirty.get(case.id)
+        if look is False:
+            return now_ms >= case.said.at_ms + self._settings.group_interval_ms
+        return look is True
 
     def _say_news(self, case: Case, now_ms: int) -> None:
         view = self.view(case, now_ms)
         news = lifecycle.news(case.said, view, now_ms=now_ms, settings=self._settings)
         if news is not None:
             self.say(case, news.signal, news.reason, now_ms)
-        elif not lifecycle.waits(case.said, view):
+        elif lifecycle.waits(case.said, view):
+            self._dirty[case.id] = False
+        else:
             self._dirty.pop(case.id, None)
