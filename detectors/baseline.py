@@ -69,6 +69,7 @@ class Baselines:
         )
         self._season = np.zeros((0, _SLOTS), dtype=np.float32)
         self._season_rows = 0
+        self._season_free: list[int] = []
 
     def look(self, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8]) -> Bands:
         """Compare samples with their bands; learns nothing. `roles` are numbers of `ROLES`."""
@@ -129,6 +130,9 @@ class Baselines:
         """Give a row a time-of-day profile."""
         if self.rows["season_slot"][row] >= 0:
             return
+        if self._season_free:
+            self.rows["season_slot"][row] = self._season_free.pop()
+            return
         if self._season_rows == len(self._season):
             grown = np.zeros((max(16, 2 * len(self._season)), _SLOTS), dtype=np.float32)
             grown[: len(self._season)] = self._season
@@ -169,7 +173,9 @@ class Baselines:
     def forget(self, rows: Array) -> None:
         """Clear rows that go to other series."""
         slots = self.rows["season_slot"][rows[rows < len(self.rows["season_slot"])]]
-        self._season[slots[slots >= 0]] = 0.0
+        slots = slots[slots >= 0]
+        self._season[slots] = 0.0
+        self._season_free += slots.tolist()
         self.rows.clear(rows)
 
     def save(self, length: int) -> dict[str, Array]:
@@ -177,6 +183,7 @@ class Baselines:
         return {
             **self.rows.save("baseline", length),
             "baseline.season": self._season[: self._season_rows],
+            "baseline.season_free": np.array(self._season_free, dtype=np.int64),
         }
 
     def load(self, saved: dict[str, Array]) -> None:
@@ -184,3 +191,4 @@ class Baselines:
         self.rows.load("baseline", saved)
         self._season = saved["baseline.season"]
         self._season_rows = len(self._season)
+        self._season_free = saved["baseline.season_free"].tolist()

@@ -64,7 +64,8 @@ class Judge:
 
     def _lasting(self, role: Role) -> Lasting:
         for_ms = round(role.for_ms * self._settings.patience)
-        return Lasting(for_ms, role.for_samples, self._settings.keep_firing_ms)
+        keep_ms = min(self._settings.keep_firing_ms, role.keep_ms_max)
+        return Lasting(for_ms, role.for_samples, keep_ms)
 
     @property
     def arrays(self) -> dict[str, RowArrays]:
@@ -104,14 +105,13 @@ class Judge:
         times_ms: Ints,
         values: Floats,
         enough: Bools,
-        role: str,
+        roles: NDArray[np.int8],
         now_ms: int,
         method: str = "baseline",
     ) -> None:
-        """Derived series of one role: outside the band, of enough events, is abnormal."""
+        """Derived series: outside the band, of enough events, is abnormal."""
         self.clocks.tick(rows, times_ms)
         self._index.touch(rows, now_ms)
-        roles = np.full(len(rows), ROLE_NUMBER[role], dtype=np.int8)
         bands = self.baselines.look(rows, times_ms, values, roles)
         self._settle(method, rows, times_ms, values, roles, bands, bands.outside & enough, now_ms)
         self.rules(rows, times_ms, values, now_ms)

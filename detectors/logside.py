@@ -9,6 +9,7 @@ import numpy as np
 from detectors.alerting import Entry, Lasting
 from detectors.judge import Judge
 from detectors.newtemplate import Newcomer, NewTemplates
+from detectors.roles import ROLE_NUMBER
 from detectors.settings import DetectorSettings
 from detectors.tell import template_alert
 from model.alert import Alert
@@ -55,7 +56,7 @@ class LogSide:
     def step(self, now_ms: int) -> None:
         """Close the windows of the rates."""
         rates = self._judge.rates
-        found: dict[str, list[tuple[int, float]]] = {"quiet": [], "log_errors": []}
+        rows, values, roles = [], [], []
         for service, level, rate in rates.due(now_ms):
             role = "log_errors" if level == "error" else "quiet"
             row = rates.row(service, level)
@@ -64,14 +65,19 @@ class LogSide:
                 row = self._judge.derived(Labels.of(name), role, now_ms)
                 rates.set_row(service, level, row)
             if row >= 0:
-                found[role].append((row, rate))
-        for role, pairs in found.items():
-            if pairs:
-                rows = np.array([row for row, _ in pairs], dtype=np.int32)
-                values = np.array([rate for _, rate in pairs])
-                times_ms = np.full(len(rows), now_ms // 1000 * 1000, dtype=np.int64)
-                enough = np.ones(len(rows), dtype=np.bool_)
-                self._judge.signal(rows, times_ms, values, enough, role, now_ms, "lograte")
+                rows.append(row)
+                values.append(rate)
+                roles.append(ROLE_NUMBER[role])
+        if rows:
+            self._judge.signal(
+                np.array(rows, dtype=np.int32),
+                np.full(len(rows), now_ms // 1000 * 1000, dtype=np.int64),
+                np.array(values),
+                np.ones(len(rows), dtype=np.bool_),
+                np.array(roles, dtype=np.int8),
+                now_ms,
+                "lograte",
+            )
 
     def quieten(self, number: int, entry: Entry, now_ms: int) -> None:
         """Resolve the alert of a template whose lines have stopped; it is known from now on."""

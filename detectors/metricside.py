@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors.absence import Absences
-from detectors.derive import families
+from detectors.derive import Family, families
 from detectors.flatline import Flatlines
 from detectors.judge import Judge
 from detectors.roles import ROLE_NUMBER, Class, Kind, classify, service_of
@@ -152,43 +153,50 @@ class MetricSide:
         self._judge.memory(rows, times_ms, values, interval_ms, now_ms)
 
     def step(self, now_ms: int) -> None:
-        """Derive the signals of what had samples since."""
+        """Derive the signals of what had samples since, and judge them all at once."""
+        found: list[tuple[Ints, Ints, Floats, Bools, NDArray[np.int8]]] = []
         for name, family in self._families.items():
             groups, times_ms, sums = family.gather(self._clocks.rows["total"])
             if len(groups):
+                for group, time_ms in zip(groups.tolist(), times_ms.tolist(), strict=True):
+                    self.absences.heard(service_of(family.labels(group)), time_ms)
                 usual = self._usual_errors(family.out_rows[groups, 1])
                 for signal in signals(name, family, groups, times_ms, sums, usual):
-                    self._take_signal(name, signal, now_ms)
+                    found.append(self._rows_of(family, signal, now_ms))
+        if found:
+            rows, times, values, enough, roles = (
+                np.concatenate(x) for x in zip(*found, strict=True)
+            )
+            self._judge.signal(rows, times, values, enough, roles, now_ms)
 
     def _usual_errors(self, rows: Ints) -> Floats:
         level = self._judge.baselines.rows["level"]
         usual: Floats = np.where(rows >= 0, level[np.maximum(rows, 0)], 0.0)
         return usual
 
-    def _take_signal(self, name: str, signal: Signal, now_ms: int) -> None:
-        family = self._families[name]
+    def _rows_of(
+        self, family: Family, signal: Signal, now_ms: int
+    ) -> tuple[Ints, Ints, Floats, Bools, NDArray[np.int8]]:
+        """A signal's derived rows, times, values, whether they are enough, and roles."""
         seen = ~np.isnan(signal.values)
-        groups, times_ms = signal.groups[seen], signal.times_ms[seen]
+        groups = signal.groups[seen]
         rows = family.out_rows[groups, signal.column]
         for at in np.flatnonzero(rows < 0).tolist():
             labels = family.labels(int(groups[at])).with_(**{NAME: signal.metric})
             rows[at] = self._judge.derived(labels, signal.role, now_ms)
             family.out_rows[groups[at], signal.column] = rows[at]
-        for group, time_ms in zip(groups.tolist(), times_ms.tolist(), strict=True):
-            self.absences.heard(service_of(family.labels(group)), time_ms)
         enough = signal.enough[seen]
         if signal.role == "median":
             enough = enough & ~self._firing(family.out_rows[groups, 0])
         room = rows >= 0
-        if room.any():
-            self._judge.signal(
-                rows[room],
-                times_ms[room],
-                signal.values[seen][room],
-                enough[room],
-                signal.role,
-                now_ms,
-            )
+        roles = np.full(int(np.count_nonzero(room)), ROLE_NUMBER[signal.role], dtype=np.int8)
+        return (
+            rows[room],
+            signal.times_ms[seen][room],
+            signal.values[seen][room],
+            enough[room],
+            roles,
+        )
 
     def _firing(self, rows: Array) -> Bools:
         """Which rows' signals are being told of."""

@@ -49,6 +49,8 @@ class Role:
         Severity is critical where the value passes this multiple of the upper bound (0: `severity` as is).
     warm_up_ms
         A longer warm-up than the setting's, where one is needed.
+    keep_ms_max
+        A shorter time to stay normal than the setting's, where the window itself is long.
     """
 
     name: str
@@ -68,6 +70,7 @@ class Role:
     severity: Severity = Severity.WARNING
     critical_at: float = 0.0
     warm_up_ms: int = 0
+    keep_ms_max: int = 1 << 60
 
 
 UNKNOWN = Role(
@@ -221,6 +224,7 @@ LOG_ERRORS = Role(
     for_ms=4_000,
     for_samples=3,
     warm_up_ms=45_000,
+    keep_ms_max=3_000,
 )
 
 ROLES: tuple[Role, ...] = (

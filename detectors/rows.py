@@ -109,7 +109,7 @@ def layers(batch: MetricBatch) -> Iterator[tuple[Rows, Ints, Floats]]:
         return
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
-    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
     if len(starts) == count:
         yield rows, batch.times_ms, batch.values
         return

@@ -126,7 +126,9 @@ class Shop:
         alive = "kill" not in kinds
         if not alive:
             process.up = False
-            return MetricBatch.of(self._rows[name][:1], at_ms, [0.0], arrival_ms=now_ms, source=name)
+            return MetricBatch.of(
+                self._rows[name][:1], at_ms, [0.0], arrival_ms=now_ms, source=name
+            )
         if not process.up:  # it starts again from nothing
             process.up, process.cpu_s = True, 0.4
             process.counts[:], process.codes[:] = 0, 0
@@ -135,7 +137,9 @@ class Shop:
             return None  # a missed scrape
         up = 0.0 if rng.random() < 0.001 else 1.0  # a scrape that timed out
         if up == 0.0:
-            return MetricBatch.of(self._rows[name][:1], at_ms, [0.0], arrival_ms=now_ms, source=name)
+            return MetricBatch.of(
+                self._rows[name][:1], at_ms, [0.0], arrival_ms=now_ms, source=name
+            )
         leak = sum(
             min(self.t - f.begin_s, 50) * 4 * MIB
             for f in self.faults
@@ -183,7 +187,9 @@ class Shop:
             cpu += float(rng.uniform(0.45, 0.6))
         process.cpu_s += cpu
 
-    def _logs(self, name: str, process: Process, kinds: list[str]) -> list[tuple[str, int, int, str]]:
+    def _logs(
+        self, name: str, process: Process, kinds: list[str]
+    ) -> list[tuple[str, int, int, str]]:
         rng = self.rng
         if "kill" in kinds:
             return []
@@ -194,7 +200,9 @@ class Shop:
         if rng.random() < process.error_ratio * process.rate:
             lines.append((name, base + 3, 17, "request failed: upstream reset"))
         if rng.random() < 0.0005:
-            lines.append((name, base + int(rng.integers(10, 50)), 17, f"odd {rng.integers(9)} once"))
+            lines.append(
+                (name, base + int(rng.integers(10, 50)), 17, f"odd {rng.integers(9)} once")
+            )
         if "logs" in kinds:
             lines += [(name, base + 4, 17, "checksum of a segment differs")] * int(rng.poisson(4))
         if {"errors", "deploy", "failing"} & set(kinds):

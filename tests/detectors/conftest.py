@@ -1,0 +1,8 @@
+"""Put the synthetic shop and the checks beside the tests within reach."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
