@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from incident_bridge.desk_changes import DeskWatch
@@ -344,3 +346,30 @@ def test_own_threads_deliver_and_stop(house, grouping):
         house.performer.stop()
     assert len(house.read(pages.by_incident, "inc1")) == 1
     assert house.read(incidents.get, "inc1") is not None
+
+
+def test_f04_a_hanging_desk_delays_nobody(outside, grouping, phone):
+    route = RouteSettings(receiver="phone", desks=("ext", "builtin"))
+    house, desk = outside(route=route, receivers={"phone": phone})
+    hanging, arrived = threading.Event(), threading.Event()
+
+    def hang(key):
+        arrived.set()
+        assert hanging.wait(20)
+
+    desk.find = hang
+    house.take(grouping())
+    house.performer.start()
+    try:
+        assert arrived.wait(20)
+        for _ in range(2_000):
+            if phone.pages and house.read(tickets.find, "builtin", "inc1"):
+                break
+            hanging.wait(0.01)
+        assert [p.why for p in phone.pages] == ["opened"]
+        assert house.read(tickets.find, "builtin", "inc1") is not None
+        assert desk.tickets == ()
+    finally:
+        hanging.set()
+        house.performer.stop()
+    assert len(desk.tickets) == 1
