@@ -135,11 +135,22 @@ class LogTail:
         saved = unseal("cursors", 1, data)
         self.close()
         self._known_patterns = set(saved["patterns"])
+        newest: dict[str, tuple[int, Cursor, str]] = {}
+        in_place: set[str] = set()
         for fields in saved["files"]:
             service = fields.pop("service")
-            self._resume(Cursor(**fields), service)
+            cursor = Cursor(**fields)
+            found = self._resume(cursor, service)
+            if found is not None:
+                path, changed_ns = found
+                in_place |= {path} & {cursor.path}
+                known = newest.get(cursor.path, (0, cursor, service))
+                newest[cursor.path] = max(known, (changed_ns, cursor, service), key=lambda x: x[0])
+        for name, (changed_ns, cursor, service) in newest.items():
+            if name not in in_place:
+                self._missed(cursor, changed_ns, service)
 
-    def _resume(self, cursor: Cursor, service: str) -> None:
+    def _resume(self, cursor: Cursor, service: str) -> tuple[str, int] | None:
         places = [cursor.path, *siblings(cursor.path)]
         for same_inode in (True, False):
             for path in places:
@@ -152,8 +163,22 @@ class LogTail:
                 if fits and identity not in self._files and (same_inode or cursor.recognisable):
                     found = replace(cursor, device=status.st_dev, inode=status.st_ino)
                     self._files[identity] = _Open(fd, found, service)
-                    return
+                    return path, status.st_mtime_ns
                 os.close(fd)
+        return None
+
+    def _missed(self, cursor: Cursor, after_ns: int, service: str) -> None:
+        """Files that came and were rotated away while we were down: newer than the one we knew."""
+        for path in siblings(cursor.path):
+            fd = _open(path) if path.startswith((cursor.path + ".", cursor.path + "-")) else None
+            if fd is None:
+                continue
+            status = os.fstat(fd)
+            identity = (status.st_dev, status.st_ino)
+            if identity in self._files or status.st_mtime_ns <= after_ns or cursor.begins(fd):
+                os.close(fd)
+                continue
+            self._files[identity] = _Open(fd, Cursor(cursor.path, *identity).grown(fd), service)
 
     def _discover(self, now_ms: int) -> None:
         present: set[tuple[int, int]] = set()
@@ -218,10 +243,10 @@ class LogTail:
 
     def _read(self, file: _Open, bytes_max: int, now_ms: int) -> tuple[LogBatch | None, int]:
         size = os.fstat(file.fd).st_size
-        if size != file.size:
-            if not file.cursor.fits(file.fd):
-                self._renew(file)
-            file.cursor = file.cursor.grown(file.fd)
+        # Also where the size is as before: it may have been truncated and written to the same length.
+        if not file.cursor.fits(file.fd):
+            self._renew(file)
+        file.cursor = file.cursor.grown(file.fd)
         grew, file.size = size != file.size, size
         over = file.gone_ms is not None and now_ms - file.gone_ms >= self.settings.rotated_wait_ms
         if size <= file.cursor.offset:

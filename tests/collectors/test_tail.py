@@ -128,6 +128,24 @@ def test_restart_loses_and_repeats_nothing(tmp_path: Path, rotation: str) -> Non
     assert sorted(reader.read(3)) == ["newest", "while down"]
 
 
+def test_rotated_twice_while_down(tmp_path: Path) -> None:
+    path, reader = tmp_path / "a.log", Reader(tmp_path)
+    append(path, "the first line, long enough to know\n")
+    assert len(reader.read()) == 1
+    append(tmp_path / "a.log.old", "from long ago\n")
+    os.utime(tmp_path / "a.log.old", (1, 1))
+    state = reader.tail.save()
+    reader.tail.close()
+    append(path, "unread\n")
+    os.rename(path, tmp_path / "a.log.2")
+    os.utime(tmp_path / "a.log.2", (2, 2))
+    append(tmp_path / "a.log.1", "came and went\n")
+    append(path, "newest\n")
+    reader.tail = LogTail(reader.settings, TemplateMiner())
+    reader.tail.load(state)
+    assert sorted(reader.read(3)) == ["came and went", "newest", "unread"]
+
+
 def test_restart_in_the_middle_of_everything(tmp_path: Path) -> None:
     path, reader = tmp_path / "a.log", Reader(tmp_path)
     lines: list[str] = []
