@@ -17,7 +17,7 @@ STUCK_AFTER_MS = 30_000  # a loop that made no step for so long is not well
 def assess(runtime: Runtime) -> Health:
     """Look at every part once."""
     now_ms = runtime.clock.now_ms()
-    loop = runtime.embedded
+    loop = runtime.parts.embedded
     with runtime.store.records.read() as conn:
         dead = len(outbox_rows.dead_letters(conn, simulated=False, limit=1_000))
     return Health(
@@ -26,7 +26,7 @@ def assess(runtime: Runtime) -> Health:
         uptime_ms=now_ms - runtime.started_ms,
         lag_ms=max(0, now_ms - loop.last_step_ms) if loop.last_step_ms else 0,
         journal_last=runtime.store.journal.last(),
-        journal_committed=runtime.core.offset,
+        journal_committed=runtime.parts.core.offset,
         components=(_loop(runtime, now_ms), _store(runtime), _outbox(dead), _series(runtime)),
         sources=tuple(_sources(runtime)),
         checkpoints=tuple(_checkpoints(runtime)),
@@ -36,7 +36,7 @@ def assess(runtime: Runtime) -> Health:
 
 
 def _loop(runtime: Runtime, now_ms: int) -> Component:
-    idle_ms = now_ms - runtime.embedded.last_step_ms
+    idle_ms = now_ms - runtime.parts.embedded.last_step_ms
     if idle_ms < STUCK_AFTER_MS:
         return Component("pipeline", True)
     said = because("no step for {seconds} s", seconds=idle_ms // 1000)
@@ -44,7 +44,7 @@ def _loop(runtime: Runtime, now_ms: int) -> Component:
 
 
 def _store(runtime: Runtime) -> Component:
-    if runtime.embedded.failing_since_ms is None:
+    if runtime.parts.embedded.failing_since_ms is None:
         return Component("store", True)
     return Component(
         "store", False, because("the database refuses writes; pushes are answered 503")
@@ -58,7 +58,7 @@ def _outbox(dead: int) -> Component:
 
 
 def _series(runtime: Runtime) -> Component:
-    refused = runtime.index.refused
+    refused = runtime.parts.index.refused
     if not refused:
         return Component("series", True)
     said = because("{count} new series were refused: a limit is reached", count=refused)
@@ -67,7 +67,7 @@ def _series(runtime: Runtime) -> Component:
 
 def _sources(runtime: Runtime) -> list[SourceHealth]:
     found = []
-    for collector in runtime.intake.collectors:
+    for collector in runtime.parts.collectors:
         name = type(collector).__name__
         problems = collector.problems()
         if not problems:
