@@ -100,7 +100,8 @@ class Correlator:
             self._count("times_mended_total")
         key = alert.key
         known = self._rows.get(key)
-        if known is None and len(self._rows) >= self._settings.alerts_max:
+        full = known is None and len(self._rows) >= self._settings.alerts_max
+        if full and not self._rows.make_room(self._cases, now_ms):
             self._count("refused_total")
             return
         status, verdict = absorb(known, mended, now_ms=now_ms, settings=self._settings)

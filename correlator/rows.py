@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from model.alert import AlertStatus
 
@@ -27,6 +27,7 @@ class Rows(dict[str, AlertStatus]):
         self._changed: dict[str, None] = {}
         self._heap: list[tuple[int, str]] = []
         self._entry: dict[str, int] = {}
+        self._made_room_ms: int | None = None
 
     def write(self, key: str, status: AlertStatus) -> None:
         """Store a row that has changed."""
@@ -39,6 +40,25 @@ class Rows(dict[str, AlertStatus]):
         changed = tuple(self[key] for key in sorted(self._changed) if key in self)
         self._changed.clear()
         return changed
+
+    def make_room(self, keep: Container[str], now_ms: int) -> bool:
+        """Forget the tenth of the resolved alerts that ended first, members of incidents to `keep` excepted.
+
+        Returns whether that made room. In bulk, and once at a time, so that a flood costs little.
+        """
+        if now_ms == self._made_room_ms:
+            return False
+        self._made_room_ms = now_ms
+        over = sorted(
+            (status.alert.ends_ms, key)
+            for key, status in self.items()
+            if status.alert.ends_ms is not None
+            and status.incident_id not in keep
+            and key not in self._changed
+        )
+        for _, key in over[: len(over) // 10 + 1]:
+            del self[key]
+        return bool(over)
 
     def watch(self, key: str) -> None:
         """See to it that `due` names this alert when it expires or may be forgotten.

@@ -73,7 +73,8 @@ class CorrelatorSettings:
     alert_keys_max : int
         Members named in one grouping.
     alerts_max : int
-        Alerts remembered in all; more are counted and refused.
+        Alerts remembered in all. Beyond it the resolved ones that ended first are forgotten; where
+        all fire, new ones are counted and refused.
     changes_per_service_max : int
         Changes remembered of one service; the oldest go first.
     """

@@ -92,6 +92,10 @@ class Voice:
             self.say(case, Signal.QUIET, reason, now_ms)
         elif case.closed_ms is not None and case.said.closed_ms is not None:
             self._dirty.pop(case.id, None)
+            if case.firing and now_ms >= case.said.at_ms + self._settings.remember_ms // 2:
+                # The row must stay recent: after a restart it is what holds these alerts back.
+                reason = because("its alerts still fire; a person closed it")
+                self.say(case, Signal.CHANGED, reason, now_ms)
         elif self._due(case, now_ms) or case.said.flapping != flapping:
             self._say_news(case, now_ms)
 

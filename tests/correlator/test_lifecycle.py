@@ -211,6 +211,18 @@ def test_f06_refiring_in_the_window_waits_for_its_end(desk: Any) -> None:
     assert [(g.signal.value, g.previous_id) for g in said] == [("opened", opened.id)]
 
 
+def test_f06_holds_for_days_and_over_a_restart(desk: Any) -> None:
+    desk.at(0, desk.alert("payment", "latency", at=0))
+    (opened,) = desk.run(1, 10)
+    desk.at(20, Act("a", opened.id, ActKind.CLOSE, "ann", T0 + 20_000))
+    said = desk.run(60, 3 * 86_400, every=600)
+    assert len(said) == 5 and {g.closed_ms for g in said} == {T0 + 20_000}
+    # The store gives what was said within `remember`: the row is among it.
+    assert desk.groupings[opened.id].at_ms >= T0 + (3 * 86_400 - 43_800) * 1000
+    desk.restart()
+    assert "opened" not in desk.signals(desk.run(3 * 86_400 + 1, 3 * 86_400 + 60))
+
+
 def test_f06_nothing_joins_a_closed_incident(desk: Any) -> None:
     desk.at(0, desk.alert("payment", "latency", at=0))
     (opened,) = desk.run(1, 10)
@@ -282,6 +294,17 @@ def test_f10_more_alerts_than_may_be_remembered_are_counted(new_desk: Any) -> No
     desk.at(0, *[desk.alert("payment", "errors", at=0, instance=str(i)) for i in range(9)])
     assert desk.correlator.counters()["tocsin_correlator_refused_total"] == 4
     assert [g.alert_count for g in desk.run(1, 10)] == [5]
+
+
+def test_f10_resolved_alerts_make_room(new_desk: Any) -> None:
+    desk = new_desk(CorrelatorSettings(alerts_max=20))
+    for i in range(100):
+        alert = desk.alert("payment", "errors", at=i, instance=str(i))
+        desk.at(i, alert)
+        desk.at(i + 0.5, desk.resolved(alert, end=i + 0.5))
+    counters = desk.correlator.counters()
+    assert counters["tocsin_correlator_refused_total"] == 0
+    assert counters["tocsin_correlator_alerts"] <= 20
 
 
 def test_f11_resolve_before_fire_and_twice(desk: Any) -> None:
