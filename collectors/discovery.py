@@ -45,6 +45,8 @@ class Discovery:
         if self.refused:
             why = because("{count} targets beyond targets_max are left out", count=self.refused)
             self._problems.note("targets", "limit", why, now_ms=now_ms)
+        else:
+            self._problems.mend("targets", "limit")
         current = tuple(targets[: self._settings.targets_max])
         if current == self._last:
             return None

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError, ProtocolError, TimeoutError
 
 from collectors.exposition import Format
 from collectors.settings import ScrapeTarget
@@ -100,17 +101,17 @@ def fetch(
                 body = _body(response, body_bytes_max, deadline_s, clock)
                 return Answer(body, Format.of(response.headers.get("Content-Type", "")))
         raise PermanentError(f"redirected more than {_REDIRECTS_MAX} times")
-    except requests.RequestException as error:
+    except (requests.RequestException, HTTPError, OSError) as error:
         raise TransientError(_said(error)) from None
 
 
 def _said(error: Exception) -> str:
     # The texts of requests hold the URL, which may hold a secret: only kinds are told.
-    if isinstance(error, requests.Timeout):
+    if isinstance(error, requests.Timeout | TimeoutError):
         return "no answer in time"
     if isinstance(error, requests.exceptions.SSLError):
         return "the TLS certificate or handshake was refused"
-    if isinstance(error, requests.ConnectionError):
+    if isinstance(error, requests.ConnectionError | ProtocolError):
         return "the connection was refused or broke off"
     return f"the request failed ({type(error).__name__})"
 
@@ -152,7 +153,8 @@ def _body(
 def _unpacked(response: requests.Response, gzipped: bool, piece_max: int) -> Iterator[bytes]:
     # Unpacked here, not by urllib3, so that no piece can be larger than the limit.
     unpacker = zlib.decompressobj(wbits=31)
-    for packed in response.raw.stream(_CHUNK_BYTES, decode_content=False):
+    # read1 gives what has come, so that a target which drips cannot hold us past the deadline.
+    while packed := response.raw.read1(_CHUNK_BYTES, decode_content=False):
         if not gzipped:
             yield packed
             continue

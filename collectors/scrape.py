@@ -118,6 +118,11 @@ class Scraper:
                 self._start(lane, now_ms)
         return [batch for batch in batches if len(batch)]
 
+    def reload(self, settings: ScrapeSettings) -> None:
+        """Take over new settings at the next poll; unchanged targets go on undisturbed."""
+        self.settings = settings
+        self._discovery = Discovery(settings, self._problems)
+
     @property
     def targets(self) -> tuple[ScrapeTarget, ...]:
         """What is scraped now."""
@@ -179,7 +184,8 @@ class Scraper:
         for target in wanted:
             name = f"{target_labels(target).get('job', '')} {safe_url(target.url)}"
             lane = self._lanes.get(name)
-            if lane is not None and lane.target == target:
+            interval_ms = max(1, target.interval_ms or self.settings.interval_ms)
+            if lane is not None and (lane.target, lane.interval_ms) == (target, interval_ms):
                 kept[name] = lane
             elif name not in kept:
                 kept[name] = self._open(target, name, now_ms)

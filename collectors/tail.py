@@ -113,6 +113,11 @@ class LogTail:
             **self._miner.counters(),
         }
 
+    def reload(self, settings: LogSettings) -> None:
+        """Take over new settings at the next poll; files that are no longer wanted are read out."""
+        self._known_patterns = _patterns(self.settings)
+        self.settings, self._first, self._next_ms = settings, True, None
+
     def close(self) -> None:
         """Close all files."""
         for file in list(self._files.values()):
@@ -120,7 +125,7 @@ class LogTail:
 
     def save(self) -> bytes:
         """A snapshot of all cursors (not of the miner, which has its own)."""
-        patterns = sorted({p for source in self.settings.sources for p in source.paths})
+        patterns = sorted(_patterns(self.settings))
         files = [{**asdict(f.cursor), "service": f.service} for f in self._files.values()]
         return seal("cursors", 1, {"patterns": patterns, "files": files})
 
@@ -355,6 +360,10 @@ def _release(chunk: Chunk, *, held: bool, full: bool) -> tuple[list[Record], int
     if len(records) == 1:
         return (records, chunk.consumed) if full else ([], 0)
     return records[:-1], records[-2].end
+
+
+def _patterns(settings: LogSettings) -> set[str]:
+    return {pattern for source in settings.sources for pattern in source.paths}
 
 
 def _whole(line: LogLine, record: Record, chars_max: int) -> str:

@@ -225,3 +225,19 @@ def test_beats_are_spread_and_the_same_every_time() -> None:
         scraper.close()
     assert offsets[0] == offsets[1]
     assert len(set(offsets[0])) > 15
+
+
+def test_reload_keeps_unchanged_targets(page: Page, bench: Bench) -> None:
+    page.body = b"a 1\n"
+    bench.scrape()
+    kept = bench.scraper.settings.targets
+    more = ScrapeSettings((*kept, ScrapeTarget(page.url, job="new")), interval_ms=1_000)
+    bench.scraper.reload(more)
+    bench.scrape()
+    values = bench.scrape()
+    assert values["a"] == 1.0
+    assert len(bench.scraper.targets) == 2
+    bench.scraper.reload(ScrapeSettings(kept, interval_ms=1_000))
+    bench.scrape()
+    assert bench.scraper.targets == kept
+    assert bench.scrape()["up"] == 1.0

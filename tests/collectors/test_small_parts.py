@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -194,6 +195,12 @@ def test_every_counter_is_listed() -> None:
     )
     assert isinstance(parts[0], Scraper)
     parts[0].close()
+
+
+def test_every_metric_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "collectors.md").read_text(encoding="utf-8")
+    for name, (kind, text) in METRICS.items():
+        assert f"| `{name}` | {kind} | {text} |" in page
 
 
 @pytest.mark.parametrize(

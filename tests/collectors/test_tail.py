@@ -237,3 +237,16 @@ def test_a_busy_file_is_read_in_bounded_pieces(tmp_path: Path) -> None:
     first = reader.read(1)
     assert 0 < len(first) < 10_000
     assert len(first) + len(reader.read(30)) == 50_000
+
+
+def test_reload_with_another_pattern(tmp_path: Path) -> None:
+    append(tmp_path / "a.log", "one\n")
+    append(tmp_path / "b.txt", "old\n")
+    reader = Reader(tmp_path)
+    assert reader.read() == ["one"]
+    both = LogSource((str(tmp_path / "*.log"), str(tmp_path / "*.txt")))
+    reader.tail.reload(LogSettings((both,), discovery_interval_ms=0))
+    assert reader.read() == []
+    append(tmp_path / "a.log", "two\n")
+    append(tmp_path / "b.txt", "new\n")
+    assert sorted(reader.read()) == ["new", "two"]
