@@ -18,7 +18,6 @@ METRICS: dict[str, tuple[str, str]] = {
         "Log templates not remembered because of templates_max.",
     ),
     "tocsin_detector_accepted_total": ("counter", "New levels accepted as normal."),
-    "tocsin_detector_errors_total": ("counter", "Batches refused for a fault of our own."),
     "tocsin_detector_watched_series": ("gauge", "Series with a plotted history."),
     "tocsin_detector_alerts_pending": ("gauge", "Anomalies that have not lasted long enough yet."),
     "tocsin_detector_alerts_firing": ("gauge", "Alerts firing."),
