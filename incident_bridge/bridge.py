@@ -96,6 +96,8 @@ class Bridge:
         self, groupings: Sequence[Grouping], acts: Sequence[Act] = (), *, now_ms: int
     ) -> Bridged:
         """What the correlator says, then what people did."""
+        if not groupings and not acts:
+            return _NOTHING
         step = Step(now_ms)
         for grouping in groupings:
             self._take_grouping(grouping, step)
@@ -105,10 +107,13 @@ class Bridge:
 
     def step(self, now_ms: int) -> Bridged:
         """Time has passed: close, warn, repeat, escalate, say what was held, forget."""
-        step = Step(now_ms)
-        for incident in self._memory.due(now_ms):
-            self._review(incident, step)
         self._memory.trim(self.settings.incidents_max)
+        due = self._memory.due(now_ms)
+        if not due:
+            return _NOTHING
+        step = Step(now_ms)
+        for incident in due:
+            self._review(incident, step)
         return _result(step)
 
     def restore(
@@ -337,6 +342,7 @@ class Bridge:
 
 
 _AROUND_THE_CLOCK = sla.AroundTheClock()
+_NOTHING = Bridged()
 _MUTED = because("every firing alert is silenced: no ticket and no page until that ends")
 _SAYS_TEXT = (ActKind.NOTE, ActKind.PRIORITY)
 _OPEN, _ACKED = IncidentState.OPEN, IncidentState.ACKNOWLEDGED

@@ -76,14 +76,17 @@ class Performer:
 
     def run_due(self, now_ms: int) -> int:
         """Do everything that is due at `now_ms`, here and now; returns how many attempts were made."""
-        if not self._anything(now_ms):
-            return 0
-        attempts = self._run_orphans(now_ms)
-        while done := self._run_local(now_ms):
+        attempts = 0
+        while self._anything(now_ms):
+            targets = self._due_targets(now_ms)
+            done = self._run_local(now_ms, targets)
+            for name in self._outside:
+                while name in targets and self._run_outside(name, now_ms):
+                    done += 1
+            if not done:
+                # What is left waits for a desk that asked for patience.
+                break
             attempts += done
-        for name in self._outside:
-            while done := self._run_outside(name, now_ms):
-                attempts += done
         return attempts
 
     def start(self) -> None:
@@ -129,13 +132,7 @@ class Performer:
         event = self._wake[name]
         while not self._stopping.is_set():
             try:
-                now_ms = self._clock.now_ms()
-                if not self._anything(now_ms):
-                    done = 0
-                elif name == LOCAL:
-                    done = self._run_orphans(now_ms) + self._run_local(now_ms)
-                else:
-                    done = self._run_outside(name, now_ms)
+                done = self._look(name, self._clock.now_ms())
             except StoreError as error:
                 # Nothing was lost: it is still in the outbox.
                 self._report(f"the outbox cannot be worked on: {error}")
@@ -144,35 +141,39 @@ class Performer:
                 event.wait(IDLE_S)
                 event.clear()
 
-    def _run_orphans(self, now_ms: int) -> int:
-        """Give up what is for a desk or receiver that is no longer set."""
+    def _look(self, name: str, now_ms: int) -> int:
+        if not self._anything(now_ms):
+            return 0
+        if name == LOCAL:
+            return self._run_local(now_ms, self._due_targets(now_ms))
+        return self._run_outside(name, now_ms)
+
+    def _due_targets(self, now_ms: int) -> set[str]:
+        """Who has something to do. Where the list is full, it may hide others: then everybody."""
         with self._records.read() as conn:
             due = outbox.due(conn, now_ms, self._settings.batch_max)
-        orphans = [q for q in due if not self._known(q.action)]
-        if orphans:
-            with self._records.write() as conn:
-                for queued in orphans:
-                    message = f"no desk or receiver {queued.action.target!r} is set"
-                    outcome.bury(conn, queued.action, message, None, now_ms=now_ms)
-                    self.counts.dead += 1
-        return len(orphans)
+        found = {queued.action.target for queued in due}
+        full = len(due) >= self._settings.batch_max
+        return found | {*self._local, *self._outside} if full else found
 
     def _known(self, action: Action) -> bool:
         return action.target in (self._receivers if action.kind is ActionKind.PAGE else self._desks)
 
-    def _run_local(self, now_ms: int) -> int:
-        """A batch of what is in our own store, in one transaction."""
-        with self._records.read() as conn:
-            # A look before the transaction: writers take turns, and mostly there is nothing.
-            if not any(outbox.due(conn, now_ms, 1, target=name) for name in self._local):
-                return 0
+    def _run_local(self, now_ms: int, targets: set[str]) -> int:
+        """A batch of what is in our own store, in one transaction; and giving up what has no target."""
+        mine = sorted(targets.difference(self._outside))
+        if not mine:
+            return 0
         done = 0
         with self._records.write() as conn:
-            for name in self._local:
+            for name in mine:
                 for queued in outbox.due(conn, now_ms, self._settings.batch_max, target=name):
-                    if not self._known(queued.action):
-                        continue
-                    self._do_local(conn, queued, now_ms)
+                    if self._known(queued.action):
+                        self._do_local(conn, queued, now_ms)
+                    else:
+                        message = f"no desk or receiver {name!r} is set"
+                        outcome.bury(conn, queued.action, message, None, now_ms=now_ms)
+                        self.counts.dead += 1
                     done += 1
         return done
 
