@@ -6,6 +6,7 @@ import glob
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
 import yaml
 
 from collectors.base import Problems
@@ -99,7 +100,10 @@ def parse_file_sd(text: str, path: str, source: FileTargets) -> tuple[ScrapeTarg
     ['http://db1:9100/metrics']
     """
     try:
-        data = yaml.safe_load(text)
+        try:
+            data = orjson.loads(text)  # long lists are JSON as a rule, and YAML is slow
+        except orjson.JSONDecodeError:
+            data = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
