@@ -77,8 +77,6 @@ class Correlator:
         self._look_again: dict[str, None] = {}
         self._voice = Voice(self._rows, self._changes, settings)
 
-    # What arrives
-
     def take(self, items: Sequence[Alert | Change | Silence | Act], *, now_ms: int) -> Correlated:
         """Note what came. Decisions are made, and everything is said, by the next `step`."""
         self._tidy(now_ms)
@@ -157,11 +155,11 @@ class Correlator:
         if closing and case.closed_ms is None:
             case.closed_ms = min(act.time_ms, now_ms)
             self._voice.note(case)
+        elif act.kind is ActKind.RESOLVE and not case.quiet and case.closed_ms is None:
+            self._voice.say(case, Signal.QUIET, lifecycle.resolved_by_person(), now_ms)
         elif act.kind is ActKind.REOPEN and case.closed_ms is not None:
             case.reopen(self._rows)
             self._voice.note(case)
-
-    # Where an alert belongs
 
     def _find_place(self, key: str, status: AlertStatus, *, waited: bool = False) -> None:
         """Join an open incident, or wait for companions."""
@@ -205,8 +203,6 @@ class Correlator:
     def _drop(self, case: Case) -> None:
         self._cases.drop(case)
         self._voice.forget(case)
-
-    # What time brings
 
     def step(self, now_ms: int) -> Correlated:
         """Let time pass: expire, mute, open, grow quiet, forget; say all that is new."""
@@ -324,8 +320,6 @@ class Correlator:
         self._cases[case.id] = case
         for key, status in members:
             self._join(case, key, status)
-
-    # Memory
 
     def restore(
         self,

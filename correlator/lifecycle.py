@@ -104,6 +104,11 @@ def quiet(count: int, flapping: bool, settings: CorrelatorSettings) -> Reason:
     )
 
 
+def resolved_by_person() -> Reason:
+    """Why an incident is over before `resolve_window`: what fires from now on brings it back."""
+    return because("a person resolved it, and nothing fires")
+
+
 Change = tuple[Callable[[Grouping, Grouping], bool], Signal, str]
 
 _CHANGES: tuple[Change, ...] = (

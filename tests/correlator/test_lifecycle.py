@@ -223,6 +223,18 @@ def test_f06_holds_for_days_and_over_a_restart(desk: Any) -> None:
     assert "opened" not in desk.signals(desk.run(3 * 86_400 + 1, 3 * 86_400 + 60))
 
 
+def test_resolved_by_a_person_before_it_was_quiet_it_can_come_back(desk: Any) -> None:
+    alert = desk.alert("payment", "latency", at=0)
+    desk.at(0, alert)
+    (opened,) = desk.run(1, 10)
+    desk.at(20, desk.resolved(alert, end=20))
+    (quiet,) = desk.at(25, Act("a", opened.id, ActKind.RESOLVE, "ann", T0 + 25_000))
+    assert (quiet.signal.value, quiet.quiet_ms) == ("quiet", T0 + 20_000)
+    desk.at(40, desk.alert("payment", "latency", at=40))
+    (again,) = desk.run(41, 50)
+    assert (again.id, again.signal.value) == (opened.id, "refired")
+
+
 def test_f06_nothing_joins_a_closed_incident(desk: Any) -> None:
     desk.at(0, desk.alert("payment", "latency", at=0))
     (opened,) = desk.run(1, 10)
