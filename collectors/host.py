@@ -103,8 +103,6 @@ class HostCollector:
         self._due_ms: int | None = None
         self._failed = self._left_out = 0
         index.on_evict(self._forget)
-        for metric, kind in KINDS.items():
-            index.describe(metric, kind)
 
     def poll(self, now_ms: int) -> list[MetricBatch | LogBatch]:
         """One batch when the interval has passed, else nothing."""
@@ -172,6 +170,7 @@ class HostCollector:
             row = self._index.intern(named, source="host", now_ms=now_ms)
             if row >= 0:
                 self._rows[key] = row
+                self._index.describe(metric, KINDS.get(metric, "gauge"))
         return row
 
     def _parts(self) -> tuple[Callable[[int], Iterator[Reading]], ...]:

@@ -62,6 +62,7 @@ class LogTail:
         self._first = True
         self._next_ms: int | None = None
         self._turn = 0
+        self._final: bytes | None = None
         self._lines = self._bytes = self._cut = self._joined = 0
         self._rotations = self._truncations = self._errors = self._refused = 0
 
@@ -119,12 +120,15 @@ class LogTail:
         self.settings, self._first, self._next_ms = settings, True, None
 
     def close(self) -> None:
-        """Close all files."""
+        """Close all files; `save` still gives where they stood."""
+        self._final = self.save()
         for file in list(self._files.values()):
             self._close(file)
 
     def save(self) -> bytes:
         """A snapshot of all cursors (not of the miner, which has its own)."""
+        if self._final is not None:
+            return self._final
         patterns = sorted(_patterns(self.settings))
         files = [{**asdict(f.cursor), "service": f.service} for f in self._files.values()]
         return seal("cursors", 1, {"patterns": patterns, "files": files})
@@ -139,6 +143,7 @@ class LogTail:
         """
         saved = unseal("cursors", 1, data)
         self.close()
+        self._final = None
         self._known_patterns = set(saved["patterns"])
         newest: dict[str, tuple[int, Cursor, str]] = {}
         in_place: set[str] = set()

@@ -239,6 +239,18 @@ def test_a_busy_file_is_read_in_bounded_pieces(tmp_path: Path) -> None:
     assert len(first) + len(reader.read(30)) == 50_000
 
 
+def test_cursors_can_be_saved_after_closing(tmp_path: Path) -> None:
+    append(tmp_path / "a.log", "the first line, long enough to know\n")
+    reader = Reader(tmp_path)
+    assert len(reader.read()) == 1
+    before = reader.tail.save()
+    reader.tail.close()
+    assert reader.tail.save() == before
+    reader.tail.load(before)
+    append(tmp_path / "a.log", "more\n")
+    assert reader.read() == ["more"]
+
+
 def test_reload_with_another_pattern(tmp_path: Path) -> None:
     append(tmp_path / "a.log", "one\n")
     append(tmp_path / "b.txt", "old\n")
