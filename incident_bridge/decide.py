@@ -22,7 +22,7 @@ class DeskAction(StrEnum):
 
     CREATE = "create"
     UPDATE = "update"  # title, priority, cause or acknowledgement changed
-    COMMENT = "comment"  # somebody wrote a note
+    COMMENT = "comment"  # a note, or a warning of the SLA
     RESOLVE = "resolve"
     REOPEN = "reopen"
     CLOSE = "close"
@@ -81,21 +81,42 @@ def next_desk_action(
     saying : str
         Fingerprint of what the ticket would say now.
     noted : bool
-        Whether a person just wrote a note that belongs on the ticket.
+        Whether something was just said that belongs on the ticket, a person's note or a warning.
+
+    Examples
+    --------
+    >>> from model.alert import Severity
+    >>> from model.incident import Priority
+    >>> from model.reason import because
+    >>> incident = Incident("i1", IncidentState.OPEN, 0, because("cart fails"), "cart", ("cart",),
+    ...     Severity.CRITICAL, Priority.P1, 1, 1, "web", 0, 0, 0)
+    >>> limits = Limits(update_interval_ms=60_000, notes_max=20, hold_ms=600_000)
+    >>> next_desk_action(None, incident, saying="x", noted=False, now_ms=0, limits=limits)
+    <DeskAction.CREATE: 'create'>
+    >>> told = LedgerEntry("i1", "builtin", "desk", sequence=1, told="x", told_state="open", count=1)
+    >>> next_desk_action(told, incident, saying="y", noted=False, now_ms=5_000, limits=limits)
+    <DeskAction.HOLD: 'hold'>
     """
     if entry is None or entry.count == 0:
-        # A merged incident lives on in another's ticket; a muted one gets its ticket when unmuted.
-        never = incident.muted or incident.state is IncidentState.MERGED
-        return DeskAction.NONE if never else DeskAction.CREATE
+        return DeskAction.CREATE if _wants_ticket(incident, now_ms) else DeskAction.NONE
     change = _change(entry, incident, saying)
-    if change is DeskAction.NONE or now_ms < held_until_ms(entry, incident, limits):
-        # A message carries the whole ticket: a note brings along what would have been held.
-        return DeskAction.COMMENT if noted else _held(change)
-    return change
-
-
-def _held(change: DeskAction) -> DeskAction:
+    if change is not DeskAction.NONE and now_ms >= held_until_ms(entry, incident, limits):
+        return change
+    if noted:
+        # A message carries the whole ticket: it brings along what would have been held.
+        return DeskAction.COMMENT
     return DeskAction.NONE if change is DeskAction.NONE else DeskAction.HOLD
+
+
+def _wants_ticket(incident: Incident, now_ms: int) -> bool:
+    """Whether a desk that knows nothing of it gets a ticket.
+
+    A muted incident gets its ticket when it is unmuted, a merged one lives on in another's. What was
+    over before now is history: a desk that is new in the routes is not filled with it.
+    """
+    if incident.muted or incident.state is IncidentState.MERGED:
+        return False
+    return incident.state.active or incident.state_since_ms >= now_ms
 
 
 def _change(entry: LedgerEntry, incident: Incident, saying: str) -> DeskAction:

@@ -40,8 +40,10 @@ def in_state(state, **changes):
     [
         # Nothing was said yet.
         (None, in_state("open"), "says", False, 1_000, DeskAction.CREATE),
-        # What is over already still gets its record.
-        (None, in_state("resolved"), "says", False, 1_000, DeskAction.CREATE),
+        # What is over as soon as it is known still gets its record; what was over before does not.
+        (None, in_state("resolved", state_since_ms=1_000), "says", False, 1_000, DeskAction.CREATE),
+        (None, in_state("resolved", state_since_ms=999), "says", False, 1_000, DeskAction.NONE),
+        (None, in_state("closed", state_since_ms=999), "says", True, 1_000, DeskAction.NONE),
         # A muted incident waits.
         (None, in_state("open", muted=True), "says", False, 1_000, DeskAction.NONE),
         # A merged one lives on elsewhere.
