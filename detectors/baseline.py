@@ -86,6 +86,7 @@ class Baselines:
         centre = np.clip(expected, slow - half, slow + half)
         high = np.maximum(centre + half + season, _AT_LEAST[roles])
         low = centre - half + season
+        low = np.where(roles > 0, np.maximum(low, 0.0), low)  # what has a role cannot be negative
         warm = (count >= self._warm_up_samples) & (
             times_ms - state["first_ms"][rows] >= np.maximum(self._warm_up_ms, _WARM_UP_MS[roles])
         )

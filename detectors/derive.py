@@ -200,6 +200,22 @@ class Family:
         seconds = np.where(has, now - np.where(has, then, 0), np.nan) / 1000.0
         return Window(np.where(has[:, None], delta, np.nan), seconds)
 
+    def rates(self, groups: Array, window_ms: float) -> Floats:
+        """Per-second increase of the first field between neighbouring samples, newest first.
+
+        Shape (n_groups, ring - 1); NaN beyond `window_ms` (but three intervals at least) and where
+        there is none.
+        """
+        at = (self._at[groups][:, None] - np.arange(_RING)[None, :]) % _RING
+        times = self._times[groups[:, None], at]
+        sums = self._sums[groups[:, None], at, 0]
+        known = times[:, 1:] > _NEVER
+        elapsed = np.where(known, times[:, :-1] - times[:, 1:], 1)
+        reach = np.maximum(window_ms, 3.2 * self._interval_ms[groups])
+        known &= times[:, :1] - times[:, 1:] <= reach[:, None]
+        increase = np.maximum(sums[:, :-1] - sums[:, 1:], 0.0)
+        return np.where(known, increase * 1000.0 / np.maximum(elapsed, 1), np.nan)
+
     def forget(self, rows: Array) -> None:
         """Inputs that are gone leave their groups; a group without inputs is gone too."""
         left = False

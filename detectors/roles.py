@@ -135,7 +135,7 @@ TRAFFIC = Role(
     "{service} gets {value} requests, expected at least {low}",
     up=False,
     down=True,
-    width=4.0,
+    width=3.0,
     relative=0.85,  # a rhythm may halve traffic, only a break takes nearly all
     floor=0.2,
     window_ms=15_000,
@@ -149,10 +149,10 @@ CPU = Role(
     "cores",
     "{service} uses {value} CPU cores, expected at most {high}",
     relative=1.0,
-    floor=0.25,  # a quarter of a core
-    window_ms=4_000,
-    for_ms=7_000,  # spikes of a second or two reach into a window of four
-    for_samples=4,
+    floor=0.12,  # an eighth of a core; less is no hot loop, even where it is starved
+    window_ms=9_000,  # its median is judged: spikes of a collector do not move it
+    for_ms=3_000,
+    for_samples=3,
 )
 MEMORY_LEVEL = Role(
     "memory",

@@ -85,10 +85,13 @@ def latency_signals(family: Family, groups: Ints, times_ms: Ints, sums: Floats) 
     return [Signal(names[c], roles[c], c, groups, times_ms, quantiles[c], usable) for c in range(3)]
 
 
-def cpu_signals(family: Family, groups: Ints, times_ms: Ints, sums: Floats) -> list[Signal]:
-    """CPU cores used by a process."""
-    window = family.window(groups, sums, CPU.window_ms)
-    cores = window.delta[:, 0] / window.seconds
+def cpu_signals(family: Family, groups: Ints, times_ms: Ints) -> list[Signal]:
+    """CPU cores used by a process: the median of the last seconds, which a spike of two does not move."""
+    rates = family.rates(groups, CPU.window_ms)
+    ordered = np.sort(rates, axis=1)  # NaN last
+    count = np.count_nonzero(~np.isnan(rates), axis=1)
+    middle = ordered[np.arange(len(groups)), np.maximum(count - 1, 0) // 2]
+    cores = np.where(count >= 3, middle, np.nan)
     return [Signal("cpu_cores", "cpu", 0, groups, times_ms, cores, ~np.isnan(cores))]
 
 
@@ -121,7 +124,7 @@ def signals(
     if name == "latency":
         return latency_signals(family, groups, times_ms, sums)
     if name == "cpu":
-        return cpu_signals(family, groups, times_ms, sums)
+        return cpu_signals(family, groups, times_ms)
     if name == "host_cpu":
         return host_cpu_signals(family, groups, times_ms, sums)
     metric = "host_memory_used_ratio" if name == "host_memory" else "disk_used_ratio"
