@@ -71,7 +71,10 @@ class Memory:
         if case is None:
             case = self._cases[incident.id] = _Case(incident, clocks, {}, due_ms)
         case.incident, case.clocks, case.due_ms = incident, clocks, due_ms
-        case.ledger.update((entry.target, entry) for entry in ledger)
+        if ledger:
+            # In the order of their names, as the rows come back after a restart.
+            told = {**case.ledger, **{entry.target: entry for entry in ledger}}
+            case.ledger = dict(sorted(told.items()))
         self._next_due_ms = min(self._next_due_ms, due_ms)
 
     def due(self, now_ms: int) -> list[Incident]:
@@ -109,7 +112,7 @@ class Memory:
         for clock in sorted(clocks, key=lambda c: (c.incident_id, _PROMISES.index(c.kind))):
             if clock.incident_id in self._cases:
                 self._cases[clock.incident_id].clocks += (clock,)
-        for entry in ledger:
+        for entry in sorted(ledger, key=lambda e: (e.incident_id, e.target)):
             if entry.incident_id in self._cases:
                 self._cases[entry.incident_id].ledger[entry.target] = entry
 
