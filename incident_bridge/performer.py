@@ -171,11 +171,15 @@ class Performer:
                     if self._known(queued.action):
                         self._do_local(conn, queued, now_ms)
                     else:
-                        message = f"no desk or receiver {name!r} is set"
-                        outcome.bury(conn, queued.action, message, None, now_ms=now_ms)
-                        self.counts.dead += 1
+                        self._bury_orphan(conn, queued.action, now_ms)
                     done += 1
         return done
+
+    def _bury_orphan(self, conn: Connection, action: Action, now_ms: int) -> None:
+        kind = "receiver" if action.kind is ActionKind.PAGE else "desk"
+        message = f"no {kind} {action.target!r} is set"
+        outcome.bury(conn, action, message, None, now_ms=now_ms)
+        self.counts.dead += 1
 
     def _anything(self, now_ms: int) -> bool:
         with self._records.read() as conn:
@@ -231,13 +235,17 @@ class Performer:
                 limit = self._settings.workers_per_target + 1
                 due = outbox.due(conn, now_ms, limit, target=name)
             for queued in due:
-                if queued.action.lane not in self._busy and self._known(queued.action):
+                if queued.action.lane not in self._busy:
                     self._busy.add(queued.action.lane)
                     return queued
         return None
 
     def _attempt(self, queued: Queued, now_ms: int) -> None:
         action = queued.action
+        if not self._known(action):
+            with self._records.write() as conn:
+                self._bury_orphan(conn, action, now_ms)
+            return
         receiver = self._receivers.get(action.target) if action.kind is ActionKind.PAGE else None
         try:
             if receiver is not None:

@@ -322,6 +322,14 @@ def test_orphaned_targets_become_dead_letters(make_house, grouping):
     assert [p.why for p in house.read(pages.by_incident, "inc1")] == ["dead_letter"]
 
 
+def test_a_desk_is_no_receiver_of_the_same_name(outside, grouping):
+    house, desk = outside(route=RouteSettings(receiver="ext", desks=("none",)))
+    house.take(grouping())
+    house.run()
+    assert "ext did not take it, given up: no receiver 'ext' is set" in _texts(house)
+    assert desk.calls == []
+
+
 def test_whatever_an_adapter_raises_is_a_failure_to_try_again(outside, grouping):
     house, desk = outside()
     desk.failing = ZeroDivisionError("oops")
