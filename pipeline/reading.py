@@ -80,7 +80,7 @@ def read(kind: type[T], document: Document) -> T | None:
     try:
         value = _checker(typing.cast(Any, kind)).validate_python({"value": prepared})
     except ValidationError as error:
-        taken = {(p.line, p.column) for p in document.problems[before:]}
+        taken = {(p.line, p.column) for p in document.problems}
         for item in error.errors(include_url=False):
             path = _yaml_path(item["loc"][1:], kind)
             path = _name_in_message(path, item, document)

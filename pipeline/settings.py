@@ -12,9 +12,10 @@ A missing file means its defaults.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from collectors.settings import (
     HostSettings,
@@ -36,6 +37,8 @@ from incident_bridge.settings import (
     SlaSettings,
 )
 from model.catalogue import Catalogue, Service, Team
+from model.errors import LabelError
+from model.labels import Matcher
 from model.units import Milliseconds
 from pipeline.embedded import Pace
 from pipeline.positions import Document, parse
@@ -44,6 +47,7 @@ from pipeline.reading import read
 from store.settings import StoreSettings
 
 T = TypeVar("T")
+Path_ = tuple[str | int, ...]
 HOUR_MS = 3_600_000
 
 
@@ -185,9 +189,9 @@ def load(folder: Path) -> Settings:
     routes, routes_doc = _file(folder, "routes.yaml", RoutesFile, problems)
     sla, sla_doc = _file(folder, "sla.yaml", SlaSettings, problems)
     rules, _ = _file(folder, "rules.yaml", RulesFile, problems)
-    _check_catalogue(listed, catalogue_doc)
-    _check_routes(routes, listed, routes_doc)
-    _check_sla(sla, listed, sla_doc)
+    _check_catalogue(catalogue_doc)
+    _check_routes(routes_doc, catalogue_doc)
+    _check_sla(sla_doc, catalogue_doc)
     _check_machine(machine_doc)
     for document in (machine_doc, catalogue_doc, routes_doc, sla_doc):
         problems += document.problems
@@ -219,72 +223,90 @@ def _file(
     return value, document
 
 
-def _check_catalogue(listed: CatalogueFile | None, document: Document) -> None:
-    if listed is None:
-        return
-    names = [service.name for service in listed.services]
-    teams = {team.name for team in listed.teams}
-    for i, service in enumerate(listed.services):
-        if service.name in names[:i]:
-            document.problem(("services", i, "name"), f'service "{service.name}" is listed twice')
-        if not 1 <= service.tier <= 4:
-            document.problem(
-                ("services", i, "tier"), f"must lie between 1 and 4, got {service.tier}"
-            )
-        if service.owner and teams and service.owner not in teams:
-            what = f'no team "{service.owner}"; known: {", ".join(sorted(teams))}'
-            document.problem(("services", i, "owner"), what)
-        for j, callee in enumerate(service.depends_on):
+def _check_catalogue(document: Document) -> None:
+    """Names that refer to each other; read from the plain data, so that other mistakes do not hide these."""
+    services = list(_entries(document.data, "services"))
+    teams = {str(team.get("name")) for _, team in _entries(document.data, "teams")}
+    names = [str(service.get("name")) for _, service in services]
+    for i, service in services:
+        at = ("services", i)
+        name, tier, owner = service.get("name"), service.get("tier", 3), service.get("owner")
+        if name in names[:i]:
+            document.problem((*at, "name"), f'service "{name}" is listed twice')
+        if isinstance(tier, int) and not 1 <= tier <= 4:
+            document.problem((*at, "tier"), f"must lie between 1 and 4, got {tier}")
+        if owner and teams and owner not in teams:
+            what = f'no team "{owner}"; known: {", ".join(sorted(teams))}'
+            document.problem((*at, "owner"), what)
+        for j, callee in enumerate(_list(service.get("depends_on"))):
             if callee not in names:
                 what = f'no service "{callee}" in this catalogue; list it too'
-                document.problem(("services", i, "depends_on", j), what)
+                document.problem((*at, "depends_on", j), what)
 
 
-def _check_routes(
-    routes: RoutesFile | None, listed: CatalogueFile | None, document: Document
-) -> None:
-    if routes is None:
-        return
-    receivers = {receiver.name for receiver in routes.receivers} | {"@team", ""}
-    desks = {desk.name for desk in routes.desks} | {"none"}
-    if not routes.route.receiver:
-        document.problem(("route",), "the root route needs a receiver")
-    _check_route(routes.route, ("route",), receivers, desks, document)
-    if listed is not None:
-        for team in listed.teams:
-            for name in team.receivers:
-                if name not in receivers:
-                    what = f'team "{team.name}" of catalogue.yaml names receiver "{name}", which is not here'
-                    document.problem(("receivers",), what)
+def _check_routes(document: Document, catalogue: Document) -> None:
+    data = document.data if isinstance(document.data, dict) else {}
+    default = RoutesFile()
+    receivers = {str(r.get("name", "console")) for _, r in _entries(data, "receivers")}
+    receivers = (receivers or {r.name for r in default.receivers}) | {"@team"}
+    desks = {str(d.get("name", "builtin")) for _, d in _entries(data, "desks")}
+    desks = (desks or {d.name for d in default.desks}) | {"none"}
+    if isinstance(route := data.get("route"), dict):
+        if not route.get("receiver"):
+            document.problem(("route",), "the root route needs a receiver")
+        _check_route(route, ("route",), receivers, desks, document)
+    for i, team in _entries(catalogue.data, "teams"):
+        for j, name in enumerate(_list(team.get("receivers"))):
+            if name not in receivers:
+                what = f'no receiver "{name}" in routes.yaml; known: {", ".join(sorted(receivers))}'
+                catalogue.problem(("teams", i, "receivers", j), what)
 
 
 def _check_route(
-    route: RouteSettings,
-    path: tuple[str | int, ...],
-    receivers: set[str],
-    desks: set[str],
-    document: Document,
+    route: dict[str, Any], path: Path_, receivers: set[str], desks: set[str], document: Document
 ) -> None:
-    known = ", ".join(sorted(receivers - {""}))
-    if route.receiver not in receivers:
-        document.problem((*path, "receiver"), f'no receiver "{route.receiver}"; known: {known}')
-    for i, name in enumerate(route.escalate_to or ()):
+    known = ", ".join(sorted(receivers))
+    named = [((*path, "receiver"), route["receiver"])] if route.get("receiver") else []
+    named += [
+        ((*path, "escalate_to", i), name) for i, name in enumerate(_list(route.get("escalate_to")))
+    ]
+    for at, name in named:
         if name not in receivers:
-            document.problem((*path, "escalate_to", i), f'no receiver "{name}"; known: {known}')
-    for i, name in enumerate(route.desks or ()):
+            document.problem(at, f'no receiver "{name}"; known: {known}')
+    for i, name in enumerate(_list(route.get("desks"))):
         if name not in desks:
             what = f'no desk "{name}"; known: {", ".join(sorted(desks))}'
             document.problem((*path, "desks", i), what)
-    for i, child in enumerate(route.routes):
-        _check_route(child, (*path, "routes", i), receivers, desks, document)
+    _check_matchers(_list(route.get("match")), (*path, "match"), document)
+    for i, child in enumerate(_list(route.get("routes"))):
+        if isinstance(child, dict):
+            _check_route(child, (*path, "routes", i), receivers, desks, document)
 
 
-def _check_sla(sla: SlaSettings | None, listed: CatalogueFile | None, document: Document) -> None:
-    if sla is None or listed is None:
-        return
-    names = {service.name for service in listed.services}
-    for i, policy in enumerate(sla.policies):
-        for j, name in enumerate(policy.services):
+def _check_matchers(texts: list[Any], path: Path_, document: Document) -> None:
+    for i, text in enumerate(texts):
+        try:
+            Matcher.parse(str(text))
+        except LabelError as error:
+            document.problem((*path, i), str(error))
+
+
+def _entries(data: Any, key: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The mappings of a list of mappings, whatever else is there."""
+    listed = data.get(key) if isinstance(data, dict) else None
+    for i, entry in enumerate(_list(listed)):
+        if isinstance(entry, dict):
+            yield i, entry
+
+
+def _list(data: Any) -> list[Any]:
+    return data if isinstance(data, list) else []
+
+
+def _check_sla(document: Document, catalogue: Document) -> None:
+    names = {service.get("name") for _, service in _entries(catalogue.data, "services")}
+    for i, policy in _entries(document.data, "policies"):
+        for j, name in enumerate(_list(policy.get("services"))):
             if name not in names:
                 what = f'no service "{name}" in catalogue.yaml'
                 document.problem(("policies", i, "services", j), what)
@@ -295,3 +317,8 @@ def _check_machine(document: Document) -> None:
     for key in ("desks", "receivers"):
         if ("bridge", key) in document.keys:
             document.problem(("bridge", key), "belongs into routes.yaml", key=True)
+    correlator = document.data.get("correlator") if isinstance(document.data, dict) else None
+    for i, rule in _entries(correlator, "inhibit"):
+        for side in ("source", "target"):
+            path = ("correlator", "inhibit", i, side)
+            _check_matchers(_list(rule.get(side)), path, document)

@@ -78,12 +78,18 @@ def test_an_empty_file_is_all_defaults() -> None:
             "correlator:\n  group_wait: 1h\n",
             "f.yaml:2:15: correlator.group_wait: group_wait must be at most 100s",
         ),
-        ("count: foo\n", "f.yaml:1:8: count: must be a valid integer, unable to parse string as an integer, got 'foo'"),
+        (
+            "count: foo\n",
+            "f.yaml:1:8: count: must be a valid integer, unable to parse string as an integer, got 'foo'",
+        ),
         ("targets:\n- timeout: 5s\n", 'f.yaml:2:3: targets[0].url: needs the key "url"'),
         ("count: 1\ncount: 2\n", "f.yaml:2:1: count: the key stands twice (first on line 1)"),
         ("count: [1\n", "f.yaml:2:1: not YAML: expected ',' or ']', but got '<stream end>'"),
         ("targets: &a []\nx: *a\n", "f.yaml:2:4: aliases are not allowed"),
-        ("count: !!python/object:os.system 1\n", "f.yaml:1:8: count: tag tag:yaml.org,2002:python/object:os.system is not allowed"),
+        (
+            "count: !!python/object:os.system 1\n",
+            "f.yaml:1:8: count: tag tag:yaml.org,2002:python/object:os.system is not allowed",
+        ),
     ],
 )
 def test_a_mistake_earns_its_line(text: str, earned: str) -> None:
