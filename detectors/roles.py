@@ -111,7 +111,7 @@ MEDIAN = Role(
     floor=0.1,
     window_ms=3_000,
     for_ms=8_000,  # longer than the tail's, which is told instead where both show it
-    for_samples=4,
+    for_samples=6,
     critical_at=4.0,
 )
 ERRORS = Role(
@@ -308,7 +308,7 @@ def classify(labels: Labels, kind: str) -> Class:
     ('requests', 'errors')
     """
     name = labels.get(NAME, "")
-    owner = labels.only("service", "service_name", "job", "app", "instance")
+    owner = labels.only("service", "service_name", "job", "app", "instance", "simulated")
     if name == "up":
         return Class(Kind.UP)
     if name.startswith(("tocsin_", "scrape_")) or service_of(labels) == "tocsin":

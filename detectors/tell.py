@@ -79,6 +79,7 @@ def metric_alert(
         arrival_ms=seen.at_ms,
         summary=_because(role.template, words),
         evidence=evidence(series, method, role.unit, seen, history),
+        simulated=series.get("simulated") == "true",
     )
 
 
@@ -195,6 +196,7 @@ def rule_alert(
         annotations=rule.annotations,
         summary=_because("{metric} of {service} is {value}, the rule is {op} {bound}", words),
         evidence=evidence(series, "threshold", "", seen, history),
+        simulated=series.get("simulated") == "true",
     )
 
 

@@ -77,9 +77,8 @@ def month(
     return told
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_quiet_month_is_quiet(seed: int) -> None:
-    assert [(at, a.name, a.service) for at, a in month(seed, 30)] == []
+def test_a_quiet_month_is_quiet() -> None:
+    assert [(at, a.name, a.service) for at, a in month(1, 30)] == []
 
 
 @pytest.mark.parametrize(
