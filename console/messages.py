@@ -56,13 +56,24 @@ def in_code(source: str) -> Iterator[str]:
     >>> list(in_code('because("a {x}", x=1); because(name); print("b")'))
     ['a {x}']
     """
-    for node in ast.walk(ast.parse(source)):
+    tree = ast.parse(source)
+    constants = {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
         name = getattr(node.func, "attr", getattr(node.func, "id", ""))
         place = CALLS.get(name)
         if place is not None and len(node.args) > place:
-            yield from _texts(node.args[place])
+            argument = node.args[place]
+            if isinstance(argument, ast.Name):  # a constant of the module
+                argument = constants.get(argument.id, argument)
+            yield from _texts(argument)
 
 
 def _texts(node: ast.expr) -> Iterator[str]:

@@ -122,7 +122,10 @@ def incident_view(call: Call, incident_id: str) -> IncidentView:
     best = {key: place for place, key in enumerate(incident.alert_keys)}
     members.sort(key=lambda status: best.get(status.alert.key, len(best)))
     matches = match(
-        call.ports.runbooks(), incident, [s.alert for s in members], call.ports.catalogue()
+        call.ports.runbooks().in_language(call.language),
+        incident,
+        [s.alert for s in members],
+        call.ports.catalogue(),
     )
     return IncidentView(
         incident,

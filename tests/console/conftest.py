@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from console.app import create_app
 from console.ports import Component, Health, Ports
@@ -21,6 +21,13 @@ from model.journal import NewEntry
 from model.reason import because
 from runbooks.library import Library
 from store.store import Store
+
+
+with warnings.catch_warnings():
+    # Starlette prefers a successor of httpx that is not released for good yet.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    warnings.simplefilter("ignore", UserWarning)
+    from starlette.testclient import TestClient
 
 
 def _load(name: str) -> ModuleType:
