@@ -27,6 +27,11 @@ class Kind(IntEnum):
     MEMORY = 6  # resident memory of a process
 
 
+def gettext(template: str) -> str:
+    """Mark a sentence for the translators (`console.messages` reads this file); said by `because`."""
+    return template
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """How a signal is judged.
@@ -78,7 +83,7 @@ UNKNOWN = Role(
     "LevelShift",
     "level",
     "",
-    "{metric} of {service} is {value}, usually between {low} and {high}",
+    gettext("{metric} of {service} is {value}, usually between {low} and {high}"),
     down=True,
     width=10.0,  # heavy-tailed gauges pass 6 deviations many times a day
     relative=0.5,
@@ -92,7 +97,7 @@ LATENCY = Role(
     "LatencyHigh",
     "latency",
     "seconds",
-    "p95 latency of {service} is {value}, expected at most {high}",
+    gettext("p95 latency of {service} is {value}, expected at most {high}"),
     relative=1.0,  # buckets are coarse: less than a doubling may be one bucket's width
     floor=0.1,  # nobody is woken for a tenth of a second
     window_ms=3_000,  # short, so that a stall of a second is over before `for` is
@@ -105,7 +110,7 @@ MEDIAN = Role(
     "LatencyHigh",
     "latency",
     "seconds",
-    "median latency of {service} is {value}, expected at most {high}",
+    gettext("median latency of {service} is {value}, expected at most {high}"),
     # Where the tail is always long, a slow service shows in the middle.
     relative=2.0,
     floor=0.1,
@@ -119,7 +124,7 @@ ERRORS = Role(
     "ErrorRatioHigh",
     "errors",
     "ratio",
-    "{value} of the requests to {service} fail, expected at most {high}",
+    gettext("{value} of the requests to {service} fail, expected at most {high}"),
     relative=2.0,
     floor=0.05,  # one request in twenty
     window_ms=5_000,
@@ -132,7 +137,7 @@ TRAFFIC = Role(
     "TrafficDrop",
     "traffic",
     "per second",
-    "{service} gets {value} requests, expected at least {low}",
+    gettext("{service} gets {value} requests, expected at least {low}"),
     up=False,
     down=True,
     width=3.0,
@@ -147,7 +152,7 @@ CPU = Role(
     "CpuHigh",
     "saturation",
     "cores",
-    "{service} uses {value} CPU cores, expected at most {high}",
+    gettext("{service} uses {value} CPU cores, expected at most {high}"),
     relative=1.0,
     floor=0.12,  # an eighth of a core; less is no hot loop, even where it is starved
     window_ms=9_000,  # its median is judged: spikes of a collector do not move it
@@ -159,7 +164,7 @@ MEMORY_LEVEL = Role(
     "MemoryGrowing",
     "saturation",
     "bytes",
-    "memory of {service} grew to {value}, {grown} in {seconds} s without a pause",
+    gettext("memory of {service} grew to {value}, {grown} in {seconds} s without a pause"),
     relative=0.3,  # the band is drawn; what is told of is growth
     for_ms=1_000,
     for_samples=2,
@@ -169,7 +174,7 @@ UP_ROLE = Role(
     "ServiceDown",
     "availability",
     "",
-    "{service} does not answer scrapes",
+    gettext("{service} does not answer scrapes"),
     up=False,
     down=True,
     for_ms=4_000,  # more than one missed scrape on a busy machine
@@ -181,7 +186,7 @@ HOST_CPU = Role(
     "HostCpuHigh",
     "saturation",
     "ratio",
-    "{service} is {value} busy, expected at most {high}",
+    gettext("{service} is {value} busy, expected at most {high}"),
     floor=0.2,
     at_least=0.95,
     window_ms=30_000,
@@ -193,7 +198,7 @@ HOST_MEMORY = Role(
     "HostMemoryHigh",
     "saturation",
     "ratio",
-    "{value} of the memory of {service} is used, expected at most {high}",
+    gettext("{value} of the memory of {service} is used, expected at most {high}"),
     relative=0.0,
     floor=0.05,
     at_least=0.93,
@@ -205,7 +210,7 @@ DISK = Role(
     "DiskFilling",
     "saturation",
     "ratio",
-    "{value} of {mountpoint} on {service} is used, expected at most {high}",
+    gettext("{value} of {mountpoint} on {service} is used, expected at most {high}"),
     relative=0.0,
     floor=0.03,
     at_least=0.9,
@@ -217,7 +222,7 @@ LOG_ERRORS = Role(
     "LogErrorBurst",
     "logs",
     "per second",
-    "{service} logs {value} errors, expected at most {high}",
+    gettext("{service} logs {value} errors, expected at most {high}"),
     relative=3.0,
     floor=0.6,  # six lines in ten seconds
     window_ms=10_000,

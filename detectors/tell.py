@@ -9,7 +9,7 @@ from detectors.explain import TEMPLATE_LABEL_MAX, alert_labels, quantity
 from detectors.history import History
 from detectors.lograte import LogRates
 from detectors.newtemplate import Newcomer
-from detectors.roles import UNKNOWN, Role, service_of
+from detectors.roles import UNKNOWN, Role, gettext, service_of
 from detectors.settings import ThresholdRule
 from model.alert import Alert, Evidence, Severity
 from model.labels import Labels
@@ -101,7 +101,7 @@ def flat_alert(series: Labels, seen: Sighting, entry: Entry, history: History) -
         "MetricFlat",
         "level",
         "",
-        "{metric} of {service} always moved and now stands still at {value}",
+        gettext("{metric} of {service} always moved and now stands still at {value}"),
         severity=Severity.INFO,
     )
     alert = metric_alert(series, role, "flatline", seen, entry, history)
@@ -194,7 +194,9 @@ def rule_alert(
         starts_ms=entry.since_ms,
         arrival_ms=seen.at_ms,
         annotations=rule.annotations,
-        summary=_because("{metric} of {service} is {value}, the rule is {op} {bound}", words),
+        summary=_because(
+            gettext("{metric} of {service} is {value}, the rule is {op} {bound}"), words
+        ),
         evidence=evidence(series, "threshold", "", seen, history),
         simulated=series.get("simulated") == "true",
     )
