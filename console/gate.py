@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import cast
 from urllib.parse import quote
 
@@ -20,6 +21,7 @@ from console.call import NOBODY, Call, Endpoint, Kind, Who, refuse
 from console.i18n import choose
 from console.pages_account import LANGUAGE_COOKIE, SESSION_COOKIE
 from console.ports import Ports
+from console.settings import IntakeSettings
 from model.account import Role
 from model.errors import InputError, NotAllowed, StoreError
 from model.reason import Reason, because
@@ -37,6 +39,7 @@ class Gate:
         self.ports = ports
         self.accounts = accounts
         self.counters = ports.counters
+        self._secrets = ports.intake_secrets or read_secrets(ports.intake)
         self._seen_signatures: dict[str, int] = {}
 
     def wrap(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
@@ -59,6 +62,7 @@ class Gate:
 
     async def _handle(self, endpoint: Endpoint, request: Request) -> Response:
         now_ms = self.ports.clock.now_ms()
+        self.counters.add("tocsin_console_requests_total")
         public = endpoint.role is None and endpoint.kind is Kind.API
         who = NOBODY if public else await self._who(request, now_ms)
         call = Call(request, self.ports, who, now_ms, self._language(request, who))
@@ -110,8 +114,9 @@ class Gate:
     async def _who(self, request: Request, now_ms: int) -> Who:
         token = security.credential(request.headers.get("authorization", ""))
         if token:
-            known = self.accounts.cached_token(token, now_ms)
-            return known or await run_in_threadpool(self.accounts.by_token, token, now_ms)
+            if known := self.accounts.cached_token(token, now_ms):
+                return known
+            return await run_in_threadpool(self.accounts.by_token, token, now_ms)
         session = request.cookies.get(SESSION_COOKIE, "")
         if session:
             who = await run_in_threadpool(self.accounts.by_session, session, now_ms)
@@ -168,7 +173,7 @@ class Gate:
     def _check_signature(self, request: Request, data: bytes, now_ms: int) -> Who | Response:
         header = request.headers.get("tocsin-signature", "")
         source = request.headers.get("tocsin-source", "")
-        secrets = self.ports.intake_secrets.get(source, ())
+        secrets = self._secrets.get(source, ())
         window_ms = self.ports.intake.signature_window_ms
         problem = security.check_signature(
             header, data, secrets or (b"",), now_ms=now_ms, window_ms=window_ms
@@ -211,6 +216,29 @@ class Gate:
         if endpoint.kind in (Kind.PAGE, Kind.FORM):
             return pages.problem(call, status, reason)
         return refuse(status, reason.text())
+
+
+def read_secrets(intake: IntakeSettings) -> dict[str, tuple[bytes, ...]]:
+    """The secrets of the sources that sign, from their files.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or is empty: an empty secret would let anybody in.
+    """
+    found: dict[str, tuple[bytes, ...]] = {}
+    for source in intake.signed:
+        paths = [path for path in (source.secret_file, source.previous_secret_file) if path]
+        try:
+            secrets = tuple(Path(path).read_bytes().strip() for path in paths)
+        except OSError as error:
+            raise InputError(
+                f"intake.signed {source.name}: {error.filename}: {error.strerror}"
+            ) from None
+        if not secrets or not all(secrets):
+            raise InputError(f"intake.signed {source.name}: secret_file is missing or empty")
+        found[source.name] = secrets
+    return found
 
 
 def is_local(request: Request) -> bool:

@@ -81,18 +81,20 @@ def _markdown() -> MarkdownIt:
 
 @pass_context
 def _say(context: Context, reason: Reason | None) -> str:
-    return "" if reason is None else reason.text(context["call"].translate)
+    call: Call = context["call"]
+    return "" if reason is None else reason.text(call.translate)
 
 
 @pass_context
 def _word(context: Context, value: object) -> str:
     """A value of an enumeration in the page's language."""
-    return str(context["call"].translate(str(value)))
+    call: Call = context["call"]
+    return call.translate(str(value))
 
 
 @pass_context
 def _gettext(context: Context, message: str, **params: object) -> str:
-    said = context["call"].translate(message)
+    said: str = context["call"].translate(message)
     return said.format_map(params) if params else said
 
 

@@ -22,7 +22,6 @@ from model.reason import because
 from runbooks.library import Library
 from store.store import Store
 
-
 with warnings.catch_warnings():
     # Starlette prefers a successor of httpx that is not released for good yet.
     warnings.simplefilter("ignore", DeprecationWarning)
