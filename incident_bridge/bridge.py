@@ -1,7 +1,6 @@
 """The stage from what the correlator found, and what people did, to incidents and what to tell whom.
 
-It owns no thread, clock or database: its memory is the rows it hands out, and `restore` takes them
-back.
+It owns no thread, clock or database: its memory is the rows it hands out.
 """
 
 from __future__ import annotations
@@ -195,7 +194,7 @@ class Bridge:
         return incident
 
     def _refresh(self, known: Incident, grouping: Grouping, step: Step) -> Incident:
-        incident = _details(known, grouping)
+        incident = self._follow_cause(_details(known, grouping), grouping)
         step.entries.extend(detail_entries(known, incident, grouping, step.now_ms))
         if not incident.state.active or grouping.signal is Signal.QUIET or incident.priority_by:
             return incident
@@ -207,6 +206,14 @@ class Bridge:
         return replace(
             incident, priority=found.priority, impact=found.impact, urgency=found.urgency
         )
+
+    def _follow_cause(self, incident: Incident, grouping: Grouping) -> Incident:
+        """While it lasts, an incident is about its first suspect, and its owner's to handle."""
+        service = grouping.causes[0].service if grouping.causes else incident.service
+        if service == incident.service or not incident.state.active:
+            return incident
+        team = self.catalogue.get(service).owner or incident.team
+        return replace(incident, service=service, team=team)
 
     def _happen(
         self, incident: Incident, event: Event, grouping: Grouping, news: News, step: Step
@@ -363,7 +370,7 @@ def _person(actor: str) -> str:
 
 
 def _details(incident: Incident, grouping: Grouping) -> Incident:
-    """The incident with what the correlator sees of it now; its culprit's owner stays who was told."""
+    """The incident with what the correlator sees of it now."""
     return replace(
         incident,
         title=grouping.title,

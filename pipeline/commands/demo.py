@@ -86,7 +86,7 @@ def demo(
             runtime.stop()
     if report is not None:
         stage.write(board, report)
-    if unattended and not board.ok:
+    if unattended and wanted and not board.ok:
         raise typer.Exit(output.FAILED)
 
 
@@ -181,7 +181,14 @@ class _Stage:
         witness = Witness(Client(url))
         watcher = threading.Thread(target=self._watch_pages, name="pages", daemon=True)
         watcher.start()
-        director = Director(shop, witness, self._clock, tell=self.say, stopping=self._quit.is_set)
+        director = Director(
+            shop,
+            witness,
+            self._clock,
+            tell=self.say,
+            translate=self._translate,
+            stopping=self._quit.is_set,
+        )
         committed = director.run(wanted)
         board = scoreboard.compare(committed, witness.incidents())
         output.console.print(scoreboard.table(board, self._translate))

@@ -78,9 +78,11 @@ def show(incident: IncidentId, url: Url = "", token: Token = "", json: AsJson = 
         for reason in cause.get("reasons", []):
             said = reason if isinstance(reason, str) else reason.get("text", reason)
             output.console.print(f"  {output.printable(str(said))}", markup=False)
+    for line in _attached(head):
+        output.console.print(output.printable(line), markup=False)
     output.console.print()
     output.show_table(
-        ["TIME", "WHAT", "WHO", ""],
+        ["TIME", "WHAT", "WHO", "SAID"],
         [
             (output.when(e["time_ms"]), e["kind"], e["actor"], _said(e["text"]))
             for e in found.get("timeline", [])
@@ -89,12 +91,22 @@ def show(incident: IncidentId, url: Url = "", token: Token = "", json: AsJson = 
     )
 
 
+def _attached(incident: dict[str, Any]) -> list[str]:
+    """Tickets and runbooks, a line each."""
+    tickets = [
+        f"ticket   {t['number']} in {t['desk']}  {t['url']}" for t in incident.get("tickets", [])
+    ]
+    runbooks = [f"runbook  {r['title']}" for r in incident.get("runbooks", [])]
+    lines = [line.rstrip() for line in (*tickets, *runbooks)]
+    return ["", *lines] if lines else []
+
+
 def _said(text: Any) -> str:
     return text if isinstance(text, str) else str(text.get("text", text))
 
 
 def _act(kind: str, incident: str, note: str, url: str, token: str) -> None:
-    Client(url, token).post(f"/api/v1/incidents/{incident}/acts", {"kind": kind, "text": note})
+    Client(url, token).post(f"/api/v1/incidents/{incident}/acts", {"act": kind, "text": note})
     typer.echo(f"{incident}: {kind} accepted")
 
 
