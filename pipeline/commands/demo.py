@@ -31,7 +31,7 @@ from pipeline.settings import Settings, load
 from pipeline.wiring import default_config
 from store import pages as page_rows
 
-LEARN_S = 75.0
+LEARN_S = 65.0
 DAY_MS = 86_400_000
 
 
