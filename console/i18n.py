@@ -100,10 +100,16 @@ def duration(milliseconds: float, language: str) -> str:
     for unit, size in _UNITS:
         count, rest = divmod(rest, size)
         if count or (unit == "second" and not parts):
-            parts.append(format_unit(count, f"duration-{unit}", "narrow", locale=_locale(language)))
+            parts.append(_unit(count, f"duration-{unit}", language))
         if len(parts) == 2:
             break
     return ("" if language == "zh_CN" else " ").join(parts)
+
+
+def _unit(count: int, unit: str, language: str) -> str:
+    if language == "zh_CN":  # CLDR has no narrow form for Chinese
+        return format_unit(count, unit, "short", locale=_locale(language)).replace(" ", "")
+    return format_unit(count, unit, "narrow", locale=_locale(language))
 
 
 def number(value: float, language: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta
 
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from console import queries
 from console.call import Call
+from console.i18n import normalise, translator
 from console.pages import page
 from console.plots import bars
 from incident_bridge import reports, reports_html, reports_render
@@ -19,6 +20,7 @@ from store import incidents
 
 PERIODS = ("24h", "7d", "30d", "90d")
 PERIOD = "30d"
+FORMS = ("json", "csv", "html", "text")
 PERIOD_MAX_MS = 5 * 366 * 86_400_000
 CACHE_MS = 30_000
 _POLICY = re.compile(r'http-equiv="Content-Security-Policy" content="([^"]+)"')
@@ -78,15 +80,19 @@ def report_response(call: Call, form: str) -> Response:
     InputError
         If there is no such form.
     """
-    if form not in ("json", "csv", "html"):
-        raise InputError(f"format: must be json, csv or html, got {form[:40]!r}")
+    if form not in FORMS:
+        raise InputError(f"format: must be one of {', '.join(FORMS)}, got {form[:40]!r}")
     report = build(call)
+    language = normalise(call.query("language")) or call.language
+    say = translator(language)
+    if form == "text":
+        return PlainTextResponse(reports_render.to_text(report, say))
     if form == "json":
         return Response(reports_render.to_json(report), media_type="application/json")
     if form == "csv":
         headers = {"content-disposition": 'attachment; filename="tocsin-report.csv"'}
         return Response(reports_render.to_csv(report), headers=headers, media_type="text/csv")
-    text = reports_html.to_html(report, call.translate, language=call.language.replace("_", "-"))
+    text = reports_html.to_html(report, say, language=language.replace("_", "-"))
     return HTMLResponse(text, headers=_policy_of(text))
 
 

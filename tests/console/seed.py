@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from model.action import Action, ActionKind, Page
 from model.alert import Alert, AlertStatus, Evidence, Severity
 from model.catalogue import Catalogue, Service, Team
@@ -210,49 +212,54 @@ def fill(store: Store, *, more: int = 40) -> Incident:
             SlaClock(item.id, ClockKind.RESPONSE, 15 * MINUTE_MS, item.opened_ms, item.opened_ms),
             SlaClock(item.id, ClockKind.RESOLUTION, 4 * 60 * MINUTE_MS, item.opened_ms, item.opened_ms),
         ])  # fmt: skip
-        pages.save(
-            conn,
-            [
-                Page(
-                    "page-1",
-                    item.id,
-                    "payments",
-                    ("ann", "bob"),
-                    "console",
-                    "opened",
-                    "payment: latency",
-                    item.opened_ms + 1_200,
-                    True,
-                )
-            ],
-        )
-        draft = TicketDraft(
-            item.id,
-            f"[P1] payment: latency {HOSTILE}",
-            f"**What**: p99 latency\n\n- one\n- [x](javascript:alert(1))\n\n{HOSTILE}",
-            TicketState.OPEN,
-            "P1",
-            "payment",
-            "payments",
-            comment="opened by Tocsin",
-        )
-        ticket = tickets.create(conn, "builtin", draft, now_ms=item.opened_ms)
-        ticket_links.save(conn, [TicketLink(item.id, "builtin", ticket.number, ticket.url)])
-        silences.save(
-            conn,
-            [
-                Silence(
-                    "sil-1",
-                    (Matcher.parse('alertname="DiskFull"'),),
-                    NOW_MS - MINUTE_MS,
-                    NOW_MS + 60 * MINUTE_MS,
-                    "ann",
-                    "disk is being replaced",
-                    NOW_MS,
-                )
-            ],
-        )
-        action = Action("dead-1", ActionKind.TICKET_CREATE, item.id, "jira", 1, item.opened_ms)
-        outbox.add(conn, [action])
-        outbox.dead(conn, "dead-1", now_ms=NOW_MS, error="jira: 400 customfield_10010 is required")
+        _around(conn, item)
     return item
+
+
+def _around(conn: Connection, item: Incident) -> None:
+    """What hangs on the main incident: a page, a ticket, a silence, a dead letter."""
+    pages.save(
+        conn,
+        [
+            Page(
+                "page-1",
+                item.id,
+                "payments",
+                ("ann", "bob"),
+                "console",
+                "opened",
+                "payment: latency",
+                item.opened_ms + 1_200,
+                True,
+            )
+        ],
+    )
+    draft = TicketDraft(
+        item.id,
+        f"[P1] payment: latency {HOSTILE}",
+        f"**What**: p99 latency\n\n- one\n- [x](javascript:alert(1))\n\n{HOSTILE}",
+        TicketState.OPEN,
+        "P1",
+        "payment",
+        "payments",
+        comment="opened by Tocsin",
+    )
+    ticket = tickets.create(conn, "builtin", draft, now_ms=item.opened_ms)
+    ticket_links.save(conn, [TicketLink(item.id, "builtin", ticket.number, ticket.url)])
+    silences.save(
+        conn,
+        [
+            Silence(
+                "sil-1",
+                (Matcher.parse('alertname="DiskFull"'),),
+                NOW_MS - MINUTE_MS,
+                NOW_MS + 60 * MINUTE_MS,
+                "ann",
+                "disk is being replaced",
+                NOW_MS,
+            )
+        ],
+    )
+    action = Action("dead-1", ActionKind.TICKET_CREATE, item.id, "jira", 1, item.opened_ms)
+    outbox.add(conn, [action])
+    outbox.dead(conn, "dead-1", now_ms=NOW_MS, error="jira: 400 customfield_10010 is required")
