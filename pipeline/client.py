@@ -81,6 +81,10 @@ def _failure(answer: requests.Response) -> PermanentError:
         said, problems = answer.text[:200], []
     lines = [f"{answer.status_code}: {said}{hint.get(answer.status_code, '')}"]
     lines += [
-        f"  {p.get('where', '')}: {p.get('problem', p)}" for p in problems if isinstance(p, dict)
+        "  "
+        + f"{p.get('where', '')}: {p.get('problem', p)}"
+        + (f"; {p['hint']}" if p.get("hint") else "")
+        for p in problems
+        if isinstance(p, dict)
     ]
     return PermanentError("\n".join(lines))

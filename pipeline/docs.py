@@ -295,8 +295,8 @@ def api_page(endpoints: Iterable[Endpoint]) -> str:
 _API = """
 What programs call; people have the console. `/api/v2` speaks as an Alertmanager does. A credential is a
 token (`tocsin tokens add`) as `Authorization: Bearer TOKEN`; its role must be at least the one of the
-route. A refusal is JSON, `{"error": "…", "problems": [{"where": "…", "what": "…"}]}`. The running server
-describes all of it at `/api/openapi.json`.
+route. A refusal is JSON, `{"error": "…", "problems": [{"where": "…", "problem": "…", "hint": "…"}]}`.
+The running server describes all of it at `/api/openapi.json`.
 """
 
 

@@ -15,6 +15,8 @@ from rich.text import Text
 OK, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
 """Exit codes: done; the answer is no; wrong use or configuration; the server does not answer."""
 
+PIPE_WIDTH = 2_000
+
 console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
@@ -28,16 +30,19 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empt
     """Print a table, or a sentence where there is nothing.
 
     Cells are shown as they are: no markup and no control characters of a label get through.
+    Only the last column is folded to fit a terminal: an id is for copying. What goes into a
+    pipe is not folded at all.
     """
     if not rows:
         console.print(Text(empty))
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column)
+    for number, column in enumerate(columns, start=1):
+        table.add_column(column, no_wrap=number < len(columns))
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
-    console.print(table)
+    wide = Console(file=console.file, width=PIPE_WIDTH, highlight=False)
+    (console if console.is_terminal else wide).print(table)
 
 
 def printable(text: str) -> str:
@@ -55,4 +60,13 @@ def when(time_ms: int | None) -> str:
     """A time for a table, local zone, to the second."""
     if time_ms is None:
         return "-"
-    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return _written(datetime.fromtimestamp(time_ms / 1000, UTC))
+
+
+def when_iso(text: str) -> str:
+    """The same for a time as Alertmanager's API writes it (RFC 3339)."""
+    return _written(datetime.fromisoformat(text.replace("Z", "+00:00")))
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")

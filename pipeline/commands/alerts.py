@@ -36,7 +36,7 @@ def list_(
                 a["labels"].get("alertname", ""),
                 a["labels"].get("service", ""),
                 a["labels"].get("severity", ""),
-                a["startsAt"][:19].replace("T", " ") + "Z",
+                output.when_iso(a["startsAt"]),
                 a["status"]["state"],
                 a["annotations"].get("summary", ""),
             )

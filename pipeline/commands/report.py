@@ -55,4 +55,4 @@ def report(
         out.write_text(text, encoding="utf-8")
         output.console.print(f"written to {out}", markup=False)
     else:
-        typer.echo(text)
+        typer.echo(text, nl=False)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from incident_bridge.settings import BridgeSettings
 from model.clock import SystemClock
 from pipeline import logs
 from pipeline.commands.options import DEFAULT_CONFIG, Config
@@ -50,6 +51,9 @@ def override(settings: Settings, *, data: Path | None, address: str) -> Settings
         machine = replace(machine, data=str(data))
     if address:
         machine = replace(machine, console=replace(machine.console, listen=address))
+        if machine.bridge.external_url == BridgeSettings().external_url:  # nobody said another
+            bridge = replace(machine.bridge, external_url=f"http://{address}")
+            machine = replace(machine, bridge=bridge)
     return replace(settings, machine=machine)
 
 

@@ -37,7 +37,7 @@ def list_(
             (
                 s["id"],
                 s["status"]["state"],
-                s["endsAt"][:19].replace("T", " ") + "Z",
+                output.when_iso(s["endsAt"]),
                 s["createdBy"],
                 " ".join(_matcher(m) for m in s["matchers"]),
                 s["comment"],
@@ -49,8 +49,9 @@ def list_(
 
 
 def _matcher(matcher: dict[str, object]) -> str:
-    op = ("=" if matcher.get("isEqual", True) else "!") + ("~" if matcher["isRegex"] else "")
-    return f"{matcher['name']}{'!=' if op == '!' else op}{matcher['value']!r}"
+    regex = "~" if matcher["isRegex"] else ""
+    op = f"={regex}" if matcher.get("isEqual", True) else "!" + (regex or "=")
+    return f'{matcher["name"]}{op}"{matcher["value"]}"'
 
 
 @app.command()
