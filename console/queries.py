@@ -41,6 +41,7 @@ class IncidentList:
     tickets: Mapping[str, list[TicketLink]]
     counts: Mapping[IncidentState, int]
     next: str  # cursor of the following page, "" on the last one
+    silences: int = 0  # in force now
 
     @property
     def active_count(self) -> int:
@@ -79,8 +80,11 @@ def incident_list(call: Call, *, state: str, limit: int) -> IncidentList:
         shown = tuple(found[:limit])
         links = ticket_links.by_incidents(conn, [item.id for item in shown])
         counts = incidents.counts(conn, simulated=simulated)
+        muting = [
+            s for s in silences.current(conn, now_ms=call.now_ms) if s.starts_ms <= call.now_ms
+        ]
     following = str(incidents.cursor(shown[-1])) if len(found) > limit else ""
-    return IncidentList(shown, links, counts, following)
+    return IncidentList(shown, links, counts, following, len(muting))
 
 
 @dataclass(frozen=True, slots=True)
