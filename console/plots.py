@@ -37,18 +37,35 @@ def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:
     return [round(i * step, 12) for i in range(first, last + 1)]
 
 
+_TIMES = {1: "s", 60: "m", 3600: "h"}
+
+
+def time_scale(seconds: float) -> int:
+    """Seconds in the unit that shows a duration best: of seconds, minutes and hours.
+
+    Examples
+    --------
+    >>> time_scale(90), time_scale(600), time_scale(20_000)
+    (1, 60, 3600)
+    """
+    return 3600 if abs(seconds) >= 7200 else 60 if abs(seconds) >= 120 else 1
+
+
 def label(value: float, unit: str = "") -> str:
     """A number short enough for an axis.
 
     Examples
     --------
-    >>> label(0.25, "seconds"), label(3e9, "bytes"), label(0.021, "ratio"), label(1500), label(0.004, "seconds")
-    ('250ms', '2.79GiB', '2.1%', '1.5k', '4ms')
+    >>> label(0.25, "seconds"), label(9000, "seconds"), label(3e9, "bytes"), label(0.021, "ratio")
+    ('250ms', '2.5h', '2.79GiB', '2.1%')
+    >>> label(1500), label(0.004, "seconds")
+    ('1.5k', '4ms')
     """
     if unit == "seconds":
         if 0 < abs(value) < 1:
             return f"{value * 1e3:.3g}ms" if abs(value) >= 1e-3 else f"{value * 1e6:.3g}µs"
-        return f"{value:.4g}s"
+        scale = time_scale(value)
+        return f"{value / scale:.4g}{_TIMES[scale]}"
     if unit == "ratio":
         return f"{value * 100:.3g}%"
     size, names = (1024, "KMGTP") if unit == "bytes" else (1000, "kMGTP")
@@ -207,7 +224,9 @@ def bars(
     """Upright bars with a name under each (only as many names as there is room for)."""
     if not values:
         return Markup("")
-    ticks = nice_ticks(0.0, max(max(value for _, value in values), 1e-9), 3)
+    most = max(max(value for _, value in values), 1e-9)
+    scale = time_scale(most) if unit == "seconds" else 1
+    ticks = [tick * scale for tick in nice_ticks(0.0, most / scale, 3)]
     frame = _Frame([0, len(values)], ticks, WIDTH, height)
     parts = [_open(WIDTH, height, title)]
     for tick in ticks:
