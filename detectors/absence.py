@@ -24,6 +24,8 @@ class Absences:
         self._last_ms: list[int] = []
         self._interval_ms: list[float] = []
         self._count: list[int] = []
+        self._newest_ms = 0
+        self._resumed_ms = 0
 
     def down(self, rows: Array, times_ms: Ints, values: Floats) -> Bools:
         """Which targets are down; one that was never up gets a while to start."""
@@ -37,6 +39,9 @@ class Absences:
 
     def heard(self, service: str, time_ms: int) -> None:
         """A derived sample or a log line of a service came."""
+        if time_ms > self._newest_ms:
+            self._note_pause(time_ms)
+            self._newest_ms = time_ms
         number = self._numbers.get(service)
         if number is None:
             self._numbers[service] = len(self._last_ms)
@@ -53,17 +58,25 @@ class Absences:
         bound = 0.2 * old
         self._interval_ms[number] = old + max(-bound, min(bound, gap - old)) if old else float(gap)
 
+    def _note_pause(self, time_ms: int) -> None:
+        """All was silent for long: we were away ourselves, and nobody's silence counts from before."""
+        known = [interval for interval in self._interval_ms if interval]
+        limit = max(self._silent_after_ms, _INTERVALS * min(known, default=0.0))
+        if time_ms - self._newest_ms > limit:
+            self._resumed_ms = time_ms
+
     def silent(self) -> list[tuple[str, int, int, bool]]:
         """Service, number, when last heard, and whether it is silent while others are heard.
 
         Silence is measured against the newest thing heard of anyone: if all is silent, the fault is ours.
         """
-        newest = max(self._last_ms, default=0)
+        newest = self._newest_ms
         out = []
         for service, number in self._numbers.items():
             last = self._last_ms[number]
             limit = max(self._silent_after_ms, _INTERVALS * self._interval_ms[number])
-            silent = self._count[number] >= _SAMPLES and newest - last > limit
+            quiet = newest - max(last, self._resumed_ms)
+            silent = self._count[number] >= _SAMPLES and quiet > limit
             out.append((service, number, last, silent))
         return out
 
@@ -74,6 +87,8 @@ class Absences:
             "last_ms": self._last_ms,
             "interval_ms": self._interval_ms,
             "count": self._count,
+            "newest_ms": self._newest_ms,
+            "resumed_ms": self._resumed_ms,
         }
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -81,3 +96,5 @@ class Absences:
         self._numbers = {name: number for number, name in enumerate(saved["names"])}
         self._last_ms, self._count = list(saved["last_ms"]), list(saved["count"])
         self._interval_ms = list(saved["interval_ms"])
+        self._newest_ms = int(saved["newest_ms"])
+        self._resumed_ms = int(saved["resumed_ms"])
