@@ -14,6 +14,8 @@ from model.labels import Labels
 from model.reason import because
 from model.units import format_duration
 
+GRACE_MS = 60_000
+"""After a start of ours, a heartbeat that is overdue is waited for so long (or its timeout, if less)."""
 ALERT_NAME = "HeartbeatMissing"
 _TIMEOUT_MS = 300_000
 _TIMEOUT_MAX_MS = 366 * 86_400_000
@@ -74,6 +76,8 @@ class Heartbeats:
         self.refused = 0
         self._beats: dict[tuple[str, str], Heartbeat] = {}
         self._firing: dict[tuple[str, str], Alert] = {}
+        self._restored = False
+        self._resumed_ms = -GRACE_MS
 
     def take(self, beats: Sequence[Heartbeat], *, now_ms: int) -> list[Alert]:
         """Something gave a sign of life; what was missing and is back resolves its alert."""
@@ -95,15 +99,20 @@ class Heartbeats:
 
     def step(self, now_ms: int) -> list[Alert]:
         """Fire for what has been silent too long."""
+        if self._restored:
+            self._restored, self._resumed_ms = False, now_ms
         alerts: list[Alert] = []
         for key, beat in self._beats.items():
-            if key not in self._firing and now_ms > beat.time_ms + beat.timeout_ms:
+            # While we were away nobody could reach us: give them a moment to.
+            grace_ms = self._resumed_ms + min(beat.timeout_ms, GRACE_MS)
+            if key not in self._firing and now_ms > max(beat.time_ms + beat.timeout_ms, grace_ms):
                 self._firing[key] = _missing(beat, now_ms)
                 alerts.append(self._firing[key])
         return alerts
 
     def restore(self, beats: Iterable[Heartbeat], firing: Iterable[Alert] = ()) -> None:
         """Take over what the store knows: the latest heartbeats, and this stage's firing alerts."""
+        self._restored = True
         self._beats = {(beat.source, beat.name): beat for beat in beats}
         by_key = {_missing(beat, 0).key: key for key, beat in self._beats.items()}
         self._firing = {

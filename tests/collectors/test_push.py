@@ -282,6 +282,16 @@ def test_heartbeat_bodies() -> None:
     ]
 
 
+def test_after_a_start_an_overdue_heartbeat_is_waited_for_a_moment() -> None:
+    beat = Heartbeat("backup", NOW, 300_000, "db", "cron")
+    restored = heartbeat.Heartbeats()
+    restored.restore([beat])
+    back_ms = NOW + 3_600_000  # we were away for an hour, and nobody could reach us
+    assert restored.step(back_ms) == []
+    assert restored.step(back_ms + 60_000) == []
+    assert [alert.firing for alert in restored.step(back_ms + 60_001)] == [True]
+
+
 def test_heartbeats_fire_once_resolve_and_survive_a_restart() -> None:
     beats = heartbeat.Heartbeats()
     beat = Heartbeat("backup", NOW, 1_000, "db", "cron")
