@@ -19,7 +19,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from model.errors import LabelError, UnitError
-from model.labels import Matcher
+from model.labels import Labels, Matcher
 from model.units import parse_duration, parse_size
 from pipeline.positions import Document, Path
 
@@ -102,6 +102,8 @@ def _prepare(data: Any, hint: Any, path: Path, document: Document) -> Any:
         return _convert(data, parse_duration if unit == "duration" else parse_size, path, document)
     if hint is Matcher and isinstance(data, str):
         return _convert(data, Matcher.parse, path, document)
+    if hint is Labels and isinstance(data, dict):
+        return _labels(data, path, document)
     args = typing.get_args(hint)
     origin = typing.get_origin(hint)
     if origin in (tuple, list) and isinstance(data, list) and args:
@@ -141,6 +143,17 @@ def _did_you_mean(key: str, known: dict[str, Any]) -> str:
     if close:
         return f'; did you mean "{close[0]}"?'
     return f"; known here: {', '.join(sorted(known))}"
+
+
+def _labels(data: dict[Any, Any], path: Path, document: Document) -> Labels:
+    for name, value in data.items():
+        if not isinstance(value, str):
+            document.problem((*path, name), f'must be text, write "{value}"')
+    try:
+        return Labels.of({str(name): str(value) for name, value in data.items()})
+    except LabelError as error:
+        document.problem(path, str(error))
+        return Labels()
 
 
 def _convert(data: Any, parse: Callable[[str], Any], path: Path, document: Document) -> Any:

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from incident_bridge.settings import SlaSettings
-from model.labels import Matcher
+from model.labels import Labels, Matcher
 from pipeline.reading import setting_fields, unit_of
 from pipeline.settings import CatalogueFile, Machine, RoutesFile, RulesFile
 
@@ -46,6 +46,8 @@ def _schema(hint: Any, defs: dict[str, Any]) -> dict[str, Any]:
         return {"anyOf": [_schema(arg, defs) for arg in args]}
     if hint is type(None):
         return {"type": "null"}
+    if hint is Labels:
+        return {"type": "object", "additionalProperties": {"type": "string"}}
     if hint is Matcher:
         return {"type": "string", "description": 'a matcher such as service="cart"'}
     if origin in (tuple, list):

@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from incident_bridge.routing import build, route_test
+from model.labels import Labels
 from pipeline.cli import app
 from pipeline.problems import ConfigurationError
 from pipeline.settings import load
@@ -21,7 +23,14 @@ def test_bad_files_earn_exactly_these_lines(name: str, monkeypatch: pytest.Monke
     assert str(caught.value) + "\n" == (BAD / name / "expected.txt").read_text()
 
 
-@pytest.mark.parametrize("folder", ["config", "config/demo"])
+SHIPPED = [
+    "config",
+    "config/demo",
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "config" / "examples").iterdir()),
+]
+
+
+@pytest.mark.parametrize("folder", SHIPPED)
 def test_the_shipped_configuration_is_good(folder: str) -> None:
     settings = load(ROOT / folder)
     assert settings.catalogue.services
@@ -37,3 +46,30 @@ def test_f25_check_gives_the_same_verdict_offline(monkeypatch: pytest.MonkeyPatc
 def test_a_folder_without_configuration_says_how_to_name_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="is not there; name its folder with --config"):
         load(tmp_path)
+
+
+def test_a_rules_labels_and_annotations_are_text() -> None:
+    rules = load(ROOT / "config/examples/thresholds").rules
+    assert rules[0].annotations["summary"] == "A filesystem is more than 95 % full"
+    assert dict(rules[1].labels) == {"team": "platform"}
+
+
+def test_a_label_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "tocsin.yaml").write_text("")
+    (tmp_path / "rules.yaml").write_text(
+        'rules:\n- alert: A\n  matchers: [__name__="up"]\n  op: "=="\n  value: 0\n'
+        "  labels:\n    shard: 3\n"
+    )
+    with pytest.raises(ConfigurationError, match=r'rules.yaml:7:12: .*: must be text, write "3"'):
+        load(tmp_path)
+
+
+def test_the_examples_page_the_right_people() -> None:
+    """What the comments of the examples promise, asked of the routing tree itself."""
+    shop = build(load(ROOT / "config/examples/prometheus-shop").route)
+    rings = {"service": "payment", "priority": "P1", "tier": "1"}
+    plans, _ = route_test(shop, Labels.of(rings))
+    assert [(p.receiver, p.escalate_to) for p in plans] == [("@team", ("duty-phone",))]
+    desk = build(load(ROOT / "config/examples/webhook-desk").route)
+    plans, _ = route_test(desk, Labels.of({"service": "staging-cms", "priority": "P3"}))
+    assert [(p.desks, p.priority_min) for p in plans] == [(("builtin",), "P1")]
