@@ -97,6 +97,13 @@ class DeskWatch:
             except DeliveryError as error:
                 self._report(f"{name}: cannot be asked for changes: {error}")
                 continue
+            except StoreError:
+                raise
+            except Exception as error:  # whatever an adapter raises must not end its thread
+                self._report(
+                    f"{name}: cannot be asked for changes: {type(error).__name__}: {error}"
+                )
+                continue
             acts += [act for ticket in tickets if (act := self._act(name, ticket, now_ms))]
         return acts
 

@@ -110,13 +110,22 @@ class Performer:
         for event in self._wake.values():
             event.set()
 
-    def stop(self, timeout_s: float = 15.0) -> None:
-        """Finish the attempts under way, and end. What is left waits in the outbox."""
+    def stop(self, timeout_s: float = 15.0) -> bool:
+        """Finish the attempts under way, and end. What is left waits in the outbox.
+
+        Returns
+        -------
+        bool
+            Whether all have ended; False where a target has not answered within `timeout_s`.
+        """
         self._stopping.set()
         self.notify()
+        until_s = self._clock.monotonic_s() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, until_s - self._clock.monotonic_s()))
+        ended = not any(thread.is_alive() for thread in self._threads)
         self._threads.clear()
+        return ended
 
     def counters(self) -> dict[str, float]:
         """Our own metrics by name (`incident_bridge.metrics`)."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from model.errors import SnapshotError, StoreError
@@ -21,11 +22,16 @@ class Checkpoints:
     ----------
     folder : Path
         Made if it is not there.
+    report
+        Told of each snapshot that is damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, report: Callable[[str], None] = lambda _: None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob("*.partial"):  # killed while it wrote
+            left.unlink(missing_ok=True)
         self.folder = folder
+        self._report = report
         self.written = 0
         self.damaged = 0
         self.last_ms = 0
@@ -38,7 +44,9 @@ class Checkpoints:
         StoreError
             If the disk does not take it; the snapshots before are untouched.
         """
-        target = self.folder / f"{name}.{now_ms:015d}.snapshot"
+        # The newest by name, also where the machine's clock was put back since the last one.
+        made_ms = max([now_ms, *(_made_ms(path) + 1 for path in self._files(name)[:1])])
+        target = self.folder / f"{name}.{made_ms:015d}.snapshot"
         beside = target.with_suffix(".partial")
         try:
             with open(beside, "wb") as file:
@@ -47,41 +55,50 @@ class Checkpoints:
                 os.fsync(file.fileno())
             os.replace(beside, target)
         except OSError as error:
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)  # where the disk is full its room is wanted
             raise StoreError(f"the snapshot {target.name} could not be written: {error}") from error
         self.written += 1
         self.last_ms = now_ms
         for old in self._files(name)[KEEP:]:
-            old.unlink(missing_ok=True)
+            with suppress(OSError):
+                old.unlink(missing_ok=True)
 
-    def read(self, name: str, load: Callable[[bytes], None], report: Callable[[str], None]) -> bool:
-        """Give the newest snapshot that is whole to `load`; damaged ones are reported and passed over.
+    def read(self, name: str) -> Iterator[tuple[str, bytes]]:
+        """The file name and content of each snapshot that is whole, newest first.
 
-        Returns
-        -------
-        bool
-            Whether one was loaded; without one the stage starts cold.
+        Damaged ones are passed over, counted and reported; so is one that its reader calls
+        `unusable` because it does not understand it.
         """
         for path in self._files(name):
             try:
-                load(_checked(path.read_bytes()))
-                return True
+                data = _checked(path.read_bytes())
             except (SnapshotError, OSError) as error:
-                self.damaged += 1
-                report(f"snapshot {path.name} is not usable ({error}); trying the one before")
-        return False
+                self.unusable(path.name, error)
+            else:
+                yield path.name, data
+
+    def unusable(self, name: str, error: Exception) -> None:
+        """Count and report a snapshot that cannot be taken up."""
+        self.damaged += 1
+        self._report(f"snapshot {name} is not usable ({error}); trying the one before")
 
     def listed(self) -> list[tuple[Path, int, int]]:
         """Every snapshot with when it was made (ms) and its size (bytes), newest first."""
         found = []
         for path in sorted(self.folder.glob("*.snapshot"), reverse=True):
             try:
-                found.append((path, int(path.name.split(".")[-2]), path.stat().st_size))
+                found.append((path, _made_ms(path), path.stat().st_size))
             except (OSError, ValueError):
                 continue  # removed just now, or not ours
         return found
 
     def _files(self, name: str) -> list[Path]:
-        return sorted(self.folder.glob(f"{name}.*.snapshot"), reverse=True)
+        return sorted(self.folder.glob(f"{name}.{'[0-9]' * 15}.snapshot"), reverse=True)
+
+
+def _made_ms(path: Path) -> int:
+    return int(path.name.split(".")[-2])
 
 
 def _checked(data: bytes) -> bytes:
@@ -120,6 +137,8 @@ def unpack(data: bytes) -> dict[str, bytes]:
         for name, length in json.loads(data[4:begin]):
             parts[name] = data[begin : begin + length]
             begin += length
+        if begin != len(data):
+            raise ValueError(f"{len(data)} bytes where {begin} are announced")
     except (ValueError, TypeError) as error:
         raise SnapshotError(f"it is not a bundle of stages: {error}") from None
     return parts

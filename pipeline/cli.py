@@ -3,31 +3,90 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command, get_group_from_info
+from typer.models import TyperInfo
 
 from model.errors import DeliveryError, InputError, TocsinError, TransientError
 from pipeline import output
-from pipeline.commands import (
-    access,
-    alerts,
-    backtest,
-    changes,
-    check,
-    demo,
-    incidents,
-    report,
-    routes,
-    run,
-    silences,
-    test,
-)
 from pipeline.problems import ConfigurationError
 from pipeline.version import VERSION
 
+COMMANDS = {
+    "run": ("run:run", "Collect, detect, correlate, open tickets, page; with the console."),
+    "demo": ("demo:demo", "Start a small shop on this machine, break it, and watch."),
+    "check": ("check:check", "Check a configuration folder."),
+    "test": ("test:test", "Run scenario files through the whole pipeline."),
+    "backtest": ("backtest:backtest", "Play recorded telemetry through the same stages."),
+    "report": ("report:report", "MTTD, MTTA, MTTR, SLA attainment and availability."),
+    "incidents": ("incidents:app", "List incidents, show one, act on it."),
+    "alerts": ("alerts:app", "List alerts, push one by hand."),
+    "silences": ("silences:app", "List, add and expire silences."),
+    "changes": ("changes:app", "List changes, announce one."),
+    "routes": ("routes:app", "Try the routing tree."),
+    "users": ("access:users", "Local accounts: add, list, disable."),
+    "tokens": ("access:tokens", "API tokens: add, list, revoke."),
+}
+"""Name to where it is, and what `tocsin --help` says of it without looking there."""
+
+_PLAIN: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": None,
+    "pretty_exceptions_enable": False,
+}
+
+
+class _Commands(MutableMapping[str, Any]):
+    """Imports a command when it is asked for: `tocsin incidents` must not wait for the detectors."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, attribute = COMMANDS[name][0].partition(":")
+        found = getattr(import_module(f"pipeline.commands.{module}"), attribute)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(**_PLAIN)
+            alone.command(name)(found)
+            return get_command(alone)
+        return get_group_from_info(
+            TyperInfo(found, name=name),
+            pretty_exceptions_short=False,
+            rich_markup_mode=None,
+            suggest_commands=True,
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        raise TypeError("commands are listed in COMMANDS")
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("commands are listed in COMMANDS")
+
+
+class LazyGroup(TyperGroup):
+    """A group whose help needs no import of what is in it."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands()
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
 app = typer.Typer(
     name="tocsin",
+    cls=LazyGroup,
     help="From metrics, logs, alerts and changes to incidents, tickets and pages.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -51,26 +110,11 @@ def _main(
     pass
 
 
-app.command("run")(run.run)
-app.command("demo")(demo.demo)
-app.command("check")(check.check)
-app.command("test")(test.test)
-app.command("backtest")(backtest.backtest)
-app.command("report")(report.report)
-app.add_typer(incidents.app, name="incidents")
-app.add_typer(alerts.app, name="alerts")
-app.add_typer(silences.app, name="silences")
-app.add_typer(changes.app, name="changes")
-app.add_typer(routes.app, name="routes")
-app.add_typer(access.users, name="users")
-app.add_typer(access.tokens, name="tokens")
-
-
 def main() -> None:
     """Run a command; what is expected to go wrong is said in a line, not in a traceback.
 
     Exit status: 0 done, 1 the answer is no (a failed scenario, a missed fault), 2 wrong use or
-    configuration, 3 the server does not answer.
+    configuration, 3 the server does not answer, 70 a mistake of ours ended `tocsin run`.
     """
     try:
         app()

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from sqlalchemy import Connection
+
 from collectors.heartbeat import Heartbeats
 from correlator.correlator import Correlated, Correlator
 from detectors.engine import Engine
@@ -36,6 +38,10 @@ from store import timeline as timeline_rows
 from store.store import Store
 
 OWN_SOURCES = ("detector", "rule")
+HEARTBEAT_SOURCE = "heartbeat"
+WAITING_MAX = 600
+"""Steps with decisions that are kept while the store refuses: ten minutes of a busy loop."""
+
 Pushed = Alert | Change | Heartbeat | Act | Silence
 _KINDS: dict[JournalKind, type[Any]] = {
     JournalKind.ALERT: Alert,
@@ -82,7 +88,15 @@ class Core:
     """The stages that make alerts into incidents, and the transaction that keeps them.
 
     Memory of correlator, bridge and heartbeats is what the store holds: `restore` after a start.
-    If the store refuses a commit, the decisions are kept and written before the next step.
+    If the store refuses a commit, the decisions are kept and written with the next step's, so that
+    a full disk does not stop the noticing; at most `WAITING_MAX` steps' worth.
+
+    Attributes
+    ----------
+    offset, taken : int
+        The journal up to which everything is committed, and up to which it is decided.
+    poisoned : int
+        Journal entries that could not be read.
     """
 
     def __init__(
@@ -105,30 +119,44 @@ class Core:
         self.correlator = correlator
         self.bridge = bridge
         self.offset = 0
+        self.taken = 0
         self.poisoned = 0
         self.steps = 0
         self._report = report
-        self._waiting: StepOutput | None = None
+        self._waiting: list[StepOutput] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether no further step can be made before a `flush` succeeds."""
+        return len(self._waiting) >= WAITING_MAX
 
     def restore(self, now_ms: int) -> None:
         """Take up the store's memory; what was committed is exactly what is known."""
-        real = self.simulated
+        simulated = self.simulated
         alerts_since_ms = now_ms - self.memory.alerts_ms
         incidents_since_ms = now_ms - self.memory.incidents_ms
         with self.store.records.read() as conn:
             self.offset = offset_rows.get(conn, offset_rows.JOURNAL)
-            statuses = alert_rows.active(conn, resolved_since_ms=alerts_since_ms, simulated=real)
-            groupings = grouping_rows.restorable(conn, since_ms=alerts_since_ms, simulated=real)
+            statuses = alert_rows.active(
+                conn, resolved_since_ms=alerts_since_ms, simulated=simulated
+            )
+            groupings = grouping_rows.restorable(
+                conn, since_ms=alerts_since_ms, simulated=simulated
+            )
             silences = silence_rows.current(conn, now_ms=now_ms)
-            changes = change_rows.between(conn, alerts_since_ms, now_ms, simulated=real)
-            incidents = incident_rows.restorable(conn, since_ms=incidents_since_ms, simulated=real)
-            clocks = clock_rows.restorable(conn, since_ms=incidents_since_ms, simulated=real)
-            ledger = ledger_rows.restorable(conn, since_ms=incidents_since_ms, simulated=real)
-            heartbeats = heartbeat_rows.everything(conn)
+            changes = change_rows.between(conn, alerts_since_ms, now_ms, simulated=simulated)
+            incidents = incident_rows.restorable(
+                conn, since_ms=incidents_since_ms, simulated=simulated
+            )
+            clocks = clock_rows.restorable(conn, since_ms=incidents_since_ms, simulated=simulated)
+            ledger = ledger_rows.restorable(conn, since_ms=incidents_since_ms, simulated=simulated)
+            # A simulated past has no heartbeats; those of the store are of the living.
+            heartbeats = [] if simulated else heartbeat_rows.everything(conn)
+        self.taken = self.offset
         self.correlator.restore(statuses, groupings, silences, changes)
         self.bridge.restore(incidents, clocks, ledger)
-        self.heartbeats.restore(heartbeats)
-        firing = (status.alert for status in statuses if status.alert.firing)
+        firing = [status.alert for status in statuses if status.alert.firing]
+        self.heartbeats.restore(heartbeats, (a for a in firing if a.source == HEARTBEAT_SOURCE))
         self.engine.adopt(alert for alert in firing if alert.source in OWN_SOURCES)
 
     def step(
@@ -146,7 +174,7 @@ class Core:
         batches
             Telemetry that arrived since the last step.
         entries
-            Journal entries after `self.offset`, in order.
+            Journal entries after `self.taken`, in order.
         values
             What needs no journal: the simulated past.
 
@@ -155,7 +183,8 @@ class Core:
         StoreError
             If the decisions could not be written; they are kept, call `flush` (or `step`) again.
         """
-        self.flush()
+        if self.full:
+            self.flush()
         out = StepOutput(offset=entries[-1].offset if entries else None, now_ms=now_ms)
         items, acts = _sort([*self._decode(entries), *values], out)
         found: list[Alert] = []
@@ -172,18 +201,27 @@ class Core:
         out.bridged.append(self.bridge.take(groupings, acts, now_ms=now_ms))
         out.bridged.append(self.bridge.step(now_ms))
         self.steps += 1
+        if out.offset is not None:
+            self.taken = out.offset
         if not out.empty:
-            self._waiting = out
-            self.flush()
+            self._waiting.append(out)
+        self.flush()
         return out
 
     def flush(self) -> None:
-        """Write what a refused commit left waiting."""
-        if self._waiting is not None:
-            self._commit(self._waiting)
-            if self._waiting.offset is not None:
-                self.offset = self._waiting.offset
-            self._waiting = None
+        """Write what waits, in one transaction.
+
+        Raises
+        ------
+        StoreError
+            If it was refused; it waits on.
+        """
+        if self._waiting:
+            with self.store.records.write() as conn:
+                for out in self._waiting:
+                    _write(conn, out)
+            self.offset = self.taken
+            self._waiting = []
 
     def _decode(self, entries: Sequence[JournalEntry]) -> Iterator[Pushed]:
         """Read entries; one that cannot be read is counted and reported, never in the way."""
@@ -194,23 +232,23 @@ class Core:
                 self.poisoned += 1
                 self._report(f"journal entry {entry.offset} ({entry.kind}) is not usable: {error}")
 
-    def _commit(self, out: StepOutput) -> None:
-        with self.store.records.write() as conn:
-            change_rows.save(conn, out.changes)
-            silence_rows.save(conn, out.silences)
-            heartbeat_rows.save(conn, out.heartbeats)
-            for correlated in out.correlated:
-                alert_rows.save(conn, correlated.alerts)
-                grouping_rows.save(conn, correlated.groupings)
-            for bridged in out.bridged:
-                incident_rows.save(conn, bridged.incidents)
-                timeline_rows.save(conn, bridged.entries)
-                clock_rows.save(conn, bridged.clocks)
-                ledger_rows.save(conn, bridged.ledger)
-                outbox_rows.add(conn, bridged.actions)
-                outbox_rows.cancel(conn, bridged.cancelled, now_ms=out.now_ms)
-            if out.offset is not None:
-                offset_rows.put(conn, offset_rows.JOURNAL, out.offset)
+
+def _write(conn: Connection, out: StepOutput) -> None:
+    change_rows.save(conn, out.changes)
+    silence_rows.save(conn, out.silences)
+    heartbeat_rows.save(conn, out.heartbeats)
+    for correlated in out.correlated:
+        alert_rows.save(conn, correlated.alerts)
+        grouping_rows.save(conn, correlated.groupings)
+    for bridged in out.bridged:
+        incident_rows.save(conn, bridged.incidents)
+        timeline_rows.save(conn, bridged.entries)
+        clock_rows.save(conn, bridged.clocks)
+        ledger_rows.save(conn, bridged.ledger)
+        outbox_rows.add(conn, bridged.actions)
+        outbox_rows.cancel(conn, bridged.cancelled, now_ms=out.now_ms)
+    if out.offset is not None:
+        offset_rows.put(conn, offset_rows.JOURNAL, out.offset)
 
 
 def _sort(

@@ -5,26 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from collectors.base import Collector
 from model.batch import LogBatch, MetricBatch
 from model.clock import Clock
-from model.errors import StoreError
+from model.errors import SnapshotError, StoreError
 from model.series import SeriesIndex
 from pipeline.checkpoints import Checkpoints, pack, unpack
 from pipeline.core import Core, StepOutput
-from store import history
-from store.journal import Journal
+from pipeline.pace import Pace
+from store.store import Store
 
 log = logging.getLogger("tocsin.pipeline")
 
+SNAPSHOT = "stages"
 ENTRIES_PER_STEP_MAX = 5_000
 STEP_GAP_S = 0.1  # pushes wake the loop, but a storm is taken in batches
-PRUNE_EVERY_MS = 3_600_000
+PROBE_EVERY_S = 10.0
 LONGEST_OVER_MS = 600_000
+STOP_S = 20.0
 
 
 class Saved(Protocol):
@@ -39,23 +40,26 @@ class Saved(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often things happen, in milliseconds."""
+class Counts(Protocol):
+    """Anything that counts."""
 
-    tick_ms: int = 1_000
-    checkpoint_ms: int = 30_000
-    retention_ms: int = 400 * 86_400_000
-    series_idle_ms: int = 3_600_000
+    def counters(self) -> Mapping[str, float]:
+        """By metric name."""
+        ...
 
 
 class Embedded:
     """Reads the clock once, steps every stage, sleeps; pushes wake it.
 
+    Everything the stages hold belongs to this loop's thread. Other threads read what it publishes:
+    `counters()`, `ready`, `failing_since_ms`, `last_step_ms`.
+
     Parameters
     ----------
     saved
         Stages by name, in the order they are loaded; all in one snapshot, of one moment.
+    counting
+        Whose counters are published after each full step.
     on_commit
         Called after each step that wrote something (wakes the performer).
     """
@@ -64,17 +68,18 @@ class Embedded:
         self,
         *,
         core: Core,
-        journal: Journal,
+        store: Store,
         index: SeriesIndex,
         collectors: Sequence[Collector],
         checkpoints: Checkpoints,
         saved: dict[str, Saved],
         clock: Clock,
-        pace: Pace = Pace(),
+        pace: Pace,
+        counting: Sequence[Counts] = (),
         on_commit: Callable[[StepOutput], None] = lambda _: None,
     ) -> None:
         self.core = core
-        self.journal = journal
+        self.store = store
         self.index = index
         self.collectors = list(collectors)
         self.clock = clock
@@ -85,29 +90,55 @@ class Embedded:
         self.last_step_ms = 0
         self._checkpoints = checkpoints
         self._saved = saved
+        self._counting = tuple(counting)
         self._on_commit = on_commit
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
-        self._due = {"checkpoint": 0, "prune": 0}
+        self._crashed = False
+        self._due_s = {"checkpoint": 0.0, "evict": 0.0, "probe": 0.0}
+        self._journal_failed = 0
         self._step_s = 0.0
         self._lag_s = 0.0
         self._longest: deque[tuple[int, float]] = deque()
         self._failed = ""
+        self._published: dict[str, float] = {}
 
-    def restore(self) -> None:
-        """Load the snapshots and the store's memory."""
-        now_ms = self.clock.now_ms()
-        if not self._checkpoints.read("stages", self._load, log.warning):
-            log.info("no snapshot: everything that is learned starts cold")
-        self.core.restore(now_ms)
-        self._due = {"checkpoint": now_ms + self.pace.checkpoint_ms, "prune": now_ms}
+    def load(self, data: bytes) -> None:
+        """Take over what `stop` or a snapshot kept.
 
-    def _load(self, data: bytes) -> None:
+        Raises
+        ------
+        SnapshotError
+            If it cannot be read. The stages are then in no defined state: build new ones.
+        """
         parts = unpack(data)
         for name, stage in self._saved.items():
             if name in parts:
-                stage.load(parts[name])
+                try:
+                    stage.load(parts[name])
+                except (LookupError, TypeError, ValueError, AttributeError) as error:
+                    # Whole, but not as this version writes it.
+                    raise SnapshotError(f"{name}: does not read: {error!r}") from error
+
+    def restore(self) -> None:
+        """Take up the store's memory."""
+        self.core.restore(self.clock.now_ms())
+        now_s = self.clock.monotonic_s()
+        self._journal_failed = self.store.journal.failed
+        self._due_s = {
+            "checkpoint": now_s + self.pace.checkpoint_ms / 1000,
+            # A whole idle time first: after a long rest every series looks idle.
+            "evict": now_s + self.pace.series_idle_ms / 1000,
+            "probe": now_s + PROBE_EVERY_S,
+        }
+        self._publish()
+
+    def follow(self, other: Embedded) -> None:
+        """Go on where the loop of the configuration before was: an exchange is no outage."""
+        self.ready = other.ready
+        self.last_step_ms = other.last_step_ms
+        self.failing_since_ms = other.failing_since_ms
 
     def start(self) -> None:
         """Run the loop in a thread of its own."""
@@ -118,15 +149,40 @@ class Embedded:
         """A push was accepted: do not wait for the next tick."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """End the loop after its step, and write a last checkpoint."""
+    def stop(self) -> bytes | None:
+        """End the loop after its step, and write a last checkpoint.
+
+        Returns
+        -------
+        bytes or None
+            What was learnt. None where the loop never ran; where it ended by a mistake of ours, so
+            that its state is not to be trusted; and where the store refuses what was decided: then
+            the last snapshot, which has not told it yet, is the one to begin from.
+        """
         self._stopping.set()
         self._wake.set()
-        if self._thread is not None:
-            self._thread.join(timeout=30)
-        self.checkpoint(self.clock.now_ms())
+        if self._thread is None:
+            return None
+        self._thread.join(timeout=STOP_S)
+        if self._crashed or self._thread.is_alive():
+            return None
+        try:
+            self.core.flush()
+        except StoreError as error:
+            log.error("decisions are left to be made again: %s", error)
+            return None
+        return self.checkpoint(self.clock.now_ms())
 
     def _run(self) -> None:
+        try:
+            self._loop()
+        except BaseException:
+            # Our mistake: `threading.excepthook` says so and ends the process (commands/run.py).
+            self._crashed = True
+            self.ready = False
+            raise
+
+    def _loop(self) -> None:
         next_tick_s = self.clock.monotonic_s()
         while not self._stopping.is_set():
             begun_s = self.clock.monotonic_s()
@@ -137,6 +193,7 @@ class Embedded:
             more = self.turn(poll=full)
             if full:
                 self._note_length(self.clock.monotonic_s() - begun_s)
+                self._publish()
             self._stopping.wait(STEP_GAP_S)
             if not more:
                 self._wake.wait(max(0.0, next_tick_s - self.clock.monotonic_s()))
@@ -145,26 +202,34 @@ class Embedded:
     def turn(self, *, poll: bool = True) -> bool:
         """One step at the present time; True if more of the journal waits.
 
-        A store that refuses is waited for, not died of: intake answers 503 meanwhile.
+        A store that refuses is waited for, not died of: intake answers 503 meanwhile, and what is
+        noticed is kept to be written later.
         """
         now_ms = self.clock.now_ms()
         try:
-            entries = self.journal.read(self.core.offset, ENTRIES_PER_STEP_MAX)
+            if self.core.full:
+                self.core.flush()  # before anything is taken from a collector, which forgets it
+            entries = self.store.journal.read(self.core.taken, ENTRIES_PER_STEP_MAX)
             batches = self._poll(now_ms) if poll else []
             out = self.core.step(now_ms, batches=batches, entries=entries)
             if not out.empty:
                 self._on_commit(out)
             if poll:
+                self._probe(now_ms)
                 self._housekeeping(now_ms)
         except StoreError as error:
             self._refused(now_ms, error)
             return False
+        if poll or self.failing_since_ms is None:
+            self._well(now_ms)
+        return len(entries) == ENTRIES_PER_STEP_MAX
+
+    def _well(self, now_ms: int) -> None:
         if self.failing_since_ms is not None:
             log.info("the store takes writes again")
         self.failing_since_ms = None
         self.ready = True
         self.last_step_ms = now_ms
-        return len(entries) == ENTRIES_PER_STEP_MAX
 
     def _refused(self, now_ms: int, error: StoreError) -> None:
         self.commit_failures += 1
@@ -181,27 +246,38 @@ class Embedded:
                 log.warning("%s: %s", problem.source, problem.reason.text())
         return found
 
-    def _housekeeping(self, now_ms: int) -> None:
-        if now_ms >= self._due["checkpoint"]:
-            self._due["checkpoint"] = now_ms + self.pace.checkpoint_ms
-            self.checkpoint(now_ms)
-        if now_ms >= self._due["prune"]:
-            self._due["prune"] = now_ms + PRUNE_EVERY_MS
-            self.index.evict_stale(now_ms - self.pace.series_idle_ms)
-            with self.core.store.records.write() as conn:
-                history.prune(conn, now_ms - self.pace.retention_ms, now_ms=now_ms)
-            self.journal.prune(self.core.offset)
+    def _probe(self, now_ms: int) -> None:
+        """Ask the store whether it takes writes: an idle loop writes nothing, and would not notice."""
+        now_s, failed = self.clock.monotonic_s(), self.store.journal.failed
+        if (
+            self.failing_since_ms is not None
+            or failed != self._journal_failed
+            or now_s >= self._due_s["probe"]
+        ):
+            self.store.probe(now_ms)
+            self._journal_failed = failed
+            self._due_s["probe"] = now_s + PROBE_EVERY_S
 
-    def checkpoint(self, now_ms: int) -> None:
+    def _housekeeping(self, now_ms: int) -> None:
+        now_s = self.clock.monotonic_s()
+        if now_s >= self._due_s["checkpoint"]:
+            self._due_s["checkpoint"] = now_s + self.pace.checkpoint_ms / 1000
+            self.checkpoint(now_ms)
+        if now_s >= self._due_s["evict"]:
+            self._due_s["evict"] = now_s + self.pace.series_idle_ms / 4_000
+            self.index.evict_stale(now_ms - self.pace.series_idle_ms)
+
+    def checkpoint(self, now_ms: int) -> bytes:
         """Snapshot what was learned; a refusal of the disk is reported, the snapshots before stay."""
+        data = pack({name: stage.save() for name, stage in self._saved.items()})
         try:
-            parts = {name: stage.save() for name, stage in self._saved.items()}
-            self._checkpoints.write("stages", pack(parts), now_ms=now_ms)
+            self._checkpoints.write(SNAPSHOT, data, now_ms=now_ms)
             self._failed = ""
         except StoreError as error:
             if str(error) != self._failed:
                 log.error("%s", error)
                 self._failed = str(error)
+        return data
 
     def _note_length(self, seconds: float) -> None:
         now_ms = self.clock.now_ms()
@@ -210,16 +286,24 @@ class Embedded:
         while self._longest[0][0] < now_ms - LONGEST_OVER_MS:
             self._longest.popleft()
 
-    def counters(self) -> dict[str, float]:
-        """Our own metrics (`pipeline/telemetry.py` says what they mean)."""
-        accepted = self.journal.last()
+    def _publish(self) -> None:
+        """Gather all counters in this thread: those of a stage may not be read while it works."""
+        found = self._own()
+        for part in self._counting:
+            for name, value in part.counters().items():
+                found[name] = found.get(name, 0.0) + value
+        self._published = found
+
+    def counters(self) -> Mapping[str, float]:
+        """What was counted up to the last full step (`pipeline/telemetry.py` says what it means)."""
+        return self._published
+
+    def _own(self) -> dict[str, float]:
         return {
             "tocsin_steps_total": self.core.steps,
             "tocsin_step_seconds": self._step_s,
-            "tocsin_step_seconds_max": max((s for _, s in list(self._longest)), default=0.0),
+            "tocsin_step_seconds_max": max((s for _, s in self._longest), default=0.0),
             "tocsin_step_lag_seconds": self._lag_s,
-            "tocsin_journal_lag_entries": accepted - self.core.offset,
-            "tocsin_journal_entries_total": accepted,
             "tocsin_journal_poisoned_total": self.core.poisoned,
             "tocsin_commit_failures_total": self.commit_failures,
             "tocsin_checkpoints_total": self._checkpoints.written,
@@ -231,4 +315,4 @@ class Embedded:
         }
 
 
-__all__ = ["Core", "Embedded", "Pace", "Saved"]
+__all__ = ["Core", "Counts", "Embedded", "Saved"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from console.ports import Checkpoint, Component, Health, SourceHealth
+from model.action import ActionState
 from model.reason import because
 from store import outbox as outbox_rows
 
@@ -19,7 +20,7 @@ def assess(runtime: Runtime) -> Health:
     now_ms = runtime.clock.now_ms()
     loop = runtime.parts.embedded
     with runtime.store.records.read() as conn:
-        dead = len(outbox_rows.dead_letters(conn, simulated=False, limit=1_000))
+        dead = outbox_rows.counts(conn, simulated=False).get(ActionState.DEAD, 0)
     return Health(
         ready=loop.ready and now_ms - loop.last_step_ms < STUCK_AFTER_MS,
         version=runtime.version,

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-OK, FAILED, USAGE, UNREACHABLE = 0, 1, 2, 3
-"""Exit codes: done; the answer is no; wrong use or configuration; the server does not answer."""
+OK, FAILED, USAGE, UNREACHABLE, CRASHED = 0, 1, 2, 3, 70
+"""Exit codes: done; the answer is no; wrong use or configuration; the server does not answer; our mistake."""
 
 PIPE_WIDTH = 2_000
 

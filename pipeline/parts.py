@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable
 
 from collectors.base import Collector
 from incident_bridge.desk_changes import DeskWatch
@@ -16,6 +15,7 @@ from pipeline import wiring
 from pipeline.checkpoints import Checkpoints
 from pipeline.core import StepOutput
 from pipeline.embedded import Embedded, Saved
+from pipeline.retention import Retention
 from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry
 from store.store import Store
@@ -23,8 +23,8 @@ from store.store import Store
 log = logging.getLogger("tocsin.parts")
 
 
-class _Counts(Protocol):
-    def counters(self) -> Mapping[str, float]: ...
+PATIENCE_S = 3.0  # at the end: what is under way outside is in the outbox still
+EXCHANGE_S = 60.0  # at a reload: longer than any desk's own timeout
 
 
 class Parts:
@@ -54,30 +54,59 @@ class Parts:
         saved: dict[str, Saved] = {"index": self.index, "engine": self.core.engine, **intake.saved}
         self.embedded = Embedded(
             core=self.core,
-            journal=store.journal,
+            store=store,
             index=self.index,
             collectors=intake.collectors,
             checkpoints=checkpoints,
             saved=saved,
             clock=clock,
             pace=machine.pipeline.pace(machine.store.history_ms),
+            counting=(
+                self.core.engine,
+                self.core.heartbeats,
+                self.core.correlator,
+                *intake.collectors,
+            ),
             on_commit=self._committed,
+        )
+        self.retention = Retention(
+            store,
+            clock,
+            keep_ms=machine.store.history_ms,
+            committed=lambda: self.core.offset,
         )
         self._clock = clock
         self._store = store
 
     def start(self) -> None:
-        """Take up what was known, then run."""
+        """Take up what the store knows, then run. Load what was learnt before, if there is any."""
         self.embedded.restore()
         self.performer.start()
         self.watch.start(self._clock, self._journal_acts)
+        self.retention.start()
         self.embedded.start()
 
-    def stop(self) -> None:
-        """End every thread, with a last snapshot; what is accepted stays in journal and outbox."""
-        self.watch.stop()
-        self.embedded.stop()
-        self.performer.stop()
+    def pause_outside(self) -> bool:
+        """Do nothing outside any more; False (and go on) where a desk or receiver keeps us waiting.
+
+        Two performers on one outbox could do one thing twice: an exchange waits for the first.
+        """
+        if self.performer.stop(EXCHANGE_S):
+            return True
+        self.performer.start()
+        return False
+
+    def stop(self) -> bytes | None:
+        """End every thread; what is accepted stays in journal and outbox. Returns what was learnt."""
+        self.watch.stop(0.0)  # a late answer is asked for again
+        self.retention.stop()
+        learnt = self.embedded.stop()
+        self.performer.stop(PATIENCE_S)
+        self.close()
+        return learnt
+
+    def close(self) -> None:
+        """Give files and connections back."""
         for collector in self.collectors:
             close: Callable[[], None] | None = getattr(collector, "close", None)
             if close is not None:
@@ -85,19 +114,7 @@ class Parts:
 
     def counters(self) -> dict[str, float]:
         """What all stages and collectors count."""
-        found = self.embedded.counters()
-        core = self.core
-        sources: tuple[_Counts, ...] = (
-            core.engine,
-            core.heartbeats,
-            core.correlator,
-            self.performer,
-            *self.collectors,
-        )
-        for part in sources:
-            for name, value in part.counters().items():
-                found[name] = found.get(name, 0.0) + value
-        return found
+        return {**self.embedded.counters(), **self.performer.counters()}
 
     def _journal_acts(self, acts: list[Act]) -> None:
         now_ms = self._clock.now_ms()

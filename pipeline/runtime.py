@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from itertools import chain
 
 from fastapi import FastAPI
 
@@ -15,13 +16,16 @@ from console.app import create_app
 from console.ports import Health, Ports
 from console.security import check_bind
 from incident_bridge.notify import read_secret
+from model.action import ActionState
 from model.alert import Evidence
 from model.clock import Clock
-from model.errors import InputError, StoreError
+from model.errors import InputError, SnapshotError, StoreError
 from model.journal import NewEntry
 from model.labels import Labels
 from pipeline import health, wiring
 from pipeline.checkpoints import Checkpoints
+from pipeline.embedded import SNAPSHOT
+from pipeline.lock import FolderLock
 from pipeline.parts import Parts
 from pipeline.problems import ConfigurationError
 from pipeline.settings import Settings, load
@@ -54,13 +58,17 @@ class Runtime:
         self._read = read or (lambda: load(settings.folder))
         self.clock = clock
         self.started_ms = clock.now_ms()
+        self.on_crash: Callable[[], None] = lambda: None
+        """Called where nothing runs any more by a mistake of ours: the process should end."""
+        self._lock = FolderLock(settings.data)
         self.store = wiring.open_store(settings, clock)
         self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
-        self.checkpoints = Checkpoints(settings.data / "checkpoints")
+        self.checkpoints = Checkpoints(settings.data / "checkpoints", report=log.warning)
         self.parts = self._build(settings)
         self.console_counters = console_metrics.Counters()
         self.reloads = {"ok": 0, "failed": 0, "last_ok": 1}
         self._reloading = threading.Lock()
+        self._ending = False
         for source in (
             lambda: self.parts.counters(),
             self.store.counters,
@@ -112,15 +120,32 @@ class Runtime:
 
     def start(self) -> None:
         """Take up what was known, then run."""
+        self.parts = self._taught(self.parts)
         self.parts.start()
         log.info("started", extra={"version": VERSION, "data": str(self.settings.data)})
 
     def stop(self) -> None:
         """End everything in order."""
+        self._ending = True
         with self._reloading:
             self.parts.stop()
             self.store.close()
+            self._lock.release()
         log.info("stopped")
+
+    def _taught(self, parts: Parts, learnt: bytes | None = None) -> Parts:
+        """Parts that know what was learnt: `learnt`, else the newest snapshot that can be used."""
+        handed = [] if learnt is None else [("of the configuration before", learnt)]
+        for name, data in chain(handed, self.checkpoints.read(SNAPSHOT)):
+            try:
+                parts.embedded.load(data)
+                return parts
+            except SnapshotError as error:
+                self.checkpoints.unusable(name, error)
+                parts.close()
+                parts = self._build(parts.settings)  # what met it is in no defined state
+        log.info("no snapshot: everything that is learnt starts cold")
+        return parts
 
     async def submit(self, entries: Sequence[NewEntry]) -> list[int]:
         """Make pushes durable, then wake the loop.
@@ -152,17 +177,32 @@ class Runtime:
         every open incident is carried over. The address, the data folder and the store need a restart.
         """
         with self._reloading:
+            if self._ending:
+                return ["Tocsin is about to end"]
             try:
-                fresh = self._build(self._read())
+                self._exchange()
             except InputError as error:
                 return self._not_taken(error)
-            old, self.parts = self.parts, fresh
-            old.stop()  # between two steps, with a snapshot that the new parts take up
-            fresh.start()
         self.reloads["ok"] += 1
         self.reloads["last_ok"] = 1
         log.info("the configuration was taken over")
         return []
+
+    def _exchange(self) -> None:
+        old, fresh = self.parts, self._build(self._read())
+        if old.embedded.failing_since_ms is not None:
+            raise InputError("the store refuses writes; reload again when it takes them")
+        if not old.pause_outside():
+            raise InputError("a desk or receiver does not answer; reload again when it does")
+        try:
+            learnt = old.stop()  # between two steps
+            fresh = self._taught(fresh, learnt)
+            fresh.embedded.follow(old.embedded)
+            self.parts = fresh
+            fresh.start()
+        except BaseException:
+            self.on_crash()  # the old parts have ended and the new ones have not begun
+            raise
 
     def _not_taken(self, error: InputError) -> list[str]:
         self.reloads["failed"] += 1
@@ -175,16 +215,28 @@ class Runtime:
         return said
 
     def _own_counters(self) -> dict[str, float]:
-        with self.store.records.read() as conn:
-            outbox = outbox_rows.counts(conn)
-            active = incident_rows.counts(conn, simulated=False)
-        by_name = {state.value: count for state, count in outbox.items()}
-        return {
+        found: dict[str, float] = {
             "tocsin_reloads_total": self.reloads["ok"],
             "tocsin_reload_failures_total": self.reloads["failed"],
             "tocsin_config_last_reload_successful": self.reloads["last_ok"],
-            "tocsin_outbox_pending": by_name.get("pending", 0),
-            "tocsin_outbox_dead": by_name.get("dead", 0),
+            "tocsin_history_rows_pruned_total": self.parts.retention.rows,
+        }
+        try:
+            found.update(self._stored())
+        except StoreError:
+            log.debug("some metrics are in a store that cannot be read", exc_info=True)
+        return found
+
+    def _stored(self) -> dict[str, float]:
+        with self.store.records.read() as conn:
+            outbox = outbox_rows.counts(conn)
+            active = incident_rows.counts(conn, simulated=False)
+        accepted = self.store.journal.last()
+        return {
+            "tocsin_journal_entries_total": accepted,
+            "tocsin_journal_lag_entries": max(0, accepted - self.parts.core.offset),
+            "tocsin_outbox_pending": outbox.get(ActionState.PENDING, 0),
+            "tocsin_outbox_dead": outbox.get(ActionState.DEAD, 0),
             "tocsin_incidents_active": sum(n for s, n in active.items() if s.active),
         }
 

@@ -14,7 +14,8 @@ from model.errors import InputError
 HEADERS_BYTES_MAX = 64 * 1024
 CONNECTIONS_MAX = 2_000
 KEEP_ALIVE_S = 75
-STOP_S = 5
+STOP_S = 3
+PORT_MAX = 65_535
 
 
 def listen(address: str) -> socket.socket:
@@ -26,7 +27,7 @@ def listen(address: str) -> socket.socket:
         If the address cannot be had, or is not HOST:PORT.
     """
     host, _, port = address.rpartition(":")
-    if not host or not port.isdigit():
+    if not host or not port.isdecimal() or int(port) > PORT_MAX:
         raise InputError(
             f'console.listen: must be HOST:PORT such as "127.0.0.1:8420", got {address!r}'
         )

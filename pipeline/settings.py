@@ -40,7 +40,7 @@ from model.catalogue import Catalogue, Service, Team
 from model.errors import LabelError
 from model.labels import Matcher
 from model.units import Milliseconds
-from pipeline.embedded import Pace
+from pipeline.pace import Pace
 from pipeline.positions import Document, parse
 from pipeline.problems import ConfigurationError, Problem
 from pipeline.reading import read

@@ -38,6 +38,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_config_last_reload_successful": ("gauge", "1 if the last (re)load was taken over."),
     "tocsin_outbox_pending": ("gauge", "Actions that wait to be done."),
     "tocsin_outbox_dead": ("gauge", "Actions given up, waiting for a person."),
+    "tocsin_history_rows_pruned_total": ("counter", "Rows older than the retention, deleted."),
     "tocsin_incidents_active": ("gauge", "Incidents open or acknowledged now."),
 }
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -14,11 +17,13 @@ import typer
 
 from incident_bridge.settings import BridgeSettings
 from model.clock import SystemClock
-from pipeline import logs
+from pipeline import logs, output
 from pipeline.commands.options import DEFAULT_CONFIG, Config
 from pipeline.runtime import Runtime
 from pipeline.server import WebServer, listen
 from pipeline.settings import Settings, load
+
+log = logging.getLogger("tocsin.run")
 
 SWITCH_S = 0.001  # the console's threads get a turn while a step computes
 
@@ -41,7 +46,11 @@ def run(
     logs.set_up(settings.machine.pipeline.log_level)
     bound = listen(settings.machine.console.listen)
     runtime = Runtime(settings, SystemClock(), read=read)
-    serve(runtime, WebServer(runtime.app, bound))
+    status = serve(runtime, WebServer(runtime.app, bound))
+    # The interpreter would wait for threads that wait for a target: up to that target's timeout.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def override(settings: Settings, *, data: Path | None, address: str) -> Settings:
@@ -57,19 +66,41 @@ def override(settings: Settings, *, data: Path | None, address: str) -> Settings
     return replace(settings, machine=machine)
 
 
-def serve(runtime: Runtime, server: WebServer) -> None:
-    """Run until SIGINT or SIGTERM, then end everything in order."""
+def serve(runtime: Runtime, server: WebServer) -> int:
+    """Run until SIGINT or SIGTERM, then end everything in order; returns the exit status.
+
+    A thread that dies of a mistake of ours ends the process, loudly (`output.CRASHED`): half a
+    pipeline that looks alive is worse than none, which a supervisor starts again.
+    """
     sys.setswitchinterval(SWITCH_S)
+    status = [output.OK]
+
+    def crash() -> None:
+        status[0] = output.CRASHED
+        server.stop()
+
+    def died(what: threading.ExceptHookArgs) -> None:
+        name = what.thread.name if what.thread else "a thread"
+        log.critical("%s died of a mistake of ours; everything ends", name, exc_info=what.exc_value)
+        crash()
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        # uvicorn stops on SIGTERM and raises it again; also before and after uvicorn all is to be stopped.
+        sys.exit(output.OK)
 
     def reload(_signal: int, _frame: FrameType | None) -> None:
         threading.Thread(target=runtime.reload, name="reload", daemon=True).start()
 
+    threading.excepthook = died
+    runtime.on_crash = crash
     signal.signal(signal.SIGHUP, reload)
-    # uvicorn stops on SIGTERM and then raises it again: end by an exception, so that all is stopped.
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
-    runtime.start()
-    typer.echo(f"Tocsin listens at http://{runtime.settings.machine.console.listen}", err=True)
-    try:
-        server.serve()
-    finally:
-        runtime.stop()
+    signal.signal(signal.SIGTERM, end)
+    with suppress(SystemExit, KeyboardInterrupt):
+        try:
+            runtime.start()
+            address = runtime.settings.machine.console.listen
+            typer.echo(f"Tocsin listens at http://{address}", err=True)
+            server.serve()
+        finally:
+            runtime.stop()
+    return status[0]
