@@ -6,16 +6,30 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TypeVar, overload
 
 import re2
 
 from model.errors import LabelError
+
+T = TypeVar("T")
 
 LABELS_MAX = 64
 LABEL_BYTES_MAX = 4096
 
 _FNV_OFFSET = 14695981039346656037
 _FNV_PRIME = 1099511628211
+
+
+_SHARED_MAX = 100_000
+_shared_pairs: dict[tuple[str, str], tuple[str, str]] = {}
+
+
+def _shared(pair: tuple[str, str]) -> tuple[str, str]:
+    """One object for equal pairs: `job="shop"` stands on thousands of series."""
+    if len(_shared_pairs) >= _SHARED_MAX:
+        _shared_pairs.clear()
+    return _shared_pairs.setdefault(pair, pair)
 
 
 class Labels(Mapping[str, str]):
@@ -30,14 +44,14 @@ class Labels(Mapping[str, str]):
     True
     """
 
-    __slots__ = ("_hash", "_map", "pairs")
+    # No dictionary inside: a million of these are held, and a handful of pairs is scanned as fast.
+    __slots__ = ("_hash", "pairs")
 
     pairs: tuple[tuple[str, str], ...]
 
     def __init__(self, pairs: tuple[tuple[str, str], ...] = ()) -> None:
         """Take pairs that are already sorted and unique; `Labels.of` sorts and checks."""
         self.pairs = pairs
-        self._map = dict(pairs)
         self._hash = hash(pairs)
 
     @classmethod
@@ -59,13 +73,27 @@ class Labels(Mapping[str, str]):
                 raise LabelError(f"label {name!r}: the value must be text, got {value!r}")
             if len(name) > LABEL_BYTES_MAX or len(value) > LABEL_BYTES_MAX:
                 raise LabelError(f"label {name[:40]!r}: longer than {LABEL_BYTES_MAX} characters")
-        return cls(tuple(sorted((n, v) for n, v in items.items() if v)))
+        return cls(tuple(sorted([_shared((n, v)) for n, v in items.items() if v])))
 
     def __getitem__(self, name: str) -> str:
-        return self._map[name]
+        for known, value in self.pairs:
+            if known == name:
+                return value
+        raise KeyError(name)
+
+    @overload
+    def get(self, key: str, /) -> str | None: ...
+    @overload
+    def get(self, key: str, /, default: str | T) -> str | T: ...
+    def get(self, key: str, /, default: str | T | None = None) -> str | T | None:
+        """The value of a label, or `default`."""
+        for known, value in self.pairs:
+            if known == key:
+                return value
+        return default
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._map)
+        return iter([name for name, _ in self.pairs])
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -89,7 +117,7 @@ class Labels(Mapping[str, str]):
 
     def with_(self, **more: str) -> Labels:
         """The same labels with some set (or, by an empty value, removed)."""
-        return Labels.of({**self._map, **more})
+        return Labels.of({**dict(self.pairs), **more})
 
     def without(self, *names: str) -> Labels:
         """The same labels with some left out."""
