@@ -201,11 +201,9 @@ class Matcher:
             raise LabelError(
                 f"""must be a matcher such as team="db" or tier=~"1|2", got {text!r}"""
             )
-        name, op, value = match["name"] or match["qname"], match["op"], match["value"]
-        if match["qvalue"] is not None:
-            value = match["qvalue"]
-            value = _ESCAPED.sub(lambda found: "\n" if found[1] == "n" else found[1], value)
-        return cls(name, MatchOp(op), value or "")
+        name = match["name"] or _unescape(match["qname"])
+        value = match["value"] or _unescape(match["qvalue"] or "")
+        return cls(name, MatchOp(match["op"]), value)
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether the label set passes; a missing label counts as an empty value."""
@@ -218,15 +216,22 @@ class Matcher:
         return found is (self.op is MatchOp.REGEX)
 
     def __str__(self) -> str:
-        return f'{self.name}{self.op}"{_escape(self.value)}"'
+        plain = _PLAIN_NAME.fullmatch(self.name) is not None
+        name = self.name if plain else f'"{_escape(self.name)}"'
+        return f'{name}{self.op}"{_escape(self.value)}"'
 
 
 _MATCHER = re.compile(
-    r'(?:"(?P<qname>[^"]+)"|(?P<name>[^\s"=!~{},]+))\s*(?P<op>=~|!~|!=|=)\s*'
+    r'(?:"(?P<qname>(?:[^"\\]|\\.)+)"|(?P<name>[^\s"=!~{},]+))\s*(?P<op>=~|!~|!=|=)\s*'
     r'(?:"(?P<qvalue>(?:[^"\\]|\\.)*)"|(?P<value>[^\s"{},]*))',
     re.DOTALL,
 )
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_PLAIN_NAME = re.compile(r'[^\s"=!~{},]+')
+
+
+def _unescape(text: str) -> str:
+    return _ESCAPED.sub(lambda found: "\n" if found[1] == "n" else found[1], text)
 
 
 def matches_all(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 
 import numpy as np
+import orjson
 
 from model.batch import Ints, Rows
+from model.errors import SnapshotError
 from model.labels import Labels
 
 NAME = "__name__"
+_VERSION = 2
+_BLOCK = 4096
 
 
 class SeriesIndex:
@@ -142,35 +145,56 @@ class SeriesIndex:
         return freed
 
     def save(self) -> bytes:
-        """A snapshot: JSON of labels, sources and kinds by row."""
-        return json.dumps(
-            {
-                "version": 1,
-                "labels": [
-                    None if ls is None else list(map(list, ls.pairs)) for ls in self._labels
-                ],
-                "sources": self._sources,
-                "last_seen": self._last_seen[: len(self._labels)].tolist(),
-                "kinds": self._kinds,
-                "refused": self.refused,
-            },
-            separators=(",", ":"),
-        ).encode()
+        """A snapshot: a line of JSON for the whole, then one for each block of rows.
+
+        In blocks, because other threads wait while one is written.
+        """
+        sources = sorted(set(self._sources))
+        number = {source: i for i, source in enumerate(sources)}
+        head = {
+            "version": _VERSION,
+            "rows": len(self._labels),
+            "sources": sources,
+            "kinds": self._kinds,
+            "refused": self.refused,
+        }
+        lines = [orjson.dumps(head)]
+        for begin in range(0, len(self._labels), _BLOCK):
+            end = min(begin + _BLOCK, len(self._labels))
+            block = {
+                "labels": [None if ls is None else ls.pairs for ls in self._labels[begin:end]],
+                "sources": [number[source] for source in self._sources[begin:end]],
+                "last_seen": self._last_seen[begin:end],
+            }
+            lines.append(orjson.dumps(block, option=orjson.OPT_SERIALIZE_NUMPY))
+        return b"\n".join(lines)
 
     def load(self, data: bytes) -> None:
-        """Take over a snapshot made by `save`; what was here is gone."""
-        saved = json.loads(data)
-        self._labels = [
-            None if pairs is None else Labels(tuple((n, v) for n, v in pairs))
-            for pairs in saved["labels"]
-        ]
-        self._sources = list(saved["sources"])
-        self._last_seen = np.array(saved["last_seen"], dtype=np.int64)
-        self._kinds = dict(saved["kinds"])
-        self.refused = int(saved["refused"])
-        self._rows = {ls: row for row, ls in enumerate(self._labels) if ls is not None}
-        self._free = [row for row, ls in enumerate(self._labels) if ls is None]
+        """Take over a snapshot made by `save`; what was here is gone.
+
+        Raises
+        ------
+        SnapshotError
+            If it is damaged or of another version; nothing has changed then.
+        """
+        try:
+            head, *blocks = [orjson.loads(line) for line in data.split(b"\n")]
+            if head["version"] != _VERSION:
+                raise SnapshotError(f"a series index of version {head['version']}, not {_VERSION}")
+            found = [pairs for block in blocks for pairs in block["labels"]]
+            numbers = [number for block in blocks for number in block["sources"]]
+            seen = [time_ms for block in blocks for time_ms in block["last_seen"]]
+            labels = [None if pairs is None else Labels.of(pairs) for pairs in found]
+            sources = [head["sources"][number] for number in numbers]
+            kinds, refused = dict(head["kinds"]), int(head["refused"])
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise SnapshotError(f"not a series index: {error}") from None
+        self._labels, self._sources = labels, sources
+        self._last_seen = np.array(seen, dtype=np.int64)
+        self._kinds, self.refused = kinds, refused
+        self._rows = {ls: row for row, ls in enumerate(labels) if ls is not None}
+        self._free = [row for row, ls in enumerate(labels) if ls is None]
         self._per_source = {}
         for row in self._rows.values():
-            source = self._sources[row]
+            source = sources[row]
             self._per_source[source] = self._per_source.get(source, 0) + 1
