@@ -97,17 +97,115 @@ def test_every_command_has_a_help_text() -> None:
         assert command.help, " ".join(words)
 
 
-LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)")
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "benchmarks").glob("*.md"),
+    ]
+)
+WRITTEN = [page for page in PAGES if page.name not in ("commands.md", "CHANGELOG.md")]
+LINK = re.compile(r"\]\((?!https?:|mailto:|#)([^)#\s]+)(?:#([^)\s]+))?")
 
 
-@pytest.mark.parametrize(
-    "page",
-    [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "benchmarks").glob("*.md"))],
-    ids=lambda page: str(page.relative_to(ROOT)),
-)  # fmt: skip
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+def _anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives headings."""
+    headings = re.findall(r"^#+ +(.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_links_lead_somewhere(page: Path) -> None:
-    dead = [to for to in LINK.findall(page.read_text()) if not (page.parent / to).exists()]
-    assert not dead
+    found = [(page.parent / to, anchor) for to, anchor in LINK.findall(page.read_text())]
+    assert not [str(to) for to, _ in found if not to.exists()]
+    assert not [f"{to}#{a}" for to, a in found if a and a not in _anchors(to)]
+
+
+# A word of code that looks like a file of ours: `console/gate.py`, `docs/api.md`, `config/demo/`.
+OURS = "|".join([*PACKAGES, "docs", "config", "tests", "benchmarks", "requirements"])
+OUR_FILE = re.compile(rf"(?<![\w/.-])((?:{OURS})/[\w./\-]*[\w/])")
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=_name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    named = {path for code in _code(page) for path in OUR_FILE.findall(code)}
+    made = {path for path in named if path.startswith("docs/images/")}  # by `make pictures`
+    missing = {
+        p for p in named - made if not (ROOT / p).exists() and not (ROOT / f"{p}.py").exists()
+    }
+    assert not missing
+
+
+def _code(page: Path) -> list[str]:
+    """What stands in backticks, in fences, or indented."""
+    text = page.read_text()
+    fences = re.findall(r"^```.*?$(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    indented = re.findall(r"^    +(.+)$", text, re.MULTILINE)
+    return [*re.findall(r"`([^`\n]+)`", text), *fences, *indented]
+
+
+COMMAND = re.compile(r"(?:^|[\s;&|(\"'/])tocsin((?: +[a-z][a-z-]*(?![\w=./]))+)([^\n#;|]*)")
+
+
+def _commands() -> dict[str, set[str]]:
+    """Every command ("tokens add") and its options."""
+    from pipeline.cli import app
+
+    return {
+        " ".join(words[1:]): {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)}
+        for words, command in docs.walk(app)
+    }
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=_name)
+def test_commands_that_are_named_exist(page: Path) -> None:
+    known = _commands()
+    wrong = []
+    for code in _code(page):
+        for words, rest in COMMAND.findall(code):
+            said = words.split()
+            name = next(
+                (n for k in (2, 1) if (n := " ".join(said[:k])) in known and len(said) >= k), None
+            )
+            if name is None:
+                wrong.append(f"tocsin{words}")
+            elif name in known:
+                group = any(other.startswith(f"{name} ") for other in known)
+                if group and len(said) > 1:
+                    wrong.append(f"tocsin{words}")
+                flags = set(re.findall(r"(?<=\s)(--[a-z-]+)", f" {words} {rest}"))
+                wrong += [f"tocsin {name} {flag}" for flag in flags - known[name] - {"--help"}]
+    assert not wrong
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=_name)
+def test_settings_and_metrics_that_are_named_exist(page: Path) -> None:
+    metrics = {name for group in docs.metrics().values() for name in group}
+    text = page.read_text()
+    named = set(re.findall(r"`(tocsin_[a-z0-9_]+)`", text))
+    assert not named - metrics
+    settings = (ROOT / "docs" / "configuration.md").read_text()
+    keys = set(re.findall(r"^\| `([\w.\[\]]+)`", settings, re.MULTILINE))
+    heads = {key.partition(".")[0] for key in keys if "." in key}
+    said = {
+        key
+        for key in re.findall(r"`([a-z]+(?:\.[a-z_]+)+)`", text)
+        if key.partition(".")[0] in heads and not key.endswith((".py", ".md", ".yaml", ".yml"))
+    }
+    prefixes = {key[:end] for key in keys for end in range(len(key)) if key[end] in ".["}
+    assert not {key for key in said if key not in keys | prefixes and not _is_code(key)}
+
+
+def _is_code(dotted: str) -> bool:
+    """Whether it is a module or a function rather than a setting (`outbox.due`, `store.journal`)."""
+    head, _, tail = dotted.partition(".")
+    return any((ROOT / package / f"{head}.py").exists() for package in PACKAGES) or (
+        (ROOT / head / f"{tail.partition('.')[0]}.py").exists()
+    )
 
 
 def test_the_changelog_has_its_form() -> None:
