@@ -221,7 +221,7 @@ def test_every_answer_has_the_security_headers(house: Any) -> None:
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
-        assert headers["referrer-policy"] == "no-referrer"
+        assert headers["referrer-policy"] == "same-origin"
 
 
 def test_check_bind_refuses_to_be_open_to_others() -> None:
