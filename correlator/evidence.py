@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from model.alert import Alert, AlertStatus, Severity
-from model.reason import Reason, because
+from model.reason import Reason, because, gettext
 
 
 class Kind(StrEnum):
@@ -57,24 +57,30 @@ _PILES_UP = re.compile(
 )
 
 TITLES: dict[Kind, str] = {
-    Kind.AVAILABILITY: "{service}: does not answer",
-    Kind.RESOURCES: "{service}: uses far more resources than usual",
-    Kind.ERRORS: "{service}: answers with errors",
-    Kind.LATENCY: "{service}: answers slowly",
-    Kind.OTHER: "{service}: {alert}",
-    Kind.LOGS: "{service}: logs show unusual messages",
-    Kind.LEVEL: "{service}: a measurement left its usual range",
-    Kind.LOAD: "{service}: work is piling up",
-    Kind.HOST: "{service}: the host is overloaded",
-    Kind.TRAFFIC: "{service}: traffic is far from usual",
+    Kind.AVAILABILITY: gettext("{service}: does not answer"),
+    Kind.RESOURCES: gettext("{service}: uses far more resources than usual"),
+    Kind.ERRORS: gettext("{service}: answers with errors"),
+    Kind.LATENCY: gettext("{service}: answers slowly"),
+    Kind.OTHER: gettext("{service}: {alert}"),
+    Kind.LOGS: gettext("{service}: logs show unusual messages"),
+    Kind.LEVEL: gettext("{service}: a measurement left its usual range"),
+    Kind.LOAD: gettext("{service}: work is piling up"),
+    Kind.HOST: gettext("{service}: the host is overloaded"),
+    Kind.TRAFFIC: gettext("{service}: traffic is far from usual"),
 }
 """What is said first, in the order in which it is told: what hurts before what merely hints."""
 
 _RESOURCE_TITLES = (
-    (re.compile(r"cpu|load", re.I), "{service}: uses far more CPU than usual"),
-    (re.compile(r"mem|rss|resident|heap|swap", re.I), "{service}: uses far more memory than usual"),
-    (re.compile(r"disk|filesystem|inode|volume", re.I), "{service}: a disk is filling up or busy"),
-    (re.compile(r"fds|descriptor", re.I), "{service}: runs out of file descriptors"),
+    (re.compile(r"cpu|load", re.I), gettext("{service}: uses far more CPU than usual")),
+    (
+        re.compile(r"mem|rss|resident|heap|swap", re.I),
+        gettext("{service}: uses far more memory than usual"),
+    ),
+    (
+        re.compile(r"disk|filesystem|inode|volume", re.I),
+        gettext("{service}: a disk is filling up or busy"),
+    ),
+    (re.compile(r"fds|descriptor", re.I), gettext("{service}: runs out of file descriptors")),
 )
 
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from correlator.settings import CorrelatorSettings
 from model.alert import Alert, AlertStatus, Severity
 from model.incident import Grouping, Signal
-from model.reason import Reason, because
+from model.reason import Reason, because, gettext
 from model.units import format_duration
 
 
@@ -113,21 +113,21 @@ Change = tuple[Callable[[Grouping, Grouping], bool], Signal, str]
 
 _CHANGES: tuple[Change, ...] = (
     (lambda a, b: b.closed_ms is not None and a.closed_ms is None, Signal.CHANGED,
-     "a person closed it; its alerts open nothing until they have resolved"),
+     gettext("a person closed it; its alerts open nothing until they have resolved")),
     (lambda a, b: b.closed_ms is None and a.closed_ms is not None, Signal.CHANGED,
-     "a person reopened it"),
+     gettext("a person reopened it")),
     (lambda a, b: b.flapping and not a.flapping, Signal.CHANGED,
-     "alerts change back and forth; it stays open until they are stable"),
-    (lambda a, b: a.flapping and not b.flapping, Signal.CHANGED, "alerts are stable again"),
-    (lambda a, b: b.muted and not a.muted, Signal.CHANGED, "every firing alert is silenced"),
-    (lambda a, b: a.muted and not b.muted, Signal.CHANGED, "an alert fires that is not silenced"),
+     gettext("alerts change back and forth; it stays open until they are stable")),
+    (lambda a, b: a.flapping and not b.flapping, Signal.CHANGED, gettext("alerts are stable again")),
+    (lambda a, b: b.muted and not a.muted, Signal.CHANGED, gettext("every firing alert is silenced")),
+    (lambda a, b: a.muted and not b.muted, Signal.CHANGED, gettext("an alert fires that is not silenced")),
     (lambda a, b: bool(set(b.services) - set(a.services)), Signal.JOINED,
-     "{joined} more alerts joined; affected: {services}"),
-    (lambda a, b: a.severity is not b.severity, Signal.CHANGED, "severity is now {severity}"),
+     gettext("{joined} more alerts joined; affected: {services}")),
+    (lambda a, b: a.severity is not b.severity, Signal.CHANGED, gettext("severity is now {severity}")),
     (lambda a, b: a.services[:1] != b.services[:1], Signal.CHANGED,
-     "{service} is now the first suspect"),
-    (lambda a, b: a.change_ids != b.change_ids, Signal.CHANGED, "a change came to light"),
-    (lambda a, b: a.title != b.title, Signal.CHANGED, "what tells most is another sign now"),
+     gettext("{service} is now the first suspect")),
+    (lambda a, b: a.change_ids != b.change_ids, Signal.CHANGED, gettext("a change came to light")),
+    (lambda a, b: a.title != b.title, Signal.CHANGED, gettext("what tells most is another sign now")),
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from correlator.topology import Topology
 from model.alert import Severity
 from model.change import Change
 from model.incident import Cause
-from model.reason import Reason, because
+from model.reason import Reason, because, gettext
 
 CAUSES_MAX = 5
 KEYS_PER_CAUSE = 10
@@ -32,16 +32,16 @@ CHANGED = 25
 SYMPTOM = -10
 
 _KIND_SAYS: dict[Kind, str] = {
-    Kind.AVAILABILITY: "{service} does not answer ({points})",
-    Kind.RESOURCES: "{service} itself uses unusual resources ({points})",
-    Kind.LOGS: "{service} logs unusual messages ({points})",
-    Kind.ERRORS: "{service} answers with errors ({points})",
-    Kind.OTHER: "{service} has an alert of its own ({points})",
-    Kind.LATENCY: "{service} answers slowly ({points})",
-    Kind.LEVEL: "a measurement of {service} left its usual range ({points})",
-    Kind.LOAD: "work piles up in {service} ({points})",
-    Kind.HOST: "the host is under pressure ({points})",
-    Kind.TRAFFIC: "traffic of {service} is unusual ({points})",
+    Kind.AVAILABILITY: gettext("{service} does not answer ({points})"),
+    Kind.RESOURCES: gettext("{service} itself uses unusual resources ({points})"),
+    Kind.LOGS: gettext("{service} logs unusual messages ({points})"),
+    Kind.ERRORS: gettext("{service} answers with errors ({points})"),
+    Kind.OTHER: gettext("{service} has an alert of its own ({points})"),
+    Kind.LATENCY: gettext("{service} answers slowly ({points})"),
+    Kind.LEVEL: gettext("a measurement of {service} left its usual range ({points})"),
+    Kind.LOAD: gettext("work piles up in {service} ({points})"),
+    Kind.HOST: gettext("the host is under pressure ({points})"),
+    Kind.TRAFFIC: gettext("traffic of {service} is unusual ({points})"),
 }
 
 
@@ -109,11 +109,11 @@ def _add_kinds(tally: _Tally, kinds: dict[Kind, Sighting]) -> None:
         others = len(kinds) - 1
         tally.add(
             FURTHER_KIND * min(others, 3),
-            "{count} more kinds of trouble on {service} ({points})",
+            gettext("{count} more kinds of trouble on {service} ({points})"),
             count=others,
         )
     if any(s.severity is Severity.CRITICAL for s in kinds.values()):
-        tally.add(CRITICAL, "an alert of {service} is critical ({points})")
+        tally.add(CRITICAL, gettext("an alert of {service} is critical ({points})"))
 
 
 def _explains(kinds: dict[Kind, Sighting]) -> bool:
@@ -163,10 +163,10 @@ def _add_graph(
     service, kinds = tally.service, sightings[tally.service]
     if callee := blamed[service]:
         if not _own(kinds):
-            inherited = "{service} calls {callee}, which is in trouble too ({points})"
+            inherited = gettext("{service} calls {callee}, which is in trouble too ({points})")
             tally.add(INHERITED, inherited, callee=callee)
         elif _follows(kinds, first[callee], settings):
-            follows = "{service}'s own signs followed the trouble of {callee} ({points})"
+            follows = gettext("{service}'s own signs followed the trouble of {callee} ({points})")
             tally.add(FOLLOWS_CALLEE, follows, callee=callee)
     callers = [
         name
@@ -179,12 +179,12 @@ def _add_graph(
     if callers and _explains(kinds):
         tally.add(
             CALLED * min(len(callers), CALLED_MAX),
-            "{count} affected services call {service} ({points})",
+            gettext("{count} affected services call {service} ({points})"),
             count=len(callers),
         )
     only_effects = set(kinds) <= {Kind.TRAFFIC, Kind.HOST}
     if only_effects and any(set(k) - {Kind.TRAFFIC, Kind.HOST} for k in sightings.values()):
-        tally.add(SYMPTOM, "what {service} shows is usually an effect ({points})")
+        tally.add(SYMPTOM, gettext("what {service} shows is usually an effect ({points})"))
 
 
 def _add_order(tally: _Tally, first: Mapping[str, int], settings: CorrelatorSettings) -> None:
@@ -196,7 +196,7 @@ def _add_order(tally: _Tally, first: Mapping[str, int], settings: CorrelatorSett
     if ahead_ms > settings.order_tolerance_ms:
         tally.add(
             FIRST,
-            "{service} began {seconds} s before {other} ({points})",
+            gettext("{service} began {seconds} s before {other} ({points})"),
             seconds=round(ahead_ms / 1000),
             other=next_name or "?",
         )
@@ -224,7 +224,7 @@ def _add_change(
     tally.change_id = change.id
     tally.add(
         CHANGED,
-        "{kind} of {service} {seconds} s before: {title} ({points})",
+        gettext("{kind} of {service} {seconds} s before: {title} ({points})"),
         kind=change.kind,
         seconds=max(0, round((began_ms - change.time_ms) / 1000)),
         title=change.title or change.version or change.id,

@@ -12,6 +12,7 @@ from enum import IntEnum
 
 from model.alert import Severity
 from model.labels import Labels
+from model.reason import gettext
 from model.series import NAME
 
 
@@ -25,11 +26,6 @@ class Kind(IntEnum):
     INPUT = 4  # a part of a derived signal
     UP = 5  # Prometheus' `up`
     MEMORY = 6  # resident memory of a process
-
-
-def gettext(template: str) -> str:
-    """Mark a sentence for the translators (`console.messages` reads this file); said by `because`."""
-    return template
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,11 @@ from detectors.explain import TEMPLATE_LABEL_MAX, alert_labels, quantity
 from detectors.history import History
 from detectors.lograte import LogRates
 from detectors.newtemplate import Newcomer
-from detectors.roles import UNKNOWN, Role, gettext, service_of
+from detectors.roles import UNKNOWN, Role, service_of
 from detectors.settings import ThresholdRule
 from model.alert import Alert, Evidence, Severity
 from model.labels import Labels
-from model.reason import Reason, because
+from model.reason import Reason, because, gettext
 from model.series import NAME
 
 SOURCE = "detector"

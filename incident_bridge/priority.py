@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from incident_bridge.words import gettext
 from model.alert import Severity
 from model.catalogue import Catalogue
 from model.incident import Grouping, Priority
-from model.reason import Reason, because
+from model.reason import Reason, because, gettext
 
 MATRIX: tuple[tuple[Priority, ...], ...] = (
     (Priority.P1, Priority.P2, Priority.P3),

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from incident_bridge.neutral import VALUE_MAX, cut, say
-from incident_bridge.words import gettext
 from model.action import PageDraft
 from model.identity import derive_id
 from model.incident import Incident, IncidentState
-from model.reason import Reason, because
+from model.reason import Reason, because, gettext
 from model.ticket import TicketDraft, TicketState
 
 TITLE_MAX = 120

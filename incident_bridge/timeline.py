@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from incident_bridge.lifecycle import DESK_ACTOR
 from incident_bridge.sla import Announcement, SlaNews
-from incident_bridge.words import gettext
 from model.identity import derive_id
 from model.incident import (
     Act,
@@ -18,7 +17,7 @@ from model.incident import (
     Signal,
     TimelineEntry,
 )
-from model.reason import Reason, because
+from model.reason import Reason, because, gettext
 from model.units import format_duration
 
 SYSTEM = "tocsin"

@@ -9,7 +9,7 @@ from model.alert import Alert
 from model.catalogue import Catalogue
 from model.incident import Incident
 from model.labels import matches_all
-from model.reason import Reason, because
+from model.reason import Reason, because, gettext
 from runbooks.library import Library
 from runbooks.runbook import Runbook
 
@@ -109,7 +109,7 @@ def _by_labels(book: Runbook, incident: Incident, alerts: Sequence[Alert]) -> _R
         passed = [str(m) for m in book.any_of or book.all_of if m.matches(alert.labels)]
         if passed:
             points = MATCHED if alert.service == incident.service else MATCHED_ELSEWHERE
-            said = "alert {alert} matches {matcher}"
+            said = gettext("alert {alert} matches {matcher}")
             return [(points, because(said, alert=alert.name or "?", matcher=passed[0]))]
     return []
 
@@ -118,11 +118,11 @@ def _by_signal(book: Runbook, incident: Incident, alerts: Sequence[Alert]) -> _R
     own = [a.signal for a in alerts if a.service == incident.service]
     for signal in book.signals:
         if signal in own:
-            said = "{service} shows {signal}"
+            said = gettext("{service} shows {signal}")
             return [(SIGNAL, because(said, service=incident.service, signal=signal))]
     for alert in alerts:
         if alert.signal in book.signals:
-            said = "{service} shows {signal}"
+            said = gettext("{service} shows {signal}")
             service = alert.service or "?"
             return [(SIGNAL_ELSEWHERE, because(said, service=service, signal=alert.signal))]
     return []
