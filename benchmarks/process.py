@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -28,8 +29,11 @@ def free_port() -> int:
 class Tocsin:
     """One process after another on the same data folder."""
 
-    def __init__(self, folder: Path, *, cpu: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, cpu: int | None = None, program: Sequence[str] = ("-m", "pipeline")
+    ) -> None:
         self.folder = folder
+        self.program = program
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.cpu = cpu
@@ -44,7 +48,7 @@ class Tocsin:
     def start(self, *, timeout_s: float = 60.0) -> None:
         """Start it and wait until it says that it is ready."""
         command = [
-            sys.executable, "-m", "pipeline", "run",
+            sys.executable, *self.program, "run",
             "--config", str(self.folder / "config"),
             "--data", str(self.data),
             "--listen", f"127.0.0.1:{self.port}",
@@ -104,6 +108,9 @@ class Outside(ThreadingHTTPServer):
         self.pages: Counter[str] = Counter()  # Idempotency-Key → deliveries
         self.keys: set[tuple[tuple[str, str, str], str]] = set()  # what was said, under which key
         self.lock = threading.Lock()
+        self.before_answer: Callable[[str], None] = lambda path: (
+            None
+        )  # it is done, nobody knows yet
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
@@ -145,6 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
                 answer = {"number": numbers[-1]}
             else:
                 answer = {"number": body["number"]}
+        self.server.before_answer(self.path)
         self._answer(200, answer)
 
     def _answer(self, status: int, body: dict[str, object]) -> None:

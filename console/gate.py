@@ -52,7 +52,8 @@ class Gate:
                 self.counters.add("tocsin_console_refused_body_total")
                 return refuse(refused.status, str(refused))
             except StoreError:
-                log.warning("the store does not take this request", exc_info=True)
+                # Counted; said once by the loop: a line for each push would fill what is left of the disk.
+                log.debug("the store does not take this request", exc_info=True)
                 self.counters.add("tocsin_console_refused_store_total")
                 problem = "the store cannot take this now; nothing was accepted, try again"
                 return refuse(503, problem, retry_after=RETRY_AFTER_S)
