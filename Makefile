@@ -54,7 +54,7 @@ docs: $(VENV)/dev.stamp ## write the generated pages of docs/
 	@$(BIN)/python -m pipeline.docs docs
 
 bench: $(VENV)/dev.stamp ## run every benchmark
-	@for name in $$(grep -l '__main__' benchmarks/*.py | xargs -n 1 basename -s .py); do \
+	@for name in $$(grep -l '^from benchmarks.report import' benchmarks/*.py | xargs -n 1 basename -s .py); do \
 		echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
 
 lock: $(VENV)/dev.stamp ## pin requirements/*.in again, with hashes
