@@ -146,7 +146,7 @@ class _Stage:
         """Print a sentence with the time."""
         at = output.when(self._clock.now_ms())[11:]
         text = output.printable(what.text(self._translate))
-        output.console.print(f"{at}  {text}", markup=False)
+        output.console.print(f"{at}  {text}", markup=False, soft_wrap=True)
 
     def past(self, days: int, seed: int) -> None:
         """Live the simulated days."""
