@@ -133,6 +133,23 @@ def close(incident: IncidentId, note: Text = "", url: Url = "", token: Token = "
 
 
 @app.command()
+def reopen(incident: IncidentId, note: Text = "", url: Url = "", token: Token = "") -> None:
+    """Open a resolved or closed incident again."""
+    _act("reopen", incident, note, url, token)
+
+
+@app.command()
+def priority(
+    incident: IncidentId,
+    priority: Annotated[str, typer.Argument(help="P1, P2, P3 or P4.")],
+    url: Url = "",
+    token: Token = "",
+) -> None:
+    """Set the priority; it is not changed by itself any more."""
+    _act("priority", incident, priority, url, token)
+
+
+@app.command()
 def note(
     incident: IncidentId,
     text: Annotated[str, typer.Argument(help="What to write.")],

@@ -54,9 +54,13 @@ def test_from_a_pushed_alert_to_a_closed_incident(tocsin: Any, typed: Typed, ser
     text = servers.wait_for(shown, "the note on the timeline")
     assert "OPS-1" in text
     assert "mail 2.0" in typed("changes", "list")
+    typed("incidents", "priority", found["id"], "P2")
+    servers.wait_for(lambda: tocsin.incident("mail", "acknowledged")["priority"] == "P2", "P2")
     typed("incidents", "close", found["id"])
     tocsin.incident("mail", "closed")
     assert "No incidents." in typed("incidents", "list")
+    typed("incidents", "reopen", found["id"])
+    tocsin.incident("mail", "open")
 
 
 def test_a_silence_from_beginning_to_end(typed: Typed) -> None:
