@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from itertools import chain
 
 from fastapi import FastAPI
@@ -60,15 +61,20 @@ class Runtime:
         self.started_ms = clock.now_ms()
         self.on_crash: Callable[[], None] = lambda: None
         """Called where nothing runs any more by a mistake of ours: the process should end."""
-        self._lock = FolderLock(settings.data)
-        self.store = wiring.open_store(settings, clock)
-        self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
-        self.checkpoints = Checkpoints(settings.data / "checkpoints", report=log.warning)
-        self.parts = self._build(settings)
-        self.console_counters = console_metrics.Counters()
         self.reloads = {"ok": 0, "failed": 0, "last_ok": 1}
         self._reloading = threading.Lock()
         self._ending = False
+        self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
+        self.console_counters = console_metrics.Counters()
+        with ExitStack() as undo:  # whatever is open is closed where the rest cannot be had
+            self._lock = FolderLock(settings.data)
+            undo.callback(self._lock.release)
+            self.store = wiring.open_store(settings, clock)
+            undo.callback(self.store.close)
+            self.checkpoints = Checkpoints(settings.data / "checkpoints", report=log.warning)
+            self.parts = self._build(settings)
+            self.app = self._build_app()
+            undo.pop_all()
         for source in (
             lambda: self.parts.counters(),
             self.store.counters,
@@ -76,7 +82,6 @@ class Runtime:
             self._own_counters,
         ):
             self.telemetry.add(source)
-        self.app = self._build_app()
 
     @property
     def settings(self) -> Settings:
