@@ -226,7 +226,8 @@ def attainment(clocks: Sequence[SlaClock], kind: ClockKind) -> Attainment:
     """Promises of one kind, kept and broken."""
     own = [clock for clock in clocks if clock.kind is kind]
     broken = sum(clock.breached_ms is not None for clock in own)
-    kept = sum(clock.breached_ms is None and not clock.running for clock in own)
+    # One that never began (muted from beginning to end) was neither.
+    kept = sum(clock.breached_ms is None and clock.stopped_ms is not None for clock in own)
     return Attainment(kept, broken)
 
 
