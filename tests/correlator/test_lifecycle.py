@@ -90,12 +90,6 @@ def test_unknown_services_group_by_labels(desk: Any) -> None:
     assert sorted(g.title.text() for g in opened) == ["legacy: DiskFull", "legacy: Slow"]
 
 
-def test_an_unknown_service_with_several_signals_is_one_trouble(desk: Any) -> None:
-    desk.at(0, desk.alert("legacy", "errors", at=0), desk.alert("legacy", "latency", at=1))
-    (opened,) = desk.run(1, 12)
-    assert opened.alert_count == 2
-
-
 def test_host_joins_what_it_can_explain_and_does_not_bind_strangers(desk: Any) -> None:
     desk.at(0, desk.alert("payment", "latency", at=0), desk.alert("vault", "latency", at=1))
     desk.at(2, desk.alert("host", "saturation", at=2))
