@@ -179,7 +179,7 @@ def render(call: Call, template: str, values: Mapping[str, Any]) -> str:
                 "settings": call.ports.settings,
                 "theme": theme if theme in THEMES else "auto",
                 "csrf": csrf_token(call.who.secret) if call.who.secret else "",
-                "here": call.request.url.path,
+                "here": call.here,
                 "told": call.query("told"),
                 "query_with": lambda **changes: query_with(call, **changes),
                 **values,
@@ -194,7 +194,7 @@ def query_with(call: Call, **changes: object) -> str:
     kept |= {k: str(v) for k, v in changes.items() if v is not None}
     for name in (k for k, v in changes.items() if v is None):
         kept.pop(name, None)
-    return f"{call.request.url.path}?{urlencode(kept)}" if kept else call.request.url.path
+    return f"{call.here}?{urlencode(kept)}" if kept else call.here
 
 
 def page(call: Call, template: str, code: int = 200, **values: Any) -> Response:
