@@ -178,8 +178,8 @@ def _to_v2(status: AlertStatus, now_ms: int, resolve_timeout_ms: int) -> dict[st
         "startsAt": rfc3339(alert.starts_ms),
         "status": {
             "state": "suppressed" if status.silenced_by else "active",
-            "silencedBy": list(status.silenced_by),
-            "inhibitedBy": [],
+            "silencedBy": list(status.silences),
+            "inhibitedBy": list(status.inhibitors),
             "mutedBy": [],
         },
         "updatedAt": rfc3339(alert.arrival_ms),
