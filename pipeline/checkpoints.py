@@ -50,7 +50,8 @@ class Checkpoints:
         beside = target.with_suffix(".partial")
         try:
             with open(beside, "wb") as file:
-                file.write(_MAGIC + hashlib.sha256(data).digest() + data)
+                for piece in (_MAGIC, hashlib.sha256(data).digest(), data):
+                    file.write(piece)  # not joined: it is large, and others wait while it is copied
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, target)
