@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from console import i18n, plots
 from console.call import Call
 from console.graph import service_path
+from console.plain import plain, shown
 from console.security import csrf_token
 from model.account import Role
 from model.labels import Labels, Matcher, MatchOp
@@ -66,7 +67,7 @@ def markdown(text: str) -> Markup:
     >>> str(markdown("*a* <script>"))
     '<p><em>a</em> &lt;script&gt;</p>\\n'
     """
-    return Markup(_markdown().render(text))
+    return Markup(_markdown().render(plain(text)))
 
 
 @cache
@@ -148,6 +149,7 @@ def environment() -> Environment:
     env = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

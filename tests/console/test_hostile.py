@@ -140,3 +140,24 @@ def test_a25_nobody_overwrites_the_change_of_another_source(house: Any) -> None:
             house.client().post("/api/v1/changes", json=change, headers=headers).json()["ids"]
         )
     assert ids[0] == ids[2] != ids[1]
+
+
+@pytest.mark.parametrize("version", ["9" * 5_000, "²", "3", "-4", "4.0"])
+def test_a03_the_version_of_a_webhook_is_a_small_number(house: Any, version: str) -> None:
+    body = {"version": version, "alerts": []}
+    answer = house.client().post("/api/v1/webhook/alertmanager", json=body)
+    assert answer.status_code == 400
+
+
+def test_a07_nothing_on_a_page_turns_or_hides_the_text_around_it(house: Any) -> None:
+    hostile = "a\u202eb\u200bc\x1b[31md\u2028e\U000e0041<i>"
+    body = {
+        "matchers": [{"name": hostile, "value": hostile, "isRegex": False}],
+        "endsAt": rfc3339(house.clock.now_ms() + HOUR_MS),
+        "comment": hostile,
+    }
+    assert house.client().post("/api/v2/silences", json=body).status_code == 200
+    for path in ("/silences", "/account"):
+        page = house.client().get(path).text
+        assert "\\u202eb\\u200bc\\x1b[31md\\u2028e\\U000e0041&lt;i&gt;" in page
+        assert not set(page) & set("\u202e\u200b\x1b\u2028\U000e0041")
