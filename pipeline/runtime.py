@@ -14,6 +14,8 @@ from fastapi import FastAPI
 
 from console import metrics as console_metrics
 from console.app import create_app
+from console.i18n import LANGUAGES, catalogue
+from console.pages import environment
 from console.ports import Health, Ports
 from console.security import check_bind
 from incident_bridge.notify import read_secret
@@ -127,6 +129,7 @@ class Runtime:
         """Take up what was known, then run."""
         self.parts = self._taught(self.parts)
         self.parts.start()
+        threading.Thread(target=_warm, name="warm", daemon=True).start()
         log.info("started", extra={"version": VERSION, "data": str(self.settings.data)})
 
     def stop(self) -> None:
@@ -244,6 +247,15 @@ class Runtime:
             "tocsin_outbox_dead": outbox.get(ActionState.DEAD, 0),
             "tocsin_incidents_active": sum(n for s, n in active.items() if s.active),
         }
+
+
+def _warm() -> None:
+    """Read pages and translations before somebody asks for them at three in the morning."""
+    env = environment()
+    for name in env.list_templates(extensions=["html"]):
+        env.get_template(name)
+    for language in LANGUAGES:
+        catalogue(language)
 
 
 def _intake_secrets(settings: Settings) -> dict[str, tuple[bytes, ...]]:
