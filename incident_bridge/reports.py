@@ -13,6 +13,7 @@ from incident_bridge import mttr
 from incident_bridge.mttr import Measure
 from incident_bridge.settings import DAY_MS, HOUR_MS, ReportSettings
 from model.incident import ClockKind, EntryKind, Incident, IncidentState, Priority, SlaClock
+from model.reason import Reason
 from store import clocks as clock_rows
 from store import incidents as incident_rows
 from store import pages as page_rows
@@ -78,12 +79,13 @@ class Availability:
 
 @dataclass(frozen=True, slots=True)
 class RepeatCause:
-    """A suspect that came first more than once."""
+    """A suspect that came first more than once; `said` is its title for any language."""
 
     service: str
     title: str
     incidents: int
     last_ms: int
+    said: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +282,13 @@ def _causes(incidents: Sequence[Incident], limit: int) -> tuple[RepeatCause, ...
     for incident in incidents:
         groups.setdefault((incident.service, incident.title.template), []).append(incident)
     repeats = [
-        RepeatCause(service, group[-1].title.text(), len(group), group[-1].opened_ms)
+        RepeatCause(
+            service,
+            group[-1].title.text(),
+            len(group),
+            group[-1].opened_ms,
+            group[-1].title,
+        )
         for (service, _), group in groups.items()
         if len(group) > 1
     ]
