@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 60.0
 QUIET = "host: {enabled: false}\nself: {enabled: false}\nlogs: {sources: []}\n"
 QUICK = "correlator: {group_wait: 200ms, group_wait_critical: 200ms, resolve_window: 1s}\n"
+PACE = "pipeline: {tick: 200ms, checkpoint_interval: 1s}\n"
 RETRY = "bridge: {retry: {first: 200ms, longest: 1s}}\n"
 
 
@@ -57,7 +58,7 @@ class Running(Tocsin):
         """Write files of its configuration; without `tocsin` it watches nothing and decides quickly."""
         config = self.folder / "config"
         config.mkdir(exist_ok=True)
-        written = {"tocsin": QUIET + QUICK + RETRY, **files} if not files else files
+        written = {"tocsin": QUIET + QUICK + RETRY + PACE, **files} if not files else files
         for name, text in written.items():
             (config / f"{name}.yaml").write_text(text)
 

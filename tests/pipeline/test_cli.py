@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import socket
 import subprocess
 import sys
@@ -117,6 +118,9 @@ def test_a_taken_port_and_a_taken_folder_are_status_2(tocsin: Running, typed: Ty
     second = typed(*_run(tocsin), "--listen", f"127.0.0.1:{free}")
     assert second.returncode == output.USAGE
     assert "another Tocsin works on this folder" in second.stderr
+    assert tocsin.process is not None
+    tocsin.process.send_signal(signal.SIGINT)  # Ctrl-C
+    assert tocsin.wait() == output.OK and tocsin.said("stopped")
 
 
 def test_a_token_opens_the_api_until_it_is_revoked(tocsin: Running, typed: Typed) -> None:

@@ -5,13 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pytest
+from tests.pipeline.running import PACE, QUICK, Exporter, Running, until
 
-from model.journal import JournalKind, NewEntry
-from store.store import Store
-from tests.pipeline.running import QUICK, Exporter, Running, until
-
-HALF = "host: {enabled: false}\nself: {enabled: false}\n"
+HALF = "host: {enabled: false}\nself: {enabled: false}\n" + PACE
 
 
 def test_a_bad_line_of_an_exposition_is_counted_and_said_once(
@@ -93,23 +89,3 @@ def test_a03_bad_pushes_are_refused_and_the_good_part_of_a_push_is_taken(tocsin:
     assert answer.status_code == 400 and "1 accepted" in answer.text
     until(tocsin.incidents, "the incident of the good one")
     assert tocsin.metric("tocsin_journal_poisoned_total") == 0
-
-
-@pytest.mark.parametrize("kind", [JournalKind.ALERT, JournalKind.ACT])
-def test_f23_a_journal_entry_that_cannot_be_read_is_passed_over(
-    tocsin: Running, kind: JournalKind
-) -> None:
-    tocsin.start()
-    tocsin.kill()
-    _plant(tocsin, kind)
-    tocsin.start()
-    assert tocsin.push("After", service="s") == 200
-    until(tocsin.incidents, "the incident of what came after")
-    assert tocsin.metric("tocsin_journal_poisoned_total") == 1
-    assert len(tocsin.said("is not usable")) == 1
-
-
-def _plant(tocsin: Running, kind: JournalKind) -> None:
-    store = Store.open(f"sqlite:///{tocsin.data / 'tocsin.db'}", now_ms=1)
-    store.journal.append([NewEntry(kind, "test", 1, b'{"nothing": 1}')])
-    store.close()

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.pipeline.running import QUICK, RETRY, Running, until
+from tests.pipeline.running import PACE, QUICK, RETRY, Running, until
 
-HALF = "host: {enabled: false}\nself: {enabled: false}\npipeline: {checkpoint_interval: 1s}\n"
+HALF = "host: {enabled: false}\nself: {enabled: false}\n" + PACE
 
 
 def _known(tocsin: Running) -> dict[str, Any]:
@@ -78,9 +78,6 @@ def test_a_heartbeat_that_ran_out_meanwhile_fires_once_and_its_return_resolves_i
     tocsin.kill()
     tocsin.start()
     (incident,) = until(tocsin.incidents, "the missing heartbeat")
-    tocsin.kill()
-    tocsin.start()
-    until(lambda: tocsin.metric("tocsin_heartbeats_missing") == 1, "the restored alert")
     assert tocsin.ask("POST", "/api/v1/heartbeats/backup", {"timeout": "1h"}).status_code < 300
     (resolved,) = until(lambda: tocsin.incidents("resolved"), "the end")
     assert resolved["id"] == incident["id"] and resolved["alert_count"] == 1

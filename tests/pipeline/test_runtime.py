@@ -144,6 +144,18 @@ def test_a_reload_that_fails_half_way_ends_the_process(runtime: Runtime) -> None
     database.close()
 
 
+def test_what_a_mistake_of_ours_left_behind_is_not_saved(
+    settings: Settings, clock: ManualClock
+) -> None:
+    runtime = Runtime(settings, clock)
+    runtime.start()
+    _until_ready(runtime)
+    before = runtime.checkpoints.listed()
+    runtime.parts.embedded._crashed = True
+    runtime.stop()
+    assert runtime.checkpoints.listed() == before != []
+
+
 @pytest.mark.parametrize("stage", ["index", "engine", "miner", "tail"])
 @pytest.mark.parametrize(
     "damage", [b"", b"{}", b"[]", b"\xff" * 64], ids=["empty", "object", "list", "bytes"]
