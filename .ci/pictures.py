@@ -1,6 +1,6 @@
-"""Take the pictures of docs/images/ from a running demo: `tocsin demo`, then `python .ci/pictures.py [ADDRESS]`.
+"""Take the pictures of docs/images/ from a running demo: `tocsin demo`, then `python .ci/pictures.py [ADDRESS [SERVICE]]`.
 
-It waits for an incident that is open, and takes the incident on a desktop and on a phone, and the list.
+It waits for an open incident (about SERVICE), and takes the incident on a desktop and on a phone, and the list.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ WAIT_S = 600
 SETTLE_MS = 4_000
 
 
-def open_incident(address: str) -> str:
-    """The id of an open incident with at least two suspects or alerts, as soon as there is one."""
+def open_incident(address: str, service: str) -> str:
+    """The id of an open incident with at least two alerts, as soon as there is one."""
     deadline_s = time.monotonic() + WAIT_S
     while time.monotonic() < deadline_s:
         with urllib.request.urlopen(
@@ -28,7 +28,7 @@ def open_incident(address: str) -> str:
         ) as answer:
             found = json.load(answer)["incidents"]
         for incident in found:
-            if incident["alert_count"] >= 2 and incident["tickets"]:
+            if incident["alert_count"] >= 2 and service in ("", incident["service"]):
                 return str(incident["id"])
         time.sleep(1)
     sys.exit("no incident with two alerts; is the demo running?")
@@ -58,11 +58,12 @@ def take(
 
 def main() -> None:
     address = sys.argv[1] if len(sys.argv) > 1 else "http://127.0.0.1:8420"
+    service = sys.argv[2] if len(sys.argv) > 2 else ""
     IMAGES.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium")
-        incident = open_incident(address)
-        take(browser, f"{address}/incidents/{incident}", "incident", width=1280, height=1000)
+        incident = open_incident(address, service)
+        take(browser, f"{address}/incidents/{incident}", "incident", width=1280, height=860)
         take(browser, f"{address}/incidents/{incident}", "phone", width=390, height=844)
         take(browser, f"{address}/?state=all", "console", width=1280, height=800)
         browser.close()
