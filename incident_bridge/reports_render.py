@@ -13,8 +13,8 @@ import orjson
 from incident_bridge.mttr import Measure
 from incident_bridge.neutral import visible
 from incident_bridge.reports import Attainment, Report, Row
-from model.reason import gettext
 from model.labels import Labels
+from model.reason import gettext
 from model.units import format_duration
 
 Translate = Callable[[str], str]
