@@ -249,3 +249,17 @@ def test_reopened_by_a_person_alerts_join_again(desk: Any) -> None:
     assert (again.signal.value, again.closed_ms) == ("changed", None)
     (joined,) = desk.at(30, desk.alert("checkout", "errors", at=30))
     assert (joined.id, joined.signal.value) == (opened.id, "joined")
+
+
+def test_reopened_by_a_person_while_quiet_it_is_remembered_anew(desk: Any) -> None:
+    """`reopen_window` (30 m) counts from the reopening."""
+    alert = desk.alert("payment", "latency", at=0)
+    desk.at(0, alert)
+    (opened,) = desk.run(1, 10)
+    desk.at(20, desk.resolved(alert, end=20))
+    (quiet,) = desk.at(25, Act("a", opened.id, ActKind.RESOLVE, "ann", T0 + 25_000))
+    (kept,) = desk.at(1_800, Act("b", opened.id, ActKind.REOPEN, "bob", T0 + 1_800_000))
+    assert (kept.signal.value, kept.quiet_ms) == ("changed", quiet.quiet_ms)
+    desk.at(3_500, desk.alert("payment", "latency", at=3_500))
+    (again,) = desk.run(3_501, 3_520)
+    assert (again.id, again.signal.value) == (opened.id, "refired")
