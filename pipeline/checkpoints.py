@@ -27,7 +27,7 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, *, report: Callable[[str], None] = lambda _: None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # log templates and labels are not for all
         for left in folder.glob("*.partial"):  # killed while it wrote
             left.unlink(missing_ok=True)
         self.folder = folder
