@@ -27,7 +27,8 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, *, report: Callable[[str], None] = lambda _: None) -> None:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # log templates and labels are not for all
+        # Log templates and labels are not for everybody's eyes.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.glob("*.partial"):  # killed while it wrote
             left.unlink(missing_ok=True)
         self.folder = folder
