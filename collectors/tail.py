@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from collectors.base import Counters, Problems, SourceProblem
-from collectors.cursor import Cursor, packed, siblings
+from collectors.cursor import Cursor, packed, planted, siblings
 from collectors.loglines import LogLine, escape, parse_line
 from collectors.records import Chunk, Record, split_records
 from collectors.settings import LogSettings, LogSource, WatermarkSettings
@@ -192,6 +192,7 @@ class LogTail:
 
     def _discover(self, now_ms: int) -> None:
         present: set[tuple[int, int]] = set()
+        refused = self._refused
         for source in self.settings.sources:
             for pattern in source.paths:
                 appeared = not self._first or pattern in self._known_patterns
@@ -200,6 +201,8 @@ class LogTail:
                     if identity is not None:
                         present.add(identity)
         self._first = False
+        if self._refused == refused:
+            self._problems.mend("log files", "limit")
         for identity, file in self._files.items():
             if identity in present:
                 file.gone_ms = None
@@ -212,6 +215,8 @@ class LogTail:
     ) -> tuple[int, int] | None:
         try:
             status = os.stat(path)
+            if planted(os.lstat(path), status):
+                raise PermissionError(0, "a link to a file of somebody else is not followed")
         except OSError as error:
             if not isinstance(error, FileNotFoundError):
                 self._report(path, "permission", error, now_ms)
@@ -222,7 +227,7 @@ class LogTail:
         if len(self._files) >= self.settings.files_max:
             self._refused += 1
             why = because("more than {max} files", max=self.settings.files_max)
-            self._problems.note(path, "limit", why, now_ms=now_ms)
+            self._problems.note("log files", "limit", why, now_ms=now_ms)
             return None
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
