@@ -75,6 +75,7 @@ def _narrows(matcher: Matcher) -> bool:
 async def create(call: Call, silence: Silence) -> Silence:
     """Make a silence, or change the one of that id."""
     check(call, silence)
+    await run_in_threadpool(_check_room, call, silence)
     await _keep(call, silence, "silenced", " ".join(str(m) for m in silence.matchers))
     return silence
 
@@ -115,3 +116,11 @@ async def _keep(call: Call, silence: Silence, act: str, detail: str) -> None:
 def _get(call: Call, silence_id: str) -> Silence | None:
     with call.ports.store.records.read() as conn:
         return silences.get(conn, silence_id)
+
+
+def _check_room(call: Call, silence: Silence) -> None:
+    most = call.ports.settings.silences_max
+    with call.ports.store.records.read() as conn:
+        known = {item.id for item in silences.current(conn, now_ms=call.now_ms)}
+    if len(known) >= most and silence.id not in known:
+        raise InputError(f"there are {most} silences already; end some, or use wider matchers")

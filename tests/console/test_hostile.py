@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 
 from collectors.alertmanager import parse_v2, rfc3339
+from console.call import NOBODY, Call
+from console.pages_account import SIGN_INS_WAITING_MAX, AccountPages
 from model.errors import InputError
 from model.labels import Matcher
 
@@ -161,3 +166,35 @@ def test_a07_nothing_on_a_page_turns_or_hides_the_text_around_it(house: Any) -> 
         page = house.client().get(path).text
         assert "\\u202eb\\u200bc\\x1b[31md\\u2028e\\U000e0041&lt;i&gt;" in page
         assert not set(page) & set("\u202e\u200b\x1b\u2028\U000e0041")
+
+
+def test_a20_silences_have_a_number(build: Callable[..., Any]) -> None:
+    client = (house := build(console={"silences_max": 2})).client()
+
+    def put(value: str, ident: str = "") -> Any:
+        matcher = {"name": "job", "value": value, "isRegex": False}
+        ends = rfc3339(house.clock.now_ms() + HOUR_MS)
+        body = {"id": ident, "matchers": [matcher], "endsAt": ends, "comment": value}
+        return client.post("/api/v2/silences", json=body)
+
+    first = put("a").json()["silenceID"]
+    assert [put("b").status_code, put("c").status_code] == [200, 400]
+    assert client.delete(f"/api/v2/silence/{first}").status_code == 200
+    assert put("c").status_code == 200
+
+
+def test_a22_a_crowd_at_the_sign_in_is_sent_away(house: Any) -> None:
+    pages = AccountPages(house.app.state.accounts)
+    pages._places = Full()  # type: ignore[assignment]
+    call = Call(Request({"type": "http", "headers": []}), house.ports, NOBODY, 0, body=b"name=ann")
+    answer = asyncio.run(pages.sign_in(call))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
+class Full:
+    """A limiter before which as many wait as may."""
+
+    tasks_waiting = SIGN_INS_WAITING_MAX
+
+    def statistics(self) -> Full:
+        return self
