@@ -22,6 +22,8 @@ class ConsoleSettings:
     external_url : str
         How people reach the console ("https://tocsin.example.org"); links in pages and tickets begin with
         it. With https, cookies are marked Secure. Empty: as listened.
+    trusted_proxies : tuple of str
+        Addresses of proxies whose X-Forwarded-For is believed; empty: nobody's.
     language : str
         "en" or "zh_CN" for everybody who has not chosen; empty: what the browser asks for.
     open_loopback : bool
@@ -50,6 +52,7 @@ class ConsoleSettings:
 
     listen: str = "127.0.0.1:8420"
     external_url: str = ""
+    trusted_proxies: tuple[str, ...] = ()
     language: str = ""
     open_loopback: bool = True
     session_idle_ms: Milliseconds = 12 * HOUR_MS

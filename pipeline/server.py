@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 
 import uvicorn
@@ -48,7 +49,9 @@ def listen(address: str) -> socket.socket:
 class WebServer:
     """uvicorn on a bound socket, in a thread or in the caller's."""
 
-    def __init__(self, app: FastAPI, bound: socket.socket) -> None:
+    def __init__(
+        self, app: FastAPI, bound: socket.socket, *, trusted_proxies: Sequence[str] = ()
+    ) -> None:
         self._bound = bound
         logging.getLogger("uvicorn.error").addFilter(quiet)
         self._server = uvicorn.Server(
@@ -59,6 +62,9 @@ class WebServer:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                # By default uvicorn believes anybody on this machine.
+                proxy_headers=bool(trusted_proxies),
+                forwarded_allow_ips=list(trusted_proxies),
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=STOP_S,
                 limit_concurrency=CONNECTIONS_MAX,
@@ -73,9 +79,11 @@ class WebServer:
             self._server.run(sockets=[self._bound])
 
     def start(self) -> None:
-        """Serve in a thread of its own."""
-        self._thread = threading.Thread(target=self.serve, name="console", daemon=True)
-        self._thread.start()
+        """Serve in a thread of its own; returns once it answers."""
+        thread = self._thread = threading.Thread(target=self.serve, name="console", daemon=True)
+        thread.start()
+        while thread.is_alive() and not self._server.started:
+            thread.join(0.01)
 
     def stop(self) -> None:
         """End it."""

@@ -48,7 +48,8 @@ def run(
         bound = undo.enter_context(listen(settings.machine.console.listen))
         runtime = Runtime(settings, SystemClock(), read=read)
         undo.pop_all()
-    status = serve(runtime, WebServer(runtime.app, bound))
+    trusted = settings.machine.console.trusted_proxies
+    status = serve(runtime, WebServer(runtime.app, bound, trusted_proxies=trusted))
     # The interpreter would wait for threads that wait for a target: up to that target's timeout.
     sys.stdout.flush()
     sys.stderr.flush()
