@@ -43,8 +43,9 @@ def test_its_alert_becomes_an_incident_with_a_ticket_and_resolves(tocsin: Any, s
         servers.program("prometheus"),
         f"--config.file={tmp_path / 'prometheus.yml'}",
         f"--storage.tsdb.path={tmp_path / 'tsdb'}",
-        # Its first alert is lost: it finds its Alertmanagers later than its rules.
-        "--rules.alert.resend-delay=1s",
+        # Its first alert is lost: it finds its Alertmanagers later than its rules. One that is not
+        # repeated for four times as long is over: long enough for a busy machine.
+        "--rules.alert.resend-delay=5s",
         f"--web.listen-address=127.0.0.1:{servers.free_port()}",
     ]
     with servers.running(command, tmp_path / "prometheus.log") as process:
