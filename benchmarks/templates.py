@@ -45,17 +45,16 @@ _PEER = """
 import json, sys, time
 from drain3 import TemplateMiner
 from drain3.template_miner_config import TemplateMinerConfig
-out = {}
-for name, lines in json.load(sys.stdin).items():
-    miner = TemplateMiner(config=TemplateMinerConfig())
+def mine(miner, lines):
     began = time.process_time()
     ids = [miner.add_log_message(line)["cluster_id"] for line in lines]
-    out[name] = {"ids": ids, "cold": time.process_time() - began}
-    began = time.process_time()
-    for line in lines:
-        miner.add_log_message(line)
-    out[name]["again"] = time.process_time() - began
-json.dump(out, sys.stdout)
+    return ids, time.process_time() - began
+new = lambda: TemplateMiner(config=TemplateMinerConfig())
+systems, lines, fresh = json.load(sys.stdin)
+known = new()
+mine(known, lines)
+ids = {name: mine(new(), own)[0] for name, own in systems.items()}
+json.dump([ids, mine(known, lines)[1], mine(new(), fresh)[1]], sys.stdout)
 """
 
 
@@ -233,19 +232,19 @@ def freshened(lines: list[str], seed: int) -> list[str]:
 
 
 def _peer(python: str, systems: list[System]) -> dict[str, float]:
-    lines = {system.name: system.messages for system in systems}
+    lines = _all_lines(systems)
+    work = [{system.name: system.messages for system in systems}, lines, freshened(lines, 0)]
     done = subprocess.run(
-        [python, "-c", _PEER], input=json.dumps(lines), capture_output=True, text=True, check=True
+        [python, "-c", _PEER], input=json.dumps(work), capture_output=True, text=True, check=True
     )
-    told = json.loads(done.stdout)
-    scores = [grouping(told[s.name]["ids"], s.truth["corrected"]) for s in systems]
+    ids, repeated, fresh = json.loads(done.stdout)
+    scores = [grouping(ids[system.name], system.truth["corrected"]) for system in systems]
     ga, fga = zip(*scores, strict=True)
-    count = sum(len(system.messages) for system in systems)
     return {
         "ga_mean": statistics.fmean(ga),
         "fga_mean": statistics.fmean(fga),
-        "lines_per_s_repeated": count / sum(one["again"] for one in told.values()),
-        "lines_per_s_fresh": count / sum(one["cold"] for one in told.values()),
+        "lines_per_s_repeated": len(lines) / repeated,
+        "lines_per_s_fresh": len(lines) / fresh,
     }
 
 
