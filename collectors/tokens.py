@@ -9,8 +9,13 @@ PARAMETER = "<*>"
 OPEN = "([{<\"'`"
 CLOSE = ")]}>\"'`,;:.!?"
 OPENER = {")": "(", "]": "[", "}": "{", ">": "<"}
+_NUMBER = re.compile(r"[\d.:,/\-]*\d")
+_DIGIT = re.compile(r"\d")
+_BRACKET = re.compile(r"[({\[]")
 _PAIR = re.compile(r"([A-Za-z_][\w.,\-]*[=:])(.+)", re.DOTALL)
 _IDENTIFIER = re.compile(r"[\w.\-]*[_./@:#$\\\-][\w./@:#$\\\-]*|[a-z]+[A-Z]\w*|\W*<\*>.*")
+_NUMBERED = re.compile(r"([A-Za-z_]{1,24})\d{1,4}=([^=]+)")
+_LEADER = re.compile(r"([^\d.][^\d]*?)\.{3,}(?=[^.])(.+)", re.DOTALL)
 _CALL = re.compile(r"([A-Za-z_][\w.]*)([({\[])([^)}\]]+)([)}\]]?)")
 _DOTTED = re.compile(r"[A-Za-z_][\w\-]*(?:\.[\w\-$]+){2,}")
 _HEX = frozenset("abcdefABCDEF")
@@ -53,14 +58,17 @@ def mask(word: str) -> str:
     """Replace the part of a word that is a value.
 
     Values are: anything with a digit; what follows `name=`; paths, addresses and mail addresses;
-    names of three or more dotted parts; words of more than 256 characters. Brackets and punctuation around a value are kept.
+    eight hexadecimal letters; words of more than 256 characters. Brackets, punctuation and names
+    around a value are kept.
 
     Examples
     --------
     >>> mask("[10.0.0.1:8080]"), mask("status:500"), mask("user=ann;"), mask("ready.")
     ('[<*>]', 'status:<*>', 'user=<*>;', 'ready.')
+    >>> mask("openFile(3)"), mask("r24=0xfe"), mask("retries.......0"), mask("org.apache.http")
+    ('openFile(<*>)', 'r<*>=<*>', 'retries...<*>', 'org.apache.http')
     """
-    if len(word) > _WORD_MAX or word.isdigit():
+    if len(word) > _WORD_MAX or _NUMBER.fullmatch(word):
         return PARAMETER
     core = word.lstrip(OPEN)
     front = word[: len(word) - len(core)]
@@ -70,19 +78,31 @@ def mask(word: str) -> str:
         # Empty brackets are where a value can stand.
         return word[0] + PARAMETER + word[1:] if word in ("()", "[]", "{}", "<>", '""') else word
     front = front.rstrip("<") if bare[0].isdigit() and not back.startswith(">") else front
-    pair = _PAIR.fullmatch(bare)
-    if pair and not pair[2].startswith("//"):
-        name, value = pair[1], pair[2]
-        if name[-1] == "=" and not _has_digit(name):
-            return front + name + _paired(value, back)
-        # "db.example.org:5432" is an address, "status:500" a name and its value.
-        if "." not in name and not _has_digit(name) and _is_value(value):
-            return front + name + _paired(value, back)
-    called = _CALL.fullmatch(bare)
-    if called and _holds_value(called[1], called[3]):
-        # Without its closing bracket the value goes on in the next words.
-        return f"{front}{called[1]}{called[2]}{PARAMETER}{called[4]}{back}"
+    if not bare.isalnum() and (compound := _compound(bare, back)):
+        return front + compound
     return f"{front}{PARAMETER}{back}" if _is_value(bare) and not is_dotted(bare) else word
+
+
+def _compound(bare: str, back: str) -> str:
+    """A word that holds a name and its value, the value masked; "" where it is none."""
+    if "=" in bare or ":" in bare:
+        pair = _PAIR.fullmatch(bare)
+        if pair and not pair[2].startswith("//") and not _DIGIT.search(pair[1]):
+            name, value = pair[1], pair[2]
+            # "db.example.org:5432" is an address, "status:500" a name and its value.
+            if name[-1] == "=" or ("." not in name and _is_value(value)):
+                return name + _paired(value, back)
+        if numbered := _NUMBERED.fullmatch(bare):
+            # Registers and columns: r24=…, c3=….
+            return f"{numbered[1]}{PARAMETER}=" + _paired(numbered[2], back)
+    if "..." in bare and (leader := _LEADER.fullmatch(bare)) and _is_value(leader[2]):
+        # What a row of dots leads to, as in a table.
+        return f"{leader[1]}...{PARAMETER}{back}"
+    called = _CALL.fullmatch(bare) if _BRACKET.search(bare) else None
+    if called and not _DIGIT.search(called[1]) and ("=" in called[3] or _is_value(called[3])):
+        # Without its closing bracket the value goes on in the next words.
+        return f"{called[1]}{called[2]}{PARAMETER}{called[4]}{back}"
+    return ""
 
 
 def _without_close(core: str) -> str:
@@ -104,12 +124,8 @@ def _paired(value: str, back: str) -> str:
     return PARAMETER + back[1:] if back.startswith(quote) else quote + PARAMETER + back
 
 
-def _has_digit(text: str) -> bool:
-    return any(char.isdigit() for char in text)
-
-
 def _is_value(text: str) -> bool:
-    if _has_digit(text) or text in _CALENDAR or text in _CONSTANTS or text == PARAMETER:
+    if _DIGIT.search(text) or text in _CALENDAR or text in _CONSTANTS or text == PARAMETER:
         return True
     if "@" in text or "://" in text or text.count("\\") >= 2:
         return True
@@ -130,10 +146,6 @@ def is_dotted(word: str) -> bool:
         # Which exception it was is what the message says.
         return False
     return _DOTTED.fullmatch(word) is not None
-
-
-def _holds_value(name: str, inner: str) -> bool:
-    return not _has_digit(name) and ("=" in inner or _is_value(inner))
 
 
 def looks_identifier(word: str) -> bool:
