@@ -8,13 +8,13 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # In import order, as pyproject.toml lists them.
 PACKAGES := model store collectors detectors correlator incident_bridge runbooks console pipeline
-CODE := $(PACKAGES) tests benchmarks .ci/smoke.py
+CODE := $(PACKAGES) tests benchmarks .ci/smoke.py .ci/pictures.py
 # The first interpreter that is new enough and can make an environment; or say `make PYTHON=/path/to/python setup`.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3; do \
 	"$$python" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& { echo "$$python"; break; }; done)
 
-.PHONY: help setup demo run fmt lint types test integration smoke check docs bench lock clean
+.PHONY: help setup demo run fmt lint types test integration smoke check docs pictures bench lock clean
 
 help: ## list the verbs
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -53,8 +53,11 @@ check: lint types test smoke ## what CI runs (with `make integration`)
 docs: $(VENV)/dev.stamp ## write the generated pages of docs/
 	@$(BIN)/python -m pipeline.docs docs
 
+pictures: $(VENV)/dev.stamp ## take the pictures of docs/ from a running demo
+	@$(BIN)/python .ci/pictures.py
+
 bench: $(VENV)/dev.stamp ## run every benchmark
-	@for name in $$(grep -l '__main__' benchmarks/*.py | xargs -n 1 basename -s .py); do \
+	@for name in $$(grep -l '^from benchmarks.report import' benchmarks/*.py | xargs -n 1 basename -s .py); do \
 		echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
 
 lock: $(VENV)/dev.stamp ## pin requirements/*.in again, with hashes

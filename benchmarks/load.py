@@ -46,7 +46,7 @@ def configure(folder: Path, port: int, *, targets: int) -> None:
     )
     (config / "tocsin.yaml").write_text(
         "host: {enabled: false}\nlogs: {sources: []}\n"
-        f"scrape:\n  interval: 15s\n  series_max: 200000\n  targets:\n{listed or '  []'}\n"
+        f"scrape:\n  interval: 15s\n  series_max: 200000\n  targets:\n{listed or '    []'}\n"
         "correlator: {group_wait: 0s, group_wait_critical: 0s}\n"
     )
     services = "\n".join(f"- {{name: s{n}, tier: 2}}" for n in range(SERVICES))

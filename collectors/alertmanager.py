@@ -92,7 +92,7 @@ def parse_webhook(
     data = load(body, limits)
     whole = Reader(data)
     version = whole.text("version", default="4")
-    if not version.isdigit() or int(version) < 4:
+    if not (version.isascii() and version.isdigit() and len(version) < 5 and int(version) >= 4):
         whole.problem("version", 'must be "4" or later', version)
     if "alerts" not in whole.data:
         whole.problem("alerts", "must be a list of alerts")
@@ -178,8 +178,8 @@ def _to_v2(status: AlertStatus, now_ms: int, resolve_timeout_ms: int) -> dict[st
         "startsAt": rfc3339(alert.starts_ms),
         "status": {
             "state": "suppressed" if status.silenced_by else "active",
-            "silencedBy": list(status.silenced_by),
-            "inhibitedBy": [],
+            "silencedBy": list(status.silences),
+            "inhibitedBy": list(status.inhibitors),
             "mutedBy": [],
         },
         "updatedAt": rfc3339(alert.arrival_ms),

@@ -16,7 +16,8 @@ def parse(body: bytes, *, now_ms: int, source: str, limits: IntakeLimits = _LIMI
 
     Fields: `service` and `title` (one of them is required), `kind` ("deploy" where missing), `time`
     (or `timestamp`; now where missing or ahead of now), `author`, `version`, `url`, `labels`, `id`.
-    An absent id is derived, so that a repeat is the same change.
+    The id is derived from the given one and the source, or from all of it, so that a repeat is the
+    same change.
 
     Raises
     ------
@@ -43,9 +44,11 @@ def parse(body: bytes, *, now_ms: int, source: str, limits: IntakeLimits = _LIMI
         kind = reader.text("kind", "type", default="deploy")
         labels = reader.labels("labels")
         version = reader.text("version")
+        given = reader.text("id")
         parts = ("change", source, service, kind, title, version)
         return Change(
-            id=reader.text("id") or derive_id(*parts, time_ms),
+            # A sender's own id counts among its own changes only: nobody overwrites another's (A25).
+            id=derive_id("change", source, given) if given else derive_id(*parts, time_ms),
             time_ms=time_ms,
             kind=kind,
             service=service,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from dataclasses import dataclass, replace
 
 HEAD_BYTES = 1024
@@ -87,3 +88,12 @@ def siblings(path: str) -> list[str]:
 def packed(path: str) -> bool:
     """Whether a name is that of a compressed file."""
     return path.endswith((".gz", ".xz", ".zst", ".bz2", ".lz4", ".zip"))
+
+
+def planted(link: os.stat_result, file: os.stat_result) -> bool:
+    """Whether a path is a link that its maker may have no right to read through.
+
+    Who can write to a log folder could lead us, who may read more, to a secret. A link is followed
+    if root made it (as container runtimes do), or the owner of the file that it leads to.
+    """
+    return stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, file.st_uid)

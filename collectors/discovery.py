@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import glob
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 import yaml
 
 from collectors.base import Problems
 from collectors.settings import FileTargets, ScrapeSettings, ScrapeTarget
-from model.errors import InputError
+from model.errors import InputError, LabelError
+from model.labels import Labels
 from model.reason import because
 
 _FILE_BYTES_MAX = 8 * 2**20
@@ -71,6 +75,8 @@ class Discovery:
             stamp = (status.st_ino, status.st_mtime_ns, status.st_size)
             if seen is not None and seen.stamp == stamp:
                 return seen.targets
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe would wait for ever
+                raise InputError(f"{path}: is no regular file")
             if status.st_size > _FILE_BYTES_MAX:
                 raise InputError(f"{path}: longer than {_FILE_BYTES_MAX} bytes")
             targets = parse_file_sd(Path(path).read_text(encoding="utf-8"), path, source)
@@ -82,6 +88,15 @@ class Discovery:
         self._problems.mend(path, "discovery")
         self._files[(number, path)] = _Seen(stamp, targets)
         return targets
+
+
+class _NoAliases(yaml.SafeLoader):
+    """Aliases are not needed in lists of targets, and a few lines of them make gigabytes (A10)."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are refused")
+        return super().compose_node(parent, index)
 
 
 def parse_file_sd(text: str, path: str, source: FileTargets) -> tuple[ScrapeTarget, ...]:
@@ -103,8 +118,8 @@ def parse_file_sd(text: str, path: str, source: FileTargets) -> tuple[ScrapeTarg
         try:
             data = orjson.loads(text)  # long lists are JSON as a rule, and YAML is slow
         except orjson.JSONDecodeError:
-            data = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+            data = yaml.load(text, _NoAliases)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else path
         raise InputError(f"{where}: not YAML or JSON") from None
@@ -121,10 +136,34 @@ def parse_file_sd(text: str, path: str, source: FileTargets) -> tuple[ScrapeTarg
             problems.append(f"{path}: /{position}/labels: must be names and values")
         else:
             texts = {name: str(value) for name, value in labels.items()}
-            targets += [_target(host, texts, source) for host in hosts]
+            for host in hosts:
+                target = _target(host, texts, source)
+                wrong = _wrong(target)
+                if wrong:
+                    problems.append(f"{path}: /{position}: {wrong}")
+                else:
+                    targets.append(target)
     if problems:
         raise InputError("\n".join(problems))
     return tuple(targets)
+
+
+def _wrong(target: ScrapeTarget) -> str:
+    """What would fail at each scrape, or in the series index, said once and early."""
+    try:
+        parts = urlsplit(target.url)
+        port = parts.port
+    except ValueError:
+        return f"{target.url[:100]!r} is no address"
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        return f"{target.url[:100]!r} must be an address such as http://db1:9100/metrics"
+    if not target.url.isprintable() or " " in target.url:
+        return f"{target.url[:100]!r} must not hold spaces or control characters"
+    try:
+        Labels.of({**target.labels, "job": target.job, "instance": target.instance, "n": "up"})
+    except LabelError as error:
+        return str(error)
+    return ""
 
 
 def _target(host: str, labels: dict[str, str], source: FileTargets) -> ScrapeTarget:

@@ -52,14 +52,16 @@ class Sample:
 
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
-_QUOTED = r'"(?P<{0}>[^"\\\n]*(?:\\.[^"\\\n]*)*)"'
+_QUOTED = r'"(?P<{0}>[^"\\\n]*+(?:\\.[^"\\\n]*+)*+)"'
+# Possessive (`*+`): a run of a million spaces is passed over once, not once from each of them.
 _LABEL = re.compile(
-    r"[ \t]*(?:" + _QUOTED.format("quoted") + r"|(?P<name>[a-zA-Z_][a-zA-Z0-9_]*))"
-    r"[ \t]*(?:=[ \t]*" + _QUOTED.format("value") + r")?[ \t]*(?P<end>,|(?=\}))"
+    r"[ \t]*+(?:" + _QUOTED.format("quoted") + r"|(?P<name>[a-zA-Z_][a-zA-Z0-9_]*+))"
+    r"[ \t]*+(?:=[ \t]*+" + _QUOTED.format("value") + r")?[ \t]*+(?P<end>,|(?=\}))"
 )
-_CLOSE = re.compile(r"[ \t]*\}")
+_OPEN = re.compile(r"[ \t]*+\{")
+_CLOSE = re.compile(r"[ \t]*+\}")
 _ESCAPE = re.compile(r"\\(.)")
-_EXEMPLAR = re.compile(r"[ \t]+#[ \t]*\{")
+_EXEMPLAR = re.compile(r"(?<=[ \t])#[ \t]*+\{")
 
 
 def read_number(text: str) -> float:
@@ -142,11 +144,10 @@ def _read_series(line: str) -> tuple[dict[str, str], int]:
     if name:
         labels[NAME] = name[0]
         position = name.end()
-    while line[position : position + 1] in (" ", "\t") and line[position:].lstrip()[:1] == "{":
-        position += 1
-    if line[position : position + 1] != "{":
+    brace = _OPEN.match(line, position)
+    if brace is None:
         return labels, position
-    position += 1
+    position = brace.end()
     while not (close := _CLOSE.match(line, position)):
         position = _read_label(line, position, labels)
     return labels, close.end()

@@ -240,6 +240,9 @@ class Reader:
 
 
 _ZERO_MS = -62_135_596_800_000 + 86_400_000
+_TIME_MAX_MS = 253_402_300_799_000
+"""The last second of the year 9999: what is later (or as far before 1970) cannot be written as a date,
+and one such alert or change would take down every page that shows it (F12)."""
 _SECONDS_MAX = 100_000_000_000  # as seconds the year 5138, as milliseconds March 1973
 
 
@@ -261,9 +264,11 @@ def read_time_ms(value: Json) -> int | None:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         since = moment - _EPOCH
-        return (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
+        time_ms = (since.days * 86_400 + since.seconds) * 1_000 + since.microseconds // 1_000
+        return min(time_ms, _TIME_MAX_MS)
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15:
-        return round(value * 1000) if abs(value) < _SECONDS_MAX else round(value)
+        time_ms = round(value * 1000) if abs(value) < _SECONDS_MAX else round(value)
+        return time_ms if abs(time_ms) < _TIME_MAX_MS else None
     return None
 
 

@@ -9,7 +9,7 @@ text of its series, and only lines never seen before are parsed with care.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress
 
 import numpy as np
@@ -26,6 +26,8 @@ NO_TIME = -(2**62)
 
 _REFUSED, _IGNORED = -1, -2
 _RETRY_READS = 20
+_LINES_PER_SERIES = 4  # a family's two comments may stand before a single sample
+_BAD_LINES_MAX = 10_000  # what goes on after so many is no exposition; the loop has others to read
 _EMPTY: Rows = np.zeros(0, dtype=np.int32)
 
 
@@ -161,6 +163,7 @@ class Layout:
         self._target = dict(target)
         self._honor_labels = honor_labels
         self._series_max = series_max
+        self._lines_max = _LINES_PER_SERIES * series_max
         self._labels_max = labels_max
         self._label_chars_max = label_chars_max
         self._rows: dict[str, int] = {}
@@ -177,11 +180,19 @@ class Layout:
     def read(self, body: bytes, form: Format, *, now_ms: int) -> Scraped:
         """Read one decoded body; never raises for what it holds."""
         text = body.decode("utf-8", "replace")
-        lines = text.split("\n")
+        lines = text.split("\n", self._lines_max)
+        chars, beyond = len(text), 0
+        if len(lines) > self._lines_max:  # even refused lines cost memory and the loop's time
+            rest = lines.pop()
+            chars -= len(rest) + 1
+            beyond = rest.count("\n") + bool(rest.rpartition("\n")[2])
         self._reads += 1
         if self._past is not None and self._past.refused and self._reads % _RETRY_READS == 0:
             self._past, self._rows = None, {s: r for s, r in self._rows.items() if r >= 0}
-        return self._read_same(lines, len(text), form) or self._read_anew(lines, form, now_ms)
+        found = self._read_same(lines, chars, form) or self._read_anew(lines, form, now_ms)
+        if beyond:
+            found = replace(found, refused=found.refused + beyond, truncated=False)
+        return found
 
     def fail(self) -> Rows:
         """The scrape failed: the rows that have ended by that."""
@@ -257,6 +268,8 @@ class Layout:
                 past.other(line)
                 continue
             try:
+                if past.bad >= _BAD_LINES_MAX:
+                    raise InputError("too many bad lines before it")
                 if ended and form is Format.OPENMETRICS:
                     raise InputError("expected nothing after # EOF")
                 series, row, value, time_ms = self._resolve(line, form, known, now_ms)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from collectors.alertmanager import rfc3339
 from collectors.json_input import Json, Reader, load
 from collectors.settings import IntakeLimits
@@ -60,6 +62,34 @@ def parse_silence(
         created_by=author,
         comment=comment,
         updated_ms=now_ms,
+    )
+
+
+def changes_to(before: Silence, after: Silence, *, now_ms: int) -> bool:
+    """Whether one silence may become another under its id: Alertmanager's rules.
+
+    The same matchers; not over; its start as it was once it has begun, and not past before that.
+
+    Examples
+    --------
+    >>> one = Silence("s", (Matcher.parse("job=a"),), 0, 9_000, "ann", "", 0)
+    >>> longer, over = replace(one, ends_ms=20_000), replace(one, ends_ms=4_000)
+    >>> changes_to(one, longer, now_ms=5_000), changes_to(over, longer, now_ms=5_000)
+    (True, False)
+    """
+    if set(before.matchers) != set(after.matchers):
+        return False
+    state = before.state(now_ms)
+    if state == "active":
+        return after.starts_ms // 1000 == before.starts_ms // 1000
+    return state == "pending" and after.starts_ms >= now_ms
+
+
+def anew(silence: Silence, *, now_ms: int) -> Silence:
+    """The same as a silence of its own, from now on."""
+    starts_ms = max(silence.starts_ms, now_ms)
+    return replace(
+        silence, id=derive_id("silence", silence.id, starts_ms, now_ms), starts_ms=starts_ms
     )
 
 

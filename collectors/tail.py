@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from collectors.base import Counters, Problems, SourceProblem
-from collectors.cursor import Cursor, packed, siblings
+from collectors.cursor import Cursor, packed, planted, siblings
 from collectors.loglines import LogLine, escape, parse_line
 from collectors.masking import Masking
 from collectors.records import Chunk, Record, split_records
@@ -57,8 +57,7 @@ class LogTail:
         self.settings = settings
         self.watermark = Watermark.for_logs(watermark or WatermarkSettings())
         self._miner = miner
-        self._masking = Masking(settings.mask)
-        self._masked_before = 0  # by the rules before a reload
+        self._masking, self._masked_before = Masking(settings.mask), 0
         self._problems = Problems()
         self._files: dict[tuple[int, int], _Open] = {}
         self._known_patterns: set[str] = set()
@@ -198,6 +197,7 @@ class LogTail:
 
     def _discover(self, now_ms: int) -> None:
         present: set[tuple[int, int]] = set()
+        refused = self._refused
         for source in self.settings.sources:
             for pattern in source.paths:
                 appeared = not self._first or pattern in self._known_patterns
@@ -206,6 +206,8 @@ class LogTail:
                     if identity is not None:
                         present.add(identity)
         self._first = False
+        if self._refused == refused:
+            self._problems.mend("log files", "limit")
         for identity, file in self._files.items():
             if identity in present:
                 file.gone_ms = None
@@ -218,6 +220,8 @@ class LogTail:
     ) -> tuple[int, int] | None:
         try:
             status = os.stat(path)
+            if planted(os.lstat(path), status):
+                raise PermissionError(0, "a link to a file of somebody else is not followed")
         except OSError as error:
             if not isinstance(error, FileNotFoundError):
                 self._report(path, "permission", error, now_ms)
@@ -228,7 +232,7 @@ class LogTail:
         if len(self._files) >= self.settings.files_max:
             self._refused += 1
             why = because("more than {max} files", max=self.settings.files_max)
-            self._problems.note(path, "limit", why, now_ms=now_ms)
+            self._problems.note("log files", "limit", why, now_ms=now_ms)
             return None
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -336,9 +340,8 @@ class LogTail:
     def _whole(self, line: LogLine, record: Record) -> str:
         if not record.joined:
             return line.message
-        chars_max = self.settings.message_chars_max
-        joined = self._masking.mask(escape("\n".join(record.joined), chars_max))
-        return (line.message + "\\n" + joined)[: 2 * chars_max]
+        joined = escape("\n".join(record.joined), self.settings.message_chars_max)
+        return line.message + "\\n" + self._masking.mask(joined)
 
     def _settle(
         self, lines: list[LogLine], now_ms: int

@@ -38,6 +38,10 @@ async def act(call: Call, incident_id: str, kind: str, text: str) -> Act:
     if known is ActKind.PRIORITY and text not in set(Priority):
         raise InputError(f"text: must be one of {', '.join(Priority)}")
     incident = await run_in_threadpool(_get, call, incident_id)
+    if known is ActKind.ACKNOWLEDGE and incident.merged_into:
+        # Who answers the page of an incident that has become part of another answers for that one.
+        incident = await run_in_threadpool(_where_it_goes_on, call, incident)
+        incident_id = incident.id
     lifecycle.check(incident, known, call.who.name)
     ident = derive_id("act", incident_id, kind, call.who.name, call.now_ms, text)
     done = Act(ident, incident_id, known, call.who.name, call.now_ms, text)
@@ -52,6 +56,14 @@ def _get(call: Call, incident_id: str) -> Incident:
     if found is None:
         raise LookupError(incident_id)
     return found
+
+
+def _where_it_goes_on(call: Call, incident: Incident) -> Incident:
+    seen = {incident.id}
+    while incident.merged_into and incident.merged_into not in seen:
+        incident = _get(call, incident.merged_into)
+        seen.add(incident.id)
+    return incident
 
 
 def _note(call: Call, done: Act) -> None:

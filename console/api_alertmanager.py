@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from starlette.responses import Response
 
 from collectors import alertmanager
-from collectors.silences import parse_silence, silence_to_json
+from collectors.silences import anew, changes_to, parse_silence, silence_to_json
 from console import silencing
 from console.call import Call, Endpoint, Kind, answer, read_json
 from console.pages import safe_url
@@ -31,11 +31,14 @@ def _wanted(call: Call, conn: Connection) -> list[AlertStatus]:
     """Firing alerts that pass the query's flags and matchers."""
     matchers = _matchers(call)
     active, silenced = call.flag("active", True), call.flag("silenced", True)
-    call.flag("inhibited", True), call.flag("unprocessed", True)
+    inhibited = call.flag("inhibited", True)
+    call.flag("unprocessed", True)  # ours are processed before they can be read
     return [
         status
         for status in alerts.firing(conn, simulated=False, limit=ALERTS_MAX)
-        if (silenced if status.silenced_by else active)
+        if (active or status.silenced_by)
+        and (silenced or not status.silences)
+        and (inhibited or not status.inhibitors)
         and matches_all(matchers, status.alert.labels)
     ]
 
@@ -86,16 +89,12 @@ def get_groups(call: Call) -> Response:
 
 
 def get_silences(call: Call) -> Response:
-    """`GET /api/v2/silences`; a filter asks for silences with such a matcher, as in Alertmanager."""
+    """`GET /api/v2/silences`; a filter is matched with the matchers' values, as in Alertmanager."""
     wanted = _matchers(call)
     with call.ports.store.records.read() as conn:
         found = silences.recent(conn, limit=1_000)
-    fitting = [s for s in found if all(_has(s.matchers, matcher) for matcher in wanted)]
+    fitting = [s for s in found if matches_all(wanted, {m.name: m.value for m in s.matchers})]
     return answer([silence_to_json(s, now_ms=call.now_ms) for s in fitting])
-
-
-def _has(matchers: Sequence[Matcher], wanted: Matcher) -> bool:
-    return any(m.name == wanted.name and wanted.matches({m.name: m.value}) for m in matchers)
 
 
 def get_silence(call: Call) -> Response:
@@ -108,11 +107,20 @@ def get_silence(call: Call) -> Response:
 
 
 async def post_silence(call: Call) -> Response:
-    """`POST /api/v2/silences`: make a silence, or change the one of the given id."""
+    """`POST /api/v2/silences`: make a silence, or change the one of the given id.
+
+    As in Alertmanager: one with other matchers, or whose time of the start is over, is another
+    silence; the old one ends, so that what it did can still be read.
+    """
     limits = call.ports.limits
     silence = parse_silence(call.body, now_ms=call.now_ms, created_by=call.who.name, limits=limits)
     if read_json(call.body).get("id"):
-        await silencing.existing(call, silence.id)
+        before = await silencing.existing(call, silence.id)
+        if not changes_to(before, silence, now_ms=call.now_ms):
+            silence = anew(silence, now_ms=call.now_ms)
+            silencing.check(call, silence)
+            if before.ends_ms > call.now_ms:
+                await silencing.expire(call, before.id)
     await silencing.create(call, silence)
     return answer({"silenceID": silence.id})
 

@@ -179,7 +179,7 @@ ENDPOINTS = (
     Endpoint("POST", "/-/reload", Kind.API, Role.ADMIN, reload, "Read the configuration again"),
     Endpoint("GET", "/metrics", Kind.API, Role.VIEWER, metrics, "The pipeline's own metrics"),
     Endpoint("GET", "/api/v1/health", Kind.API, Role.VIEWER, get_health, "How the pipeline itself fares"),
-    Endpoint("GET", "/api/v1/report", Kind.API, Role.VIEWER, get_report, "A report over a period, as JSON, CSV or HTML"),
+    Endpoint("GET", "/api/v1/report", Kind.API, Role.VIEWER, get_report, "A report over a period, as JSON, CSV, HTML or text"),
     Endpoint("GET", "/api/v1/dead-letters", Kind.API, Role.VIEWER, get_dead_letters, "Actions given up"),
     Endpoint("POST", "/api/v1/dead-letters/{id}/revive", Kind.API, Role.RESPONDER, revive, "Try a dead letter again"),
     Endpoint("GET", "/api/v1/audit", Kind.API, Role.ADMIN, get_audit, "Who did what"),

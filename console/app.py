@@ -25,6 +25,7 @@ from console.gate import Gate, SecurityHeaders
 from console.pages_account import AccountPages
 from console.ports import Ports
 from console.reports import AvailabilityMemory
+from console.security import HEADERS
 from model.account import Role
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ def create_app(ports: Ports) -> FastAPI:
     accounts = Accounts(ports.store, ports.settings)
     gate = Gate(ports, accounts)
     app.state.accounts = accounts
+    app.state.counters = ports.counters
     app.state.availability = AvailabilityMemory()
     # First, and past FastAPI's own machinery: a thousand pushes a second come here.
     hot = api_intake.HOT
@@ -111,7 +113,7 @@ def _operation(endpoint: Endpoint) -> str:
 
 
 def _wants_page(request: Request) -> bool:
-    inside = not request.url.path.startswith(("/api/", "/-/", "/metrics"))
+    inside = not request.scope["path"].startswith(("/api/", "/-/", "/metrics"))
     return inside and "text/html" in request.headers.get("accept", "")
 
 
@@ -128,9 +130,12 @@ async def _not_found(request: Request, error: Exception) -> Response:
 def _mistake(ports: Ports):  # type: ignore[no-untyped-def]
     async def handle(request: Request, error: Exception) -> Response:
         """Our mistake: the log has the traceback, the answer has nothing of it."""
-        log.error("a request failed: %s %r", request.method, request.url.path, exc_info=error)
+        log.error("a request failed: %s %r", request.method, request.scope["path"], exc_info=error)
         ports.counters.add("tocsin_console_errors_total")
         text = "Tocsin made a mistake here; its log says more"
-        return JSONResponse({"error": text, "problems": []}, 500)
+        response = JSONResponse({"error": text, "problems": []}, 500)
+        # This one is made outside of every middleware.
+        response.raw_headers += [*HEADERS, (b"cache-control", b"no-store")]
+        return response
 
     return handle

@@ -72,7 +72,7 @@ async def read(request: Request, *, bytes_max: int, decoded_bytes_max: int) -> b
         With the status to answer.
     """
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > bytes_max:
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > bytes_max:
         raise BodyRefused(413, f"the body may have at most {bytes_max} bytes")
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("identity", ""):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,6 +11,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
+from collectors.json_input import load
 from console.i18n import Translate, translator
 from console.ports import Ports
 from model.account import Role
@@ -70,6 +70,11 @@ class Call:
     def address(self) -> str:
         """The caller's network address."""
         return self.request.client.host if self.request.client else ""
+
+    @property
+    def here(self) -> str:
+        """The path that was asked for, as routed: `request.url` would mix in what Host claims."""
+        return str(self.request.scope["path"])
 
     def path(self, name: str) -> str:
         """A part of the path."""
@@ -156,17 +161,14 @@ def refuse(
 
 
 def read_json(body: bytes) -> dict[str, object]:
-    """A small JSON object (an API request that is not a push).
+    """A small JSON object (an API request that is not a push), with the pushes' care (A3).
 
     Raises
     ------
     InputError
-        If it is not one; nesting beyond Python's own limit counts as that.
+        If it is not one, or is hostile.
     """
-    try:
-        value = json.loads(body or b"{}")
-    except (ValueError, RecursionError):
-        raise InputError("the body is not valid JSON") from None
+    value = load(body or b"{}")
     if not isinstance(value, dict):
         raise InputError("the body must be a JSON object")
     return value

@@ -10,7 +10,7 @@ from typing import cast
 from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -51,6 +51,9 @@ class Gate:
             except bodies.BodyRefused as refused:
                 self.counters.add("tocsin_console_refused_body_total")
                 return refuse(refused.status, str(refused))
+            except ClientDisconnect:  # in the middle of a body: nobody is there to be answered
+                self.counters.add("tocsin_console_refused_body_total")
+                return Response(status_code=400)
             except StoreError:
                 # Counted; said once by the loop: a line for each push would fill what is left of the disk.
                 log.debug("the store does not take this request", exc_info=True)
@@ -156,7 +159,10 @@ class Gate:
     def _form_is_ours(self, call: Call) -> bool:
         if call.who is NOBODY:  # the sign-in: there is no session to tie it to yet
             return True
-        return self.accounts.form_fits(call.who, call.form().get("csrf", ""))
+        try:
+            return self.accounts.form_fits(call.who, call.form().get("csrf", ""))
+        except InputError:  # bytes that are no form at all
+            return False
 
     # --- pushes -------------------------------------------------------------------------------
 
@@ -169,7 +175,13 @@ class Gate:
         return await bodies.read(request, bytes_max=most, decoded_bytes_max=decoded)
 
     def _signed(self, endpoint: Endpoint, request: Request) -> bool:
-        return endpoint.kind is Kind.PUSH and "tocsin-signature" in request.headers
+        """Whether a signature is to be checked: a stranger's body is not even read."""
+        source = request.headers.get("tocsin-source", "")
+        return (
+            endpoint.kind is Kind.PUSH
+            and "tocsin-signature" in request.headers
+            and source in self._secrets
+        )
 
     def _check_signature(self, request: Request, data: bytes, now_ms: int) -> Who | Response:
         header = request.headers.get("tocsin-signature", "")
@@ -209,7 +221,7 @@ class Gate:
                 call, endpoint, 403, because("this needs the role {role}", role=needed)
             )
         if endpoint.kind in (Kind.PAGE, Kind.FORM):
-            target = call.request.url.path if endpoint.method == "GET" else "/"
+            target = call.here if endpoint.method == "GET" else "/"
             return RedirectResponse(f"/sign-in?next={quote(target)}", 303)
         return refuse(401, "a token is needed", www_authenticate='Bearer realm="tocsin"')
 

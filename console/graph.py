@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from console.plain import escape
 from model.catalogue import Catalogue
 
 NODE_WIDTH, NODE_HEIGHT = 132, 44

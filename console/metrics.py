@@ -12,6 +12,7 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_intake_malformed_total": ("counter", "Pushes refused because of their content."),
     "tocsin_intake_duplicates_total": ("counter", "Signed pushes that were sent again."),
     "tocsin_console_refused_body_total": ("counter", "Bodies too large or wrongly encoded."),
+    "tocsin_console_refused_http_total": ("counter", "What is no HTTP, or has too large a head."),
     "tocsin_console_refused_role_total": ("counter", "Requests without a sufficient role."),
     "tocsin_console_refused_signature_total": ("counter", "Pushes with a wrong signature."),
     "tocsin_console_refused_store_total": ("counter", "Requests that the store did not take."),

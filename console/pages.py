@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from console import i18n, plots
 from console.call import Call
 from console.graph import service_path
+from console.plain import plain, shown
 from console.security import csrf_token
 from model.account import Role
 from model.labels import Labels, Matcher, MatchOp
@@ -66,7 +67,7 @@ def markdown(text: str) -> Markup:
     >>> str(markdown("*a* <script>"))
     '<p><em>a</em> &lt;script&gt;</p>\\n'
     """
-    return Markup(_markdown().render(text))
+    return Markup(_markdown().render(plain(text)))
 
 
 @cache
@@ -148,6 +149,7 @@ def environment() -> Environment:
     env = Environment(
         loader=FileSystemLoader(HERE / "templates"),
         autoescape=True,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -179,7 +181,7 @@ def render(call: Call, template: str, values: Mapping[str, Any]) -> str:
                 "settings": call.ports.settings,
                 "theme": theme if theme in THEMES else "auto",
                 "csrf": csrf_token(call.who.secret) if call.who.secret else "",
-                "here": call.request.url.path,
+                "here": call.here,
                 "told": call.query("told"),
                 "query_with": lambda **changes: query_with(call, **changes),
                 **values,
@@ -194,7 +196,7 @@ def query_with(call: Call, **changes: object) -> str:
     kept |= {k: str(v) for k, v in changes.items() if v is not None}
     for name in (k for k, v in changes.items() if v is None):
         kept.pop(name, None)
-    return f"{call.request.url.path}?{urlencode(kept)}" if kept else call.request.url.path
+    return f"{call.here}?{urlencode(kept)}" if kept else call.here
 
 
 def page(call: Call, template: str, code: int = 200, **values: Any) -> Response:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from anyio import CapacityLimiter, to_thread
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from console.accounts import Accounts
@@ -17,13 +21,15 @@ from store import audit, tokens, users
 SESSION_COOKIE = "tocsin_session"
 LANGUAGE_COOKIE = "tocsin_language"
 YEAR_S = 31_536_000
+SIGN_INS_AT_ONCE = 1
+SIGN_INS_WAITING_MAX = 50
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
 def secure(call: Call) -> bool:
     """Whether cookies must travel over https only."""
     outside = call.ports.settings.external_url.lower().startswith("https:")
-    return outside or call.request.url.scheme == "https"
+    return outside or call.request.scope["scheme"] == "https"
 
 
 def safe_next(target: str) -> str:
@@ -43,6 +49,7 @@ class AccountPages:
 
     def __init__(self, accounts: Accounts) -> None:
         self.accounts = accounts
+        self._places = CapacityLimiter(SIGN_INS_AT_ONCE)
 
     def sign_in_page(self, call: Call) -> Response:
         """`/sign-in`."""
@@ -56,17 +63,26 @@ class AccountPages:
             has_credentials=self.accounts.has_credentials(call.now_ms),
         )  # fmt: skip
 
-    def sign_in(self, call: Call) -> Response:
+    async def sign_in(self, call: Call) -> Response:
         """`/sign-in`: always under a new session id, so that none can be planted (A18)."""
         form, counters = call.form(), call.ports.counters
         target = safe_next(form.get("next", "/"))
-        secret = self.accounts.sign_in(
-            form.get("name", ""), form.get("password", ""), now_ms=call.now_ms, address=call.address
-        )
+        # Each password costs 32 MiB and 60 ms by design: a crowd of strangers queues for a place of its
+        # own, not in the threads that answer pages and pushes (A22).
+        if self._places.statistics().tasks_waiting >= SIGN_INS_WAITING_MAX:
+            counters.add("tocsin_console_sign_in_failures_total")
+            return Response("too many sign-ins at this moment\n", 503, {"retry-after": "5"})
+        secret = await to_thread.run_sync(
+            partial(
+                self.accounts.sign_in, form.get("name", ""), form.get("password", ""),
+                now_ms=call.now_ms, address=call.address,
+            ),
+            limiter=self._places,
+        )  # fmt: skip
         if secret is None:
             counters.add("tocsin_console_sign_in_failures_total")
             refused = because("the name or the password is not right, or there were too many tries")
-            return self._sign_in(call, refused, target, 401)
+            return await run_in_threadpool(self._sign_in, call, refused, target, 401)
         counters.add("tocsin_console_sign_ins_total")
         response = RedirectResponse(target, 303)
         lifetime_s = call.ports.settings.session_lifetime_ms // 1000

@@ -181,7 +181,7 @@ def revive(call: Call) -> Response:
 
 ENDPOINTS = (
     Endpoint("GET", "/services", Kind.PAGE, Role.VIEWER, list_services, "Services on the dependency graph"),
-    Endpoint("GET", "/services/{name}", Kind.PAGE, Role.VIEWER, show_service, "One service"),
+    Endpoint("GET", "/services/{name:path}", Kind.PAGE, Role.VIEWER, show_service, "One service"),
     Endpoint("GET", "/tickets", Kind.PAGE, Role.VIEWER, list_tickets, "Tickets of the built-in desk"),
     Endpoint("GET", "/tickets/{number}", Kind.PAGE, Role.VIEWER, show_ticket, "One ticket"),
     Endpoint("GET", "/changes", Kind.PAGE, Role.VIEWER, list_changes, "Changes"),

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
+from console.plain import escape
 from model.alert import Evidence
 
 WIDTH, HEIGHT = 640, 200

@@ -31,7 +31,7 @@ class Component:
 
 @dataclass(frozen=True, slots=True)
 class SourceHealth:
-    """A scrape target, a log file, a push source: when it was last heard, and what is wrong."""
+    """A collector that is well, or a source of it that is not: since when, how often, and why."""
 
     name: str
     kind: str

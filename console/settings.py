@@ -42,6 +42,8 @@ class ConsoleSettings:
         Body of a form or of an API request that is not a push.
     silence_ms_max : int
         Longest silence a responder may set; a manager may set any.
+    silences_max : int
+        Silences in force or to come; beyond it new ones are refused, because each is tried on every alert.
     graph_services_max : int
         Services drawn on the dependency graph, the most critical ones first; the list has all.
     """
@@ -59,6 +61,7 @@ class ConsoleSettings:
     poll_ms: Milliseconds = 2_000
     form_bytes_max: SizeBytes = 256 * 1024
     silence_ms_max: Milliseconds = DAY_MS
+    silences_max: int = 1_000
     graph_services_max: int = 120
 
 

@@ -18,8 +18,11 @@ from model.units import format_duration
 from store import audit, silences
 
 MATCHERS_MAX = 32
+MATCHER_CHARS_MAX = 4_096
+"""As a label: nothing longer can fit, and a pattern is tried on every alert."""
 COMMENT_MAX = 1_000
-_UNLIKELY = ("q7Zx", "0", "~ ~", "http://x:1/")
+_BEGINNINGS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:~ "
+_BEGINNINGS_MAX = 8
 
 
 def check(call: Call, silence: Silence) -> None:
@@ -35,6 +38,8 @@ def check(call: Call, silence: Silence) -> None:
     matchers = silence.matchers
     if not 0 < len(matchers) <= MATCHERS_MAX:
         raise InputError(f"matchers: between 1 and {MATCHERS_MAX} are needed")
+    if any(max(len(m.name), len(m.value)) > MATCHER_CHARS_MAX for m in matchers):
+        raise InputError(f"matchers: each may have at most {MATCHER_CHARS_MAX} characters")
     if all(matcher.matches({}) for matcher in matchers):
         raise InputError("matchers: at least one must not match an empty value")
     if silence.ends_ms <= max(silence.starts_ms, call.now_ms):
@@ -51,16 +56,26 @@ def check(call: Call, silence: Silence) -> None:
 def _narrows(matcher: Matcher) -> bool:
     """Whether it picks something out: `team="db"` does; `alertname=~".+"` and `x!=""` do not.
 
-    A pattern that fits each of some unlikely texts is taken for one that fits all.
+    A pattern that fits meaningless texts of more than a few beginnings, such as `[A-Za-z]+`, `[^q].*` or
+    `.{3,}`, names nothing: it is taken for one that fits everything.
     """
     if matcher.op in (MatchOp.NOT_EQUAL, MatchOp.NOT_REGEX):
         return False
-    return not all(matcher.matches({matcher.name: text}) for text in _UNLIKELY)
+    if matcher.op is MatchOp.EQUAL:
+        return True
+    fitting = sum(
+        any(
+            matcher.matches({matcher.name: text}) for text in (c, c * 8, c + "qzjx", c + "Qz7-jx.w")
+        )
+        for c in _BEGINNINGS
+    )
+    return fitting <= _BEGINNINGS_MAX
 
 
 async def create(call: Call, silence: Silence) -> Silence:
     """Make a silence, or change the one of that id."""
     check(call, silence)
+    await run_in_threadpool(_check_room, call, silence)
     await _keep(call, silence, "silenced", " ".join(str(m) for m in silence.matchers))
     return silence
 
@@ -101,3 +116,11 @@ async def _keep(call: Call, silence: Silence, act: str, detail: str) -> None:
 def _get(call: Call, silence_id: str) -> Silence | None:
     with call.ports.store.records.read() as conn:
         return silences.get(conn, silence_id)
+
+
+def _check_room(call: Call, silence: Silence) -> None:
+    most = call.ports.settings.silences_max
+    with call.ports.store.records.read() as conn:
+        known = {item.id for item in silences.current(conn, now_ms=call.now_ms)}
+    if len(known) >= most and silence.id not in known:
+        raise InputError(f"there are {most} silences already; end some, or use wider matchers")

@@ -160,6 +160,8 @@ class Correlator:
         elif act.kind is ActKind.REOPEN and case.closed_ms is not None:
             case.reopen(self._rows)
             self._voice.note(case)
+        elif act.kind is ActKind.REOPEN and case.quiet:
+            self._voice.say_kept(case, lifecycle.reopened_by_person(), now_ms)
 
     def _find_place(self, key: str, status: AlertStatus, *, waited: bool = False) -> None:
         """Join an open incident, or wait for companions."""

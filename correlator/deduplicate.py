@@ -9,6 +9,9 @@ from correlator.settings import CorrelatorSettings
 from model.alert import Alert, AlertStatus
 
 CHANGES_KEPT = 16
+LATE_MS = 60_000
+"""A message that was overtaken by its own resolve comes sooner than this; who still says later that it
+fires means it."""
 
 
 class Verdict(StrEnum):
@@ -49,7 +52,8 @@ def absorb(
 
     An older pair of start and end never replaces a newer one; while an
     occurrence goes on the start that we believed first counts. An alert that we resolved only because it expired
-    goes on if its sender is heard again.
+    goes on if its sender is heard again. So does one that is still said to fire a minute after its
+    resolve: of two replicas one has resolved it, the other sees it fire; the one that sees trouble counts.
 
     Parameters
     ----------
@@ -72,7 +76,9 @@ def absorb(
         # A whole occurrence whose firing we never heard of.
         changes = _grown(known.changes_ms, (alert.starts_ms, alert.ends_ms), kept)
         return replace(known, alert=alert, changes_ms=changes, seen_ms=now_ms), Verdict.RESOLVED
-    if alert.ends_ms < old.starts_ms:
+    # Prometheus repeats a resolve for 15 minutes: what has gone on since is not resolved by it again.
+    went_on_ms = known.changes_ms[-1]
+    if alert.ends_ms < old.starts_ms or old.starts_ms < went_on_ms >= alert.ends_ms:
         return known, Verdict.STALE
     ended = replace(alert, starts_ms=old.starts_ms)
     changes = _grown(known.changes_ms, (alert.ends_ms,), kept)
@@ -89,7 +95,8 @@ def _absorb_firing(
             return known, Verdict.STALE
         return replace(known, alert=same), Verdict.UPDATED
     expired = old.expires_ms is not None and old.ends_ms >= old.expires_ms
-    if expired and alert.arrival_ms > old.ends_ms:
+    insists = alert.starts_ms <= old.ends_ms and alert.arrival_ms >= old.arrival_ms + LATE_MS
+    if (expired or insists) and alert.arrival_ms > old.ends_ms:
         starts_ms = alert.starts_ms if alert.starts_ms > old.ends_ms else old.starts_ms
         changes = _grown(known.changes_ms, (max(starts_ms, old.ends_ms),), kept)
         again = replace(alert, starts_ms=starts_ms)

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from correlator.settings import InhibitRule
+from model.alert import INHIBITED_BY
 from model.labels import Labels, Matcher, matches_all
-
-MARK = "inhibit:"
-"""What stands before a rule's name in `AlertStatus.silenced_by`."""
 
 _Equal = tuple[str, ...]
 
@@ -17,7 +15,7 @@ class _Rule:
     """One rule with the alerts it concerns, by the values of its `equal` labels."""
 
     def __init__(self, number: int, rule: InhibitRule) -> None:
-        self.mark = MARK + (rule.name or str(number))
+        self.mark = INHIBITED_BY + (rule.name or str(number))
         self._source = tuple(Matcher.parse(text) for text in rule.source)
         self._target = tuple(Matcher.parse(text) for text in rule.target)
         self._equal = rule.equal

@@ -109,6 +109,11 @@ def resolved_by_person() -> Reason:
     return because("a person resolved it, and nothing fires")
 
 
+def reopened_by_person() -> Reason:
+    """Why an incident in which nothing fires is remembered anew."""
+    return because("a person reopened it")
+
+
 Change = tuple[Callable[[Grouping, Grouping], bool], Signal, str]
 
 _CHANGES: tuple[Change, ...] = (

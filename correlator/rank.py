@@ -109,7 +109,7 @@ def _add_kinds(tally: _Tally, kinds: dict[Kind, Sighting]) -> None:
         others = len(kinds) - 1
         tally.add(
             FURTHER_KIND * min(others, 3),
-            gettext("{count} more kinds of trouble on {service} ({points})"),
+            gettext("further kinds of trouble on {service}: {count} ({points})"),
             count=others,
         )
     if any(s.severity is Severity.CRITICAL for s in kinds.values()):
@@ -179,7 +179,7 @@ def _add_graph(
     if callers and _explains(kinds):
         tally.add(
             CALLED * min(len(callers), CALLED_MAX),
-            gettext("{count} affected services call {service} ({points})"),
+            gettext("affected services that call {service}: {count} ({points})"),
             count=len(callers),
         )
     only_effects = set(kinds) <= {Kind.TRAFFIC, Kind.HOST}

@@ -48,10 +48,16 @@ class Topology:
         return named
 
     def place(self, alert: Alert) -> str:
-        """What it groups by: its service, or the `group_by` labels where that is unknown."""
+        """What it groups by: its service, or the `group_by` labels where that is unknown.
+
+        What says which signal of a service it measures (as our own detectors do) is about that
+        service, in the catalogue or not: errors and slowness of one service are one trouble.
+        """
         service = self.service(alert)
         if service in self._catalogue.services or service in self._infrastructure:
             return service
+        if service and alert.signal:
+            return GROUP.join(("", service, alert.labels.get("cluster", "")))
         return GROUP + GROUP.join(alert.labels.get(name, "") for name in self._group_by)
 
     def is_infrastructure(self, place: str) -> bool:

@@ -69,6 +69,11 @@ class Voice:
             younger.said, signal=Signal.MERGED, reason=reason, merged_into=older.id
         )
 
+    def say_kept(self, case: Case, reason: Reason, now_ms: int) -> None:
+        """Say that one which is quiet is remembered anew: what fires belongs to it for as long again."""
+        case.said = replace(case.said, signal=Signal.CHANGED, reason=reason, at_ms=now_ms)
+        self._said[case.id] = case.said
+
     def _latest_end(self, case: Case) -> int:
         ends = [self._rows[key].alert.ends_ms for key in case.members]
         return max((end for end in ends if end is not None), default=case.latest_ms)

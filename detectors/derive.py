@@ -8,6 +8,7 @@ by row, so that how a scrape was cut into batches cannot matter.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,7 @@ class Family:
         self._groups: dict[Labels, int] = {}
         self._labels: list[Labels | None] = []
         self._fields: list[dict[str, int]] = []
+        self._free: list[int] = []  # a heap: the lowest is used again first, also after a restart
         self._inputs: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._slots: tuple[Ints, Ints] | None = None
         self._group_of_row = np.full(0, -1, dtype=np.int32)
@@ -100,7 +102,7 @@ class Family:
         return None
 
     def _new_group(self, labels: Labels) -> int:
-        group = next((g for g, ls in enumerate(self._labels) if ls is None), len(self._labels))
+        group = heappop(self._free) if self._free else len(self._labels)
         fields = {name: number for number, name in enumerate(self._fixed)}
         if group == len(self._labels):
             self._labels.append(labels)
@@ -231,6 +233,7 @@ class Family:
                 if group not in used:
                     del self._groups[labels]
                     self._labels[group] = None
+                    heappush(self._free, group)
                     self._clear(group)
 
     @property
@@ -242,10 +245,11 @@ class Family:
         """Arrays by name, and the groups."""
         arrays = {f"{prefix}{name}": getattr(self, name) for name in _ARRAYS}
         arrays[f"{prefix}_group_of_row"] = self._group_of_row
+        # As arrays, which are kept: there may be as many inputs as there are series.
+        arrays[f"{prefix}_input_rows"], arrays[f"{prefix}_input_slots"] = self._input_slots()
         state = {
             "labels": [None if ls is None else list(map(list, ls.pairs)) for ls in self._labels],
             "fields": self._fields,
-            "inputs": [[row, group, list(f)] for row, (group, f) in self._inputs.items()],
         }
         return arrays, state
 
@@ -261,8 +265,18 @@ class Family:
         ]
         self._groups = {ls: g for g, ls in enumerate(self._labels) if ls is not None}
         self._fields = [dict(fields) for fields in state["fields"]]
-        self._inputs = {row: (group, tuple(f)) for row, group, f in state["inputs"]}
-        self._slots = None
+        self._free = [g for g, ls in enumerate(self._labels) if ls is None]
+        fields: dict[int, tuple[int, ...]] = {}
+        rows, slots = arrays[f"{prefix}_input_rows"], arrays[f"{prefix}_input_slots"]
+        for row, slot in zip(rows.tolist(), slots.tolist(), strict=True):
+            fields[row] = (*fields.get(row, ()), slot % self._width)
+        inputs = np.flatnonzero(self._group_of_row >= 0)
+        groups = self._group_of_row[inputs].tolist()
+        self._inputs = {
+            row: (group, fields.get(row, ()))
+            for row, group in zip(inputs.tolist(), groups, strict=True)
+        }
+        self._slots = rows, slots
 
 
 _ARRAYS = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from incident_bridge import lifecycle, priority, sla
+from incident_bridge import details, lifecycle, priority, sla
 from incident_bridge.decide import Limits
 from incident_bridge.lifecycle import Event
 from incident_bridge.memory import Memory, Step
@@ -16,7 +16,13 @@ from incident_bridge.render import Renderer
 from incident_bridge.routing import Route
 from incident_bridge.settings import BridgeSettings, SlaSettings
 from incident_bridge.tell import NEVER_MS, News, Teller, pages_of
-from incident_bridge.timeline import act_entry, detail_entries, sla_entry, text_entry
+from incident_bridge.timeline import (
+    act_entry,
+    detail_entries,
+    merged_entry,
+    sla_entry,
+    text_entry,
+)
 from model.action import Action, LedgerEntry
 from model.catalogue import Catalogue
 from model.codec import decode, encode
@@ -94,14 +100,23 @@ class Bridge:
     def take(
         self, groupings: Sequence[Grouping], acts: Sequence[Act] = (), *, now_ms: int
     ) -> Bridged:
-        """What the correlator says, then what people did."""
+        """What people did, then what the correlator says: it has heard of their acts as well.
+
+        So who resolves an incident has resolved it, although the correlator calls it quiet in the
+        same step. An act on what opens only now comes after.
+        """
         if not groupings and not acts:
             return _NOTHING
         step = Step(now_ms)
+        opening = {g.id for g in groupings if self._memory.get(g.id) is None}
+        for act in acts:
+            if act.incident_id not in opening:
+                self._take_act(act, step)
         for grouping in groupings:
             self._take_grouping(grouping, step)
         for act in acts:
-            self._take_act(act, step)
+            if act.incident_id in opening:
+                self._take_act(act, step)
         return _result(step)
 
     def step(self, now_ms: int) -> Bridged:
@@ -152,7 +167,9 @@ class Bridge:
     def _take_grouping(self, grouping: Grouping, step: Step) -> None:
         known = self._memory.get(grouping.id)
         if known is None:
-            if grouping.signal is Signal.MERGED:
+            if grouping.signal is Signal.MERGED or grouping.closed_ms is not None:
+                # What a person closed so long ago that it was forgotten does not open because its
+                # alerts still fire.
                 return
             before, incident = None, self._open(grouping, step)
         else:
@@ -186,7 +203,7 @@ class Bridge:
             updated_ms=step.now_ms,
             simulated=grouping.simulated,
         )
-        incident = _details(incident, grouping)
+        incident = details.seen(incident, grouping)
         step.entries.append(text_entry(incident, EntryKind.OPENED, opened_ms, grouping.reason))
         step.entries.append(text_entry(incident, EntryKind.PRIORITY, opened_ms, found.reason))
         if incident.muted:
@@ -194,7 +211,7 @@ class Bridge:
         return incident
 
     def _refresh(self, known: Incident, grouping: Grouping, step: Step) -> Incident:
-        incident = self._follow_cause(_details(known, grouping), grouping)
+        incident = details.follow_cause(details.seen(known, grouping), grouping, self.catalogue)
         step.entries.extend(detail_entries(known, incident, grouping, step.now_ms))
         if not incident.state.active or grouping.signal is Signal.QUIET or incident.priority_by:
             return incident
@@ -206,14 +223,6 @@ class Bridge:
         return replace(
             incident, priority=found.priority, impact=found.impact, urgency=found.urgency
         )
-
-    def _follow_cause(self, incident: Incident, grouping: Grouping) -> Incident:
-        """While it lasts, an incident is about its first suspect, and its owner's to handle."""
-        service = grouping.causes[0].service if grouping.causes else incident.service
-        if service == incident.service or not incident.state.active:
-            return incident
-        team = self.catalogue.get(service).owner or incident.team
-        return replace(incident, service=service, team=team)
 
     def _happen(
         self, incident: Incident, event: Event, grouping: Grouping, news: News, step: Step
@@ -233,6 +242,7 @@ class Bridge:
         if event is Event.MERGED:
             why = because(rule.template, other=grouping.merged_into)
             incident = replace(incident, merged_into=grouping.merged_into)
+            step.entries.append(merged_entry(incident, step.now_ms))
         after = lifecycle.enter(incident, rule.to, now_ms=step.now_ms, at_ms=at_ms)
         kind = _KIND_OF_STATE[incident.state, rule.to]
         step.entries.append(text_entry(after, kind, step.now_ms, why))
@@ -367,26 +377,6 @@ _KIND_OF_STATE = {
 
 def _person(actor: str) -> str:
     return actor.removeprefix(lifecycle.DESK_ACTOR)
-
-
-def _details(incident: Incident, grouping: Grouping) -> Incident:
-    """The incident with what the correlator sees of it now."""
-    return replace(
-        incident,
-        title=grouping.title,
-        services=grouping.services,
-        severity=max(incident.severity, grouping.severity, key=lambda s: s.rank),
-        causes=grouping.causes,
-        evidence=grouping.evidence or incident.evidence,
-        alert_keys=grouping.alert_keys,
-        alert_count=grouping.alert_count,
-        firing_count=grouping.firing_count,
-        change_ids=grouping.change_ids,
-        flapping=grouping.flapping,
-        # With nothing firing there is nothing to mute: it stays what it was.
-        muted=grouping.muted if grouping.firing_count else incident.muted,
-        previous_id=grouping.previous_id or incident.previous_id,
-    )
 
 
 def _result(step: Step) -> Bridged:

@@ -38,6 +38,7 @@ class PageAction(StrEnum):
     ESCALATE = "escalated"
     REOPENED = "reopened"
     RESOLVED = "resolved"
+    MERGED = "merged"  # it is not over: it goes on as part of another
     SLA = "sla"
     HOLD = "hold"
     NONE = "none"
@@ -164,7 +165,7 @@ def next_page_action(
     escalation : bool
         Whether it is told only when the plan's own receiver got no answer.
     first_told_ms : int or None
-        When that receiver was first told of this opening; None if it was not.
+        Since when that receiver knows of this opening and has not answered; None if it was not told.
     breached : bool
         Whether a promise (SLA) just ran out.
     hold_ms : int
@@ -177,10 +178,13 @@ def next_page_action(
         return _first(incident, plan, escalation, first_told_ms, now_ms)
     told = IncidentState(entry.told_state)
     if not incident.state.active:
-        return PageAction.RESOLVED if told.active and plan.send_resolved else PageAction.NONE
-    if silent or incident.muted:
+        return _over(incident, plan) if told.active else PageAction.NONE
+    if silent or incident.muted or plan.former or not plan.wants(incident.priority):
         return PageAction.NONE
     if not told.active:
+        if escalation:
+            # A new opening: the first receiver has its time to answer again.
+            return _first(incident, plan, escalation, first_told_ms, now_ms)
         return _again(entry, incident, now_ms=now_ms, hold_ms=hold_ms)
     if breached:
         return PageAction.SLA
@@ -193,6 +197,12 @@ def next_page_action(
 def flaps(incident: Incident) -> bool:
     """Whether its coming and going is noise: the correlator says so, or it was reopened often."""
     return incident.flapping or incident.reopened >= REOPENED_OFTEN
+
+
+def _over(incident: Incident, plan: Plan) -> PageAction:
+    if not plan.send_resolved:
+        return PageAction.NONE
+    return PageAction.MERGED if incident.state is IncidentState.MERGED else PageAction.RESOLVED
 
 
 def _again(entry: LedgerEntry, incident: Incident, *, now_ms: int, hold_ms: int) -> PageAction:

@@ -12,7 +12,7 @@ from model.action import Action, ActionKind, Page
 from model.errors import DeliveryError
 from model.identity import derive_id
 from model.incident import EntryKind
-from model.reason import Reason, because
+from model.reason import Reason, because, gettext
 from model.ticket import Ticket, TicketState
 from store import outbox, pages, ticket_links, timeline
 from store.outbox import Queued
@@ -35,11 +35,24 @@ def ticket_done(conn: Connection, action: Action, ticket: Ticket, *, now_ms: int
     outbox.done(conn, action.id, now_ms=now_ms)
 
 
+_PAGED = {
+    "opened": gettext("{receiver} was paged"),
+    "repeat": gettext("{receiver} was paged again: nobody has acknowledged"),
+    "escalated": gettext("{receiver} was paged: nobody else has answered"),
+    "reopened": gettext("{receiver} was paged: the incident came back"),
+    "resolved": gettext("{receiver} was told that it is over"),
+    "merged": gettext("{receiver} was told that it goes on as part of another incident"),
+    "sla": gettext("{receiver} was paged: a promise is broken"),
+    "priority": gettext("{receiver} was paged: the priority changed"),
+    "dead_letter": gettext("{receiver} was paged: something could not be delivered"),
+}
+
+
 def page_done(conn: Connection, action: Action, receiver: Receiver, *, now_ms: int) -> None:
     """People were told; repeats that were queued meanwhile would tell them the same again."""
     pages.save(conn, [_page(action, receiver, now_ms)])
     assert action.page is not None
-    text = because("{receiver} was paged: {why}", receiver=receiver.name, why=action.page.why)
+    text = because(_PAGED.get(action.page.why, _PAGED["opened"]), receiver=receiver.name)
     _say(conn, action, EntryKind.PAGE, text, now_ms)
     outbox.done(conn, action.id, now_ms=now_ms)
     stale = [

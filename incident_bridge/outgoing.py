@@ -8,16 +8,21 @@ answer of the name server leads inside (SSRF, DNS rebinding).
 from __future__ import annotations
 
 import http.client
+import io
 import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from model.clock import Clock
 from model.errors import InputError, PermanentError, TransientError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], list[str]]
@@ -51,7 +56,7 @@ class Outgoing:
         Whether private, shared and loopback addresses may be reached. Link-local ones (among them
         the metadata services of clouds), multicast and unspecified ones never are.
     timeout_ms : int
-        For each of connecting, sending and waiting, and for the whole answer.
+        For each of connecting and sending, and for the whole answer, its head included.
     response_bytes_max : int
         An answer that is longer is a failure.
     """
@@ -79,12 +84,14 @@ class Outgoing:
         except InputError as error:
             raise PermanentError(str(error)) from None
         address = self._pin(host, port)
-        connection = _Pinned(host, port, address, secure, self.timeout_ms / 1000)
+        connection = _Pinned(host, port, address, secure, self.timeout_ms / 1000, self.clock)
         try:
             connection.request(
                 method, target, body or None, {"Host": _host(url), **(headers or {})}
             )
             return self._read(connection.getresponse())
+        except TimeoutError:
+            raise TransientError(f"{_safe(url)}: no answer within {self.timeout_ms} ms") from None
         except (OSError, http.client.HTTPException) as error:
             raise TransientError(f"{_safe(url)}: {type(error).__name__}: {error}") from error
         finally:
@@ -105,16 +112,11 @@ class Outgoing:
         return found[0]
 
     def _read(self, response: http.client.HTTPResponse) -> Answer:
-        deadline_s = self.clock.monotonic_s() + self.timeout_ms / 1000
-        parts: list[bytes] = []
-        size = 0
+        parts, size = list[bytes](), 0
         while chunk := response.read1(_CHUNK):
             size += len(chunk)
             if size > self.response_bytes_max:
                 raise TransientError(f"the answer is longer than {self.response_bytes_max} bytes")
-            if self.clock.monotonic_s() > deadline_s:
-                # A drop a second would keep each read within the socket's timeout for ever.
-                raise TransientError(f"the answer took longer than {self.timeout_ms} ms")
             parts.append(chunk)
         headers = {name.lower(): value for name, value in response.getheaders()}
         return Answer(response.status, headers, b"".join(parts))
@@ -123,16 +125,58 @@ class Outgoing:
 class _Pinned(http.client.HTTPConnection):
     """A connection to an address that was checked, speaking to a name."""
 
-    def __init__(self, host: str, port: int, address: str, secure: bool, timeout_s: float) -> None:
+    def __init__(
+        self, host: str, port: int, address: str, secure: bool, timeout_s: float, clock: Clock
+    ) -> None:
         super().__init__(host, port, timeout=timeout_s)
         self._address = address
         self._secure = secure
+
+        def answer(
+            sock: socket.socket, *args: object, **kwargs: object
+        ) -> http.client.HTTPResponse:
+            timed = cast(socket.socket, _Timed(sock, clock.monotonic_s() + timeout_s, clock))
+            return http.client.HTTPResponse(timed, *args, **kwargs)  # type: ignore[arg-type]
+
+        self.response_class = cast(type[http.client.HTTPResponse], answer)
 
     def connect(self) -> None:
         self.sock = socket.create_connection((self._address, self.port), self.timeout)
         if self._secure:
             context = ssl.create_default_context()
             self.sock = context.wrap_socket(self.sock, server_hostname=self.host)
+
+
+class _Timed(io.RawIOBase):
+    """What an answer is read from: a socket, until a moment that holds for head and body together.
+
+    A drop a second would keep each single read within the socket's own timeout for ever.
+    """
+
+    def __init__(self, sock: socket.socket, deadline_s: float, clock: Clock) -> None:
+        self._sock, self._deadline_s, self._clock = sock, deadline_s, clock
+        self._raw = sock.makefile("rb", buffering=0)  # keeps the socket open as long as it is read
+
+    def makefile(self, mode: str) -> io.BufferedReader:
+        """As `HTTPResponse` asks for it."""
+        return io.BufferedReader(self)
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Read what has come, or wait for it no longer than is left."""
+        left_s = self._deadline_s - self._clock.monotonic_s()
+        if left_s <= 0:
+            raise TimeoutError("no whole answer in time")
+        self._sock.settimeout(left_s)
+        return self._raw.readinto(buffer) or 0
+
+    def close(self) -> None:
+        """Let go of the socket."""
+        self._raw.close()
+        super().close()
 
 
 def split(url: str) -> tuple[bool, str, int, str]:

@@ -33,6 +33,7 @@ _PAGE_TITLES = {
     "escalated": gettext("{priority} nobody has answered: {title}"),
     "reopened": gettext("{priority} again: {title}"),
     "resolved": gettext("Resolved: {title}"),
+    "merged": gettext("Goes on as part of another incident: {title}"),
     "sla": gettext("{priority} SLA breached: {title}"),
     "priority": gettext("{priority} now: {title}"),
     "dead_letter": gettext("Not delivered, {priority}: {title}"),
@@ -55,8 +56,8 @@ class Renderer:
     external_url: str = ""
 
     def url(self, incident: Incident) -> str:
-        """The incident's page in the console."""
-        return f"{self.external_url.rstrip('/')}/incidents/{incident.id}"
+        """The incident's page in the console; of a merged one that where it goes on."""
+        return f"{self.external_url.rstrip('/')}/incidents/{incident.merged_into or incident.id}"
 
     def title(self, incident: Incident) -> str:
         """One short line: what and where."""

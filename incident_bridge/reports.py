@@ -13,6 +13,7 @@ from incident_bridge import mttr
 from incident_bridge.mttr import Measure
 from incident_bridge.settings import DAY_MS, HOUR_MS, ReportSettings
 from model.incident import ClockKind, EntryKind, Incident, IncidentState, Priority, SlaClock
+from model.reason import Reason
 from store import clocks as clock_rows
 from store import incidents as incident_rows
 from store import pages as page_rows
@@ -78,12 +79,13 @@ class Availability:
 
 @dataclass(frozen=True, slots=True)
 class RepeatCause:
-    """A suspect that came first more than once."""
+    """A suspect that came first more than once; `said` is its title for any language."""
 
     service: str
     title: str
     incidents: int
     last_ms: int
+    said: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +228,8 @@ def attainment(clocks: Sequence[SlaClock], kind: ClockKind) -> Attainment:
     """Promises of one kind, kept and broken."""
     own = [clock for clock in clocks if clock.kind is kind]
     broken = sum(clock.breached_ms is not None for clock in own)
-    kept = sum(clock.breached_ms is None and not clock.running for clock in own)
+    # One that never began (muted from beginning to end) was neither.
+    kept = sum(clock.breached_ms is None and clock.stopped_ms is not None for clock in own)
     return Attainment(kept, broken)
 
 
@@ -279,7 +282,13 @@ def _causes(incidents: Sequence[Incident], limit: int) -> tuple[RepeatCause, ...
     for incident in incidents:
         groups.setdefault((incident.service, incident.title.template), []).append(incident)
     repeats = [
-        RepeatCause(service, group[-1].title.text(), len(group), group[-1].opened_ms)
+        RepeatCause(
+            service,
+            group[-1].title.text(),
+            len(group),
+            group[-1].opened_ms,
+            group[-1].title,
+        )
         for (service, _), group in groups.items()
         if len(group) > 1
     ]

@@ -13,6 +13,7 @@ import orjson
 from incident_bridge.mttr import Measure
 from incident_bridge.neutral import visible
 from incident_bridge.reports import Attainment, Report, Row
+from model.labels import Labels
 from model.reason import gettext
 from model.units import format_duration
 
@@ -31,7 +32,13 @@ class Table:
 
 def to_json(report: Report) -> bytes:
     """The whole report; durations in milliseconds, ratios 0 to 1."""
-    return orjson.dumps(report, option=orjson.OPT_INDENT_2)
+    return orjson.dumps(report, default=_plain, option=orjson.OPT_INDENT_2)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Labels):
+        return dict(value.pairs)
+    raise TypeError(f"{type(value).__name__} is not said in a report")
 
 
 _CSV_COLUMNS = (
@@ -116,6 +123,7 @@ def tables(report: Report, translate: Translate = str) -> tuple[Table, ...]:
             gettext("MTTD"),
             gettext("MTTA"),
             gettext("MTTR"),
+            gettext("MTTR median"),
             gettext("MTTR p90"),
             gettext("Response kept"),
             gettext("Resolution kept"),
@@ -146,6 +154,7 @@ def _cells(row: Row, name: str) -> tuple[str, ...]:
         _mean(row.detect),
         _mean(row.acknowledge),
         _mean(row.resolve),
+        _duration(row.resolve.p50_ms),
         _duration(row.resolve.p90_ms),
         _kept(row.response),
         _kept(row.resolution),
@@ -178,7 +187,7 @@ def _availability(report: Report, translate: Translate) -> Table:
 def _causes(report: Report, translate: Translate) -> Table:
     names = (gettext("Service"), gettext("What"), gettext("Incidents"), gettext("Last"))
     rows = tuple(
-        (visible(c.service), visible(c.title), str(c.incidents), day(c.last_ms))
+        (visible(c.service), visible(c.said.text(translate)), str(c.incidents), day(c.last_ms))
         for c in report.causes
     )
     return Table(translate("Repeat causes"), tuple(translate(n) for n in names), rows)

@@ -24,7 +24,11 @@ NO_DESK = "none"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one matching route says, everything inherited filled in."""
+    """What one matching route says, everything inherited filled in.
+
+    `former`: no route names the receiver any more (the cause moved to another team); it hears the
+    end of what it was told of, and nothing else.
+    """
 
     path: str = "route"
     receiver: str = "console"
@@ -35,6 +39,7 @@ class Plan:
     priority_min: Priority = Priority.P4
     mute_simulated: bool = True
     send_resolved: bool = True
+    former: bool = False
 
     def wants(self, priority: Priority) -> bool:
         """Whether an incident of this priority is paged."""
@@ -171,8 +176,17 @@ def labels_of(incident: Incident, catalogue: Catalogue) -> Labels:
 
 def receivers_of(plan: Plan, team: str, catalogue: Catalogue) -> tuple[str, ...]:
     """The receivers that a plan names; `OWNER` becomes the team's, and the console where it has none."""
-    if plan.receiver != OWNER:
-        return (plan.receiver,)
+    return _named(plan.receiver, team, catalogue)
+
+
+def escalates_to(plan: Plan, team: str, catalogue: Catalogue) -> tuple[str, ...]:
+    """Whom a plan escalates to, `OWNER` read as in `receivers_of`."""
+    return tuple(r for name in plan.escalate_to for r in _named(name, team, catalogue))
+
+
+def _named(receiver: str, team: str, catalogue: Catalogue) -> tuple[str, ...]:
+    if receiver != OWNER:
+        return (receiver,)
     known = catalogue.teams.get(team)
     return known.receivers if known and known.receivers else ("console",)
 

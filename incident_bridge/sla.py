@@ -84,7 +84,11 @@ def _targets(policy: SlaPolicy) -> tuple[tuple[ClockKind, int], ...]:
 
 
 def start(incident: Incident, policy: SlaPolicy) -> tuple[SlaClock, ...]:
-    """The clocks of a new incident, from its opening."""
+    """The clocks of a new incident, from its opening.
+
+    Of one that is muted from its beginning (maintenance) nobody is told: they stand still until it
+    is unmuted. A silence that comes later stops no clock, or silencing would be the way to keep a promise.
+    """
     return tuple(
         SlaClock(
             incident.id,
@@ -92,6 +96,7 @@ def start(incident: Incident, policy: SlaPolicy) -> tuple[SlaClock, ...]:
             target_ms,
             started_ms=incident.opened_ms,
             counted_ms=incident.opened_ms,
+            running=not incident.muted,
             simulated=incident.simulated,
         )
         for kind, target_ms in _targets(policy)
@@ -188,11 +193,14 @@ def retarget(clock: SlaClock, calendar: Calendar, now_ms: int, target_ms: int) -
     if target_ms in (clock.target_ms, 0):
         return clock
     used_ms = elapsed_ms(clock, calendar, now_ms)
+    # Of a longer time the same parts will pass once more.
+    warned = tuple(ratio for ratio in clock.warned if used_ms >= ratio * target_ms)
     return replace(
         clock,
         target_ms=target_ms,
         counted_ms=max(now_ms, clock.counted_ms) if clock.running else clock.counted_ms,
         elapsed_ms=used_ms,
+        warned=warned,
         breached_ms=clock.breached_ms if used_ms >= target_ms else None,
     )
 
@@ -204,17 +212,26 @@ def follow(
     calendar: Calendar,
     now_ms: int,
 ) -> tuple[SlaClock, ...]:
-    """The clocks as the incident's state and priority want them, started if there are none."""
-    if not clocks:
-        clocks = start(incident, policy)
+    """The clocks as the incident's state and priority want them, started where there are none.
+
+    A promise that has ended stays as it was kept or broken, whatever the priority is said to be later.
+    """
+    known = {clock.kind for clock in clocks}
+    if incident.state.active or not clocks:
+        clocks += tuple(clock for clock in start(incident, policy) if clock.kind not in known)
     targets = dict(_targets(policy))
+    moved = (_follow(clock, incident, calendar, now_ms) for clock in clocks)
     return tuple(
-        _follow(retarget(clock, calendar, now_ms, targets[clock.kind]), incident, calendar, now_ms)
-        for clock in clocks
+        retarget(clock, calendar, now_ms, targets[clock.kind]) if clock.running else clock
+        for clock in moved
     )
 
 
 def _follow(clock: SlaClock, incident: Incident, calendar: Calendar, now_ms: int) -> SlaClock:
+    if not clock.running and clock.stopped_ms is None:
+        if incident.muted or not incident.state.active:
+            return clock
+        clock = resume(clock, now_ms)
     if not incident.state.active:
         ended_ms = incident.resolved_ms if incident.resolved_ms is not None else now_ms
         return stop(clock, calendar, ended_ms)
@@ -224,6 +241,5 @@ def _follow(clock: SlaClock, incident: Incident, calendar: Calendar, now_ms: int
         # Somebody has responded; a later reopening does not make that undone.
         assert incident.acknowledged_ms is not None
         return stop(clock, calendar, incident.acknowledged_ms)
-    if incident.acknowledged_ms is None and incident.reopened and not clock.running:
-        return resume(clock, now_ms)
-    return clock
+    # Reopened before anybody responded, or whoever did took it back.
+    return resume(clock, now_ms) if incident.acknowledged_ms is None else clock

@@ -113,9 +113,13 @@ class Teller:
             for plan in plans
             for name in routing.receivers_of(plan, incident.team, self.catalogue)
         ]
-        named += [(name, plan, True) for plan in plans for name in plan.escalate_to]
-        ended = Plan(repeat_interval_ms=0)
-        named += [(e.target, ended, False) for e in ledger.values() if e.kind == RECEIVER]
+        named += [
+            (name, plan, True)
+            for plan in plans
+            for name in routing.escalates_to(plan, incident.team, self.catalogue)
+        ]
+        former = Plan(repeat_interval_ms=0, former=True)
+        named += [(e.target, former, False) for e in ledger.values() if e.kind == RECEIVER]
         for name, plan, escalation in named:
             if name not in seen:
                 seen.add(name)
@@ -174,7 +178,7 @@ class Teller:
             hold_ms=self.limits.hold_ms,
         )
         if action not in (PageAction.HOLD, PageAction.NONE):
-            again = action in (PageAction.REPEAT, PageAction.RESOLVED, PageAction.SLA)
+            again = action in _OF_THE_SAME_OPENING
             entry = out.say(incident, receiver, RECEIVER, action.value, now_ms, again=again)
             out.actions.append(
                 Action(
@@ -188,19 +192,35 @@ class Teller:
                     simulated=incident.simulated,
                 )
             )
+        elif entry is not None and _is_over_unsaid(entry, incident):
+            out.note(incident, entry)
         if incident.state is IncidentState.OPEN:
-            if action is PageAction.HOLD and entry is not None:
-                out.look_again(entry.told_ms + self.limits.hold_ms)
-            elif entry is not None and plan.repeat_interval_ms:
-                out.look_again(entry.told_ms + plan.repeat_interval_ms)
-            elif first_told_ms is not None and plan.escalate_after_ms:
-                out.look_again(first_told_ms + plan.escalate_after_ms)
+            due_ms = self._due_ms(entry, plan, action, first_told_ms)
+            # What is due and was not said waits for something else to happen: a silence's end, an act.
+            if due_ms > now_ms:
+                out.look_again(due_ms)
+
+    def _due_ms(
+        self, entry: LedgerEntry | None, plan: Plan, action: PageAction, first_told_ms: int | None
+    ) -> int:
+        if entry is not None and action is PageAction.HOLD:
+            return entry.told_ms + self.limits.hold_ms
+        if entry is not None and _knows_it_is_open(entry):
+            return entry.told_ms + plan.repeat_interval_ms if plan.repeat_interval_ms else NEVER_MS
+        if first_told_ms is not None and plan.escalate_after_ms:
+            return first_told_ms + plan.escalate_after_ms
+        return NEVER_MS
 
     def _first_told_ms(
         self, incident: Incident, plan: Plan, ledger: Mapping[str, LedgerEntry]
     ) -> int | None:
+        """Since when the plan's own receivers have known and not answered; None while none of them does.
+
+        Who takes an acknowledgement back gives them the whole time again.
+        """
         names = routing.receivers_of(plan, incident.team, self.catalogue)
-        told = [ledger[name].since_ms for name in names if name in ledger and ledger[name].count]
+        known = [ledger[name] for name in names if name in ledger]
+        told = [max(e.since_ms, incident.state_since_ms) for e in known if _knows_it_is_open(e)]
         return min(told, default=None)
 
 
@@ -239,6 +259,11 @@ class _Outcome:
         self.ledger[target] = self.changed[target] = entry
         return entry
 
+    def note(self, incident: Incident, entry: LedgerEntry) -> None:
+        """It is over and its receiver does not want to hear of that; its next opening is news all the same."""
+        entry = replace(entry, told_state=incident.state.value)
+        self.ledger[entry.target] = self.changed[entry.target] = entry
+
 
 def action_id(incident_id: str, target: str, sequence: int) -> str:
     """The id of a lane's action."""
@@ -256,6 +281,22 @@ def pages_of(ledger: Mapping[str, LedgerEntry], *, first: int = 1) -> tuple[str,
         if entry.kind == RECEIVER
         for number in range(first, entry.sequence + 1)
     )
+
+
+def _knows_it_is_open(entry: LedgerEntry) -> bool:
+    return bool(entry.count) and IncidentState(entry.told_state).active
+
+
+def _is_over_unsaid(entry: LedgerEntry, incident: Incident) -> bool:
+    return not incident.state.active and _knows_it_is_open(entry)
+
+
+_OF_THE_SAME_OPENING = (
+    PageAction.REPEAT,
+    PageAction.RESOLVED,
+    PageAction.MERGED,
+    PageAction.SLA,
+)
 
 
 def _summary(incident: Incident) -> Reason:

@@ -56,6 +56,18 @@ def text_entry(incident: Incident, kind: EntryKind, time_ms: int, text: Reason) 
     return entry(incident.id, kind, time_ms, text, simulated=incident.simulated)
 
 
+def merged_entry(incident: Incident, time_ms: int) -> TimelineEntry:
+    """In the incident that goes on: which one became part of it."""
+    text = because(
+        "incident {other} about {service} was merged into this one",
+        other=incident.id,
+        service=incident.service or "?",
+    )
+    return entry(
+        incident.merged_into, EntryKind.MERGED, time_ms, text, simulated=incident.simulated
+    )
+
+
 def act_entry(
     act: Act,
     incident: Incident | None,
@@ -123,6 +135,8 @@ def _changes(
     for change_id in after.change_ids:
         if change_id not in before.change_ids:
             yield EntryKind.CHANGE, because("change {id} may have to do with it", id=change_id)
+    if grouping.closed_ms is not None and grouping.firing_count:
+        yield EntryKind.NOTE, grouping.reason
     if after.flapping != before.flapping:
         yield (
             EntryKind.FLAPPING,

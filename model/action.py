@@ -20,7 +20,7 @@ class ActionKind(StrEnum):
 class PageDraft:
     """One notification to one receiver.
 
-    `why` is "opened", "repeat", "escalated", "reopened", "sla", "resolved", "priority" or "dead_letter".
+    `why` is "opened", "repeat", "escalated", "reopened", "sla", "resolved", "merged", "priority" or "dead_letter".
     """
 
     receiver: str

@@ -155,6 +155,10 @@ class Alert:
         return Severity.of(self.labels.get("severity", ""))
 
 
+INHIBITED_BY = "inhibit:"
+"""What stands before an inhibition rule's name in `AlertStatus.silenced_by`."""
+
+
 @dataclass(frozen=True, slots=True)
 class AlertStatus:
     """An alert with what the correlator made of it: the stored row, and the correlator's memory.
@@ -164,7 +168,7 @@ class AlertStatus:
     incident_id : str
         The incident it belongs to; "" while it waits for its group, or where it is only information.
     silenced_by : tuple of str
-        Ids of the silences that mute it now.
+        Ids of the silences that mute it now, and inhibition rules after `INHIBITED_BY`.
     changes_ms : tuple of int
         Event times of its latest changes between firing and resolved, oldest first, bounded;
         flapping is read from them.
@@ -177,3 +181,14 @@ class AlertStatus:
     silenced_by: tuple[str, ...] = ()
     changes_ms: tuple[int, ...] = ()
     seen_ms: int = 0
+
+    @property
+    def silences(self) -> tuple[str, ...]:
+        """Ids of the silences alone."""
+        return tuple(name for name in self.silenced_by if not name.startswith(INHIBITED_BY))
+
+    @property
+    def inhibitors(self) -> tuple[str, ...]:
+        """Names of the inhibition rules alone."""
+        own = (name for name in self.silenced_by if name.startswith(INHIBITED_BY))
+        return tuple(name.removeprefix(INHIBITED_BY) for name in own)

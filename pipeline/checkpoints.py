@@ -27,7 +27,8 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, *, report: Callable[[str], None] = lambda _: None) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        # Log templates and labels are not for everybody's eyes.
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.glob("*.partial"):  # killed while it wrote
             left.unlink(missing_ok=True)
         self.folder = folder
@@ -50,7 +51,8 @@ class Checkpoints:
         beside = target.with_suffix(".partial")
         try:
             with open(beside, "wb") as file:
-                file.write(_MAGIC + hashlib.sha256(data).digest() + data)
+                for piece in (_MAGIC, hashlib.sha256(data).digest(), data):
+                    file.write(piece)  # not joined: it is large, and others wait while it is copied
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(beside, target)

@@ -88,6 +88,8 @@ app = typer.Typer(
     name="tocsin",
     cls=LazyGroup,
     help="From metrics, logs, alerts and changes to incidents, tickets and pages.",
+    epilog="Exit status: 0 done; 1 the answer is no; 2 wrong use or configuration; "
+    "3 nothing answers; 70 a mistake of ours.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,

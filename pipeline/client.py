@@ -23,12 +23,16 @@ class Client:
     token : str
         An API token; the environment variable TOCSIN_TOKEN, else none (a fresh Tocsin on
         loopback needs none).
+    language : str
+        Of the sentences in answers; the environment variable TOCSIN_LANGUAGE, else English.
     """
 
-    def __init__(self, url: str = "", token: str = "") -> None:
+    def __init__(self, url: str = "", token: str = "", *, language: str = "") -> None:
         self.url = (url or os.environ.get("TOCSIN_URL") or DEFAULT_URL).rstrip("/")
         self._session = requests.Session()
         self._session.trust_env = False  # a proxy must not see an incident
+        language = language or os.environ.get("TOCSIN_LANGUAGE") or "en"
+        self._session.headers["Accept-Language"] = language.replace("_", "-")
         if token := token or os.environ.get("TOCSIN_TOKEN", ""):
             self._session.headers["Authorization"] = f"Bearer {token}"
 

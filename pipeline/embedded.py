@@ -96,6 +96,7 @@ class Embedded:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._crashed = False
+        self._loaded = False
         self._due_s = {"checkpoint": 0.0, "evict": 0.0, "probe": 0.0}
         self._journal_failed = 0
         self._step_s = 0.0
@@ -120,6 +121,7 @@ class Embedded:
                 except (LookupError, TypeError, ValueError, AttributeError) as error:
                     # Whole, but not as this version writes it.
                     raise SnapshotError(f"{name}: does not read: {error!r}") from error
+        self._loaded = True
 
     def restore(self) -> None:
         """Take up the store's memory."""
@@ -127,7 +129,8 @@ class Embedded:
         now_s = self.clock.monotonic_s()
         self._journal_failed = self.store.journal.failed
         self._due_s = {
-            "checkpoint": now_s + self.pace.checkpoint_ms / 1000,
+            # At once where there is none: else a crash would forget where the log files were read to.
+            "checkpoint": now_s + self.pace.checkpoint_ms / 1000 if self._loaded else now_s,
             # A whole idle time first: after a long rest every series looks idle.
             "evict": now_s + self.pace.series_idle_ms / 1000,
             "probe": now_s + PROBE_EVERY_S,

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collectors.host import HostCollector
+from collectors.scrape import Scraper
+from collectors.self_metrics import SelfMetrics
+from collectors.tail import LogTail
 from console.ports import Checkpoint, Component, Health, SourceHealth
 from model.action import ActionState
-from model.reason import because
+from model.reason import because, gettext
 from store import outbox as outbox_rows
 
 if TYPE_CHECKING:
     from pipeline.runtime import Runtime
 
+_COLLECTORS: dict[type, str] = {
+    Scraper: gettext("scrape targets"),
+    LogTail: gettext("log files"),
+    HostCollector: gettext("this machine"),
+    SelfMetrics: gettext("Tocsin itself"),
+}
 STUCK_AFTER_MS = 30_000  # a loop that made no step for so long is not well
 
 
@@ -69,9 +79,9 @@ def _series(runtime: Runtime) -> Component:
 def _sources(runtime: Runtime) -> list[SourceHealth]:
     found = []
     for collector in runtime.parts.collectors:
-        name = type(collector).__name__
         problems = collector.problems()
         if not problems:
+            name = _COLLECTORS.get(type(collector), type(collector).__name__)
             found.append(SourceHealth(name, "collector", True))
         for problem in problems:
             found.append(

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object a line, on standard error; secrets and control characters do not get through."""
+"""Structured logs: one JSON object a line, on standard error; control characters are escaped, so that no entry can be forged."""
 
 from __future__ import annotations
 

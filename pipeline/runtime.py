@@ -7,12 +7,15 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from itertools import chain
 
 from fastapi import FastAPI
 
 from console import metrics as console_metrics
 from console.app import create_app
+from console.i18n import LANGUAGES, catalogue
+from console.pages import environment
 from console.ports import Health, Ports
 from console.security import check_bind
 from incident_bridge.notify import read_secret
@@ -60,15 +63,20 @@ class Runtime:
         self.started_ms = clock.now_ms()
         self.on_crash: Callable[[], None] = lambda: None
         """Called where nothing runs any more by a mistake of ours: the process should end."""
-        self._lock = FolderLock(settings.data)
-        self.store = wiring.open_store(settings, clock)
-        self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
-        self.checkpoints = Checkpoints(settings.data / "checkpoints", report=log.warning)
-        self.parts = self._build(settings)
-        self.console_counters = console_metrics.Counters()
         self.reloads = {"ok": 0, "failed": 0, "last_ok": 1}
         self._reloading = threading.Lock()
         self._ending = False
+        self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
+        self.console_counters = console_metrics.Counters()
+        with ExitStack() as undo:  # whatever is open is closed where the rest cannot be had
+            self._lock = FolderLock(settings.data)
+            undo.callback(self._lock.release)
+            self.store = wiring.open_store(settings, clock)
+            undo.callback(self.store.close)
+            self.checkpoints = Checkpoints(settings.data / "checkpoints", report=log.warning)
+            self.parts = self._build(settings)
+            self.app = self._build_app()
+            undo.pop_all()
         for source in (
             lambda: self.parts.counters(),
             self.store.counters,
@@ -76,7 +84,6 @@ class Runtime:
             self._own_counters,
         ):
             self.telemetry.add(source)
-        self.app = self._build_app()
 
     @property
     def settings(self) -> Settings:
@@ -122,6 +129,7 @@ class Runtime:
         """Take up what was known, then run."""
         self.parts = self._taught(self.parts)
         self.parts.start()
+        threading.Thread(target=_warm, name="warm", daemon=True).start()
         log.info("started", extra={"version": VERSION, "data": str(self.settings.data)})
 
     def stop(self) -> None:
@@ -239,6 +247,15 @@ class Runtime:
             "tocsin_outbox_dead": outbox.get(ActionState.DEAD, 0),
             "tocsin_incidents_active": sum(n for s, n in active.items() if s.active),
         }
+
+
+def _warm() -> None:
+    """Read pages and translations before somebody asks for them at three in the morning."""
+    env = environment()
+    for name in env.list_templates(extensions=["html"]):
+        env.get_template(name)
+    for language in LANGUAGES:
+        catalogue(language)
 
 
 def _intake_secrets(settings: Settings) -> dict[str, tuple[bytes, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 from contextlib import suppress
@@ -10,8 +11,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from model.errors import InputError
+from pipeline.guard import GuardedProtocol, quiet
 
-HEADERS_BYTES_MAX = 64 * 1024
 CONNECTIONS_MAX = 2_000
 KEEP_ALIVE_S = 75
 STOP_S = 3
@@ -49,16 +50,18 @@ class WebServer:
 
     def __init__(self, app: FastAPI, bound: socket.socket) -> None:
         self._bound = bound
+        logging.getLogger("uvicorn.error").addFilter(quiet)
         self._server = uvicorn.Server(
             uvicorn.Config(
                 app,
+                http=GuardedProtocol,
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=STOP_S,
                 limit_concurrency=CONNECTIONS_MAX,
-                h11_max_incomplete_event_size=HEADERS_BYTES_MAX,
                 lifespan="off",
             )
         )

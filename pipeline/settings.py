@@ -41,6 +41,7 @@ from model.errors import LabelError
 from model.labels import Matcher
 from model.units import Milliseconds
 from pipeline.pace import Pace
+from pipeline.paths import anchor
 from pipeline.positions import Document, parse
 from pipeline.problems import ConfigurationError, Problem
 from pipeline.reading import read
@@ -200,7 +201,7 @@ def load(folder: Path) -> Settings:
     bridge = replace(machine.bridge, desks=routes.desks, receivers=routes.receivers)
     return Settings(
         folder,
-        replace(machine, bridge=bridge),
+        anchor(replace(machine, bridge=bridge), folder),
         routes.route,
         sla,
         rules.rules,

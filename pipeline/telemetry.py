@@ -73,6 +73,8 @@ def add_up(sources: Iterable[Counters]) -> dict[str, float]:
 
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\]|\\.)*)"')
 
+_ESCAPE = re.compile(r"\\(.)")
+
 
 def split_name(name: str) -> tuple[str, dict[str, str]]:
     """Take `name{label="value"}` apart.
@@ -83,7 +85,11 @@ def split_name(name: str) -> tuple[str, dict[str, str]]:
     ('tocsin_x_total', {'kind': 'a'})
     """
     base, _, rest = name.partition("{")
-    return base, dict(_LABEL.findall(rest))
+    return base, {label: _ESCAPE.sub(_unescape, value) for label, value in _LABEL.findall(rest)}
+
+
+def _unescape(found: re.Match[str]) -> str:
+    return "\n" if found[1] == "n" else found[1]
 
 
 class Telemetry:

@@ -38,6 +38,7 @@ from pipeline.settings import Machine, Settings
 from pipeline.telemetry import Telemetry
 from runbooks.library import Library, shipped
 from runbooks.library import load as load_runbooks
+from store import metrics as store_metrics
 from store.store import Store
 
 METRICS: dict[str, tuple[str, str]] = {
@@ -45,6 +46,7 @@ METRICS: dict[str, tuple[str, str]] = {
     **detectors_metrics.METRICS,
     **correlator_metrics.METRICS,
     **bridge_metrics.METRICS,
+    **store_metrics.METRICS,
     **console_metrics.METRICS,
 }
 

@@ -152,8 +152,13 @@ class WebhookDesk:
         )
 
 
+_TIME_MAX_MS = 253_402_300_799_000
+
+
 def _time(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+    # What no database and no calendar can hold is no time.
+    known = isinstance(value, int) and not isinstance(value, bool)
+    return value if known and 0 < value < _TIME_MAX_MS else 0  # type: ignore[operator,return-value]
 
 
 def _link(value: object) -> str:

@@ -50,5 +50,6 @@ def backtest(
     output.errors.print(
         f"{len(found.incidents)} incidents; {found.samples} samples of {found.series} series, "
         f"{found.recorded_s:.0f} s recorded, played in {took_s:.1f} s "
-        f"({found.recorded_s / took_s:.0f} times as fast)"
+        f"({found.recorded_s / took_s:.0f} times as fast)",
+        soft_wrap=True,
     )

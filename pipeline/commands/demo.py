@@ -139,6 +139,7 @@ class _Stage:
         self._runtime = runtime
         self._clock = clock
         self._quit = quit_
+        self._language = language
         self._translate = translator(language)
         self._shown: set[str] = set()
 
@@ -146,7 +147,7 @@ class _Stage:
         """Print a sentence with the time."""
         at = output.when(self._clock.now_ms())[11:]
         text = output.printable(what.text(self._translate))
-        output.console.print(f"{at}  {text}", markup=False)
+        output.console.print(f"{at}  {text}", markup=False, soft_wrap=True)
 
     def past(self, days: int, seed: int) -> None:
         """Live the simulated days."""
@@ -178,7 +179,7 @@ class _Stage:
     ) -> scoreboard.Scoreboard:
         """Commit the faults, print what was found, and stay if wanted."""
         url = f"http://{self._runtime.settings.machine.console.listen}"
-        witness = Witness(Client(url))
+        witness = Witness(Client(url, language=self._language))
         watcher = threading.Thread(target=self._watch_pages, name="pages", daemon=True)
         watcher.start()
         director = Director(

@@ -71,15 +71,19 @@ def show(incident: IncidentId, url: Url = "", token: Token = "", json: AsJson = 
         output.show_json(found)
         return
     head = found["incident"] if "incident" in found else found
-    output.console.print(f"{head['id']}  {head['priority']}  {head['state']}", markup=False)
-    output.console.print(output.printable(_title(head)), markup=False)
+    output.console.print(
+        f"{head['id']}  {head['priority']}  {head['state']}", markup=False, soft_wrap=True
+    )
+    output.console.print(output.printable(_title(head)), markup=False, soft_wrap=True)
     for cause in head.get("causes", []):
-        output.console.print(f"\n{cause['service']}  {cause['score']:.2f}", markup=False)
+        output.console.print(
+            f"\n{cause['service']}  {cause['score']:.2f}", markup=False, soft_wrap=True
+        )
         for reason in cause.get("reasons", []):
             said = reason if isinstance(reason, str) else reason.get("text", reason)
-            output.console.print(f"  {output.printable(str(said))}", markup=False)
+            output.console.print(f"  {output.printable(str(said))}", markup=False, soft_wrap=True)
     for line in _attached(head):
-        output.console.print(output.printable(line), markup=False)
+        output.console.print(output.printable(line), markup=False, soft_wrap=True)
     output.console.print()
     output.show_table(
         ["TIME", "WHAT", "WHO", "SAID"],
@@ -126,6 +130,23 @@ def resolve(incident: IncidentId, note: Text = "", url: Url = "", token: Token =
 def close(incident: IncidentId, note: Text = "", url: Url = "", token: Token = "") -> None:
     """Close an incident for good; its alerts do not reopen it."""
     _act("close", incident, note, url, token)
+
+
+@app.command()
+def reopen(incident: IncidentId, note: Text = "", url: Url = "", token: Token = "") -> None:
+    """Open a resolved or closed incident again."""
+    _act("reopen", incident, note, url, token)
+
+
+@app.command()
+def priority(
+    incident: IncidentId,
+    priority: Annotated[str, typer.Argument(help="P1, P2, P3 or P4.")],
+    url: Url = "",
+    token: Token = "",
+) -> None:
+    """Set the priority; it is not changed by itself any more."""
+    _act("priority", incident, priority, url, token)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from model.clock import SystemClock
 from model.units import parse_duration
 from pipeline import output
 from pipeline.client import Client
-from pipeline.commands.options import Token, Url
+from pipeline.commands.options import Language, Token, Url
 
 
 class Format(StrEnum):
@@ -35,7 +35,7 @@ def report(
     simulated: Annotated[
         bool, typer.Option(help="Report on the simulated history instead.")
     ] = False,
-    language: Annotated[str, typer.Option("--language", "-l", help="en or zh_CN.")] = "en",
+    language: Language = "en",
     url: Url = "",
     token: Token = "",
 ) -> None:

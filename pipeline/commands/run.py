@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -44,8 +44,10 @@ def run(
 
     settings = read()
     logs.set_up(settings.machine.pipeline.log_level)
-    bound = listen(settings.machine.console.listen)
-    runtime = Runtime(settings, SystemClock(), read=read)
+    with ExitStack() as undo:
+        bound = undo.enter_context(listen(settings.machine.console.listen))
+        runtime = Runtime(settings, SystemClock(), read=read)
+        undo.pop_all()
     status = serve(runtime, WebServer(runtime.app, bound))
     # The interpreter would wait for threads that wait for a target: up to that target's timeout.
     sys.stdout.flush()

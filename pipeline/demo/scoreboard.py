@@ -11,21 +11,21 @@ from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from model.reason import Reason
+from model.reason import Reason, gettext
 from pipeline.demo.faults import Fault
 from pipeline.output import printable
 
 GRACE_MS = 30_000
 
 _COLUMNS: tuple[tuple[str, bool], ...] = (
-    ("fault", False),
-    ("culprit", False),
-    ("noticed", True),
-    ("incidents", True),
-    ("tickets", True),
-    ("pages", True),
-    ("resolved", True),
-    ("verdict", False),
+    (gettext("Fault"), False),
+    (gettext("Culprit"), False),
+    (gettext("Noticed"), True),
+    (gettext("Incidents"), True),
+    (gettext("Tickets"), True),
+    (gettext("Pages"), True),
+    (gettext("Resolved"), True),
+    (gettext("Verdict"), False),
 )
 """Headings of the table, and whether the column is of numbers."""
 
@@ -77,13 +77,13 @@ class Found:
 class Flaw(StrEnum):
     """What can be wrong with the handling of one fault."""
 
-    MISSED = "missed"
-    SPLIT = "split"
-    MISBLAMED = "wrong culprit"
-    TICKETS = "not one ticket"
-    NOT_PAGED = "nobody paged"
-    NOT_RESOLVED = "not resolved"
-    NOT_CLOSED = "ticket not closed"
+    MISSED = gettext("missed")
+    SPLIT = gettext("split")
+    MISBLAMED = gettext("wrong culprit")
+    TICKETS = gettext("not one ticket")
+    NOT_PAGED = gettext("nobody paged")
+    NOT_RESOLVED = gettext("not resolved")
+    NOT_CLOSED = gettext("ticket not closed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ def table(board: Scoreboard, translate: Callable[[str], str] = str) -> Table:
     made = Table(title=translate("Truth and what was found"), box=None, pad_edge=False)
     for heading, number in _COLUMNS:
         justify: JustifyMethod = "right" if number else "left"
-        narrow = heading != "verdict"
+        narrow = heading != _COLUMNS[-1][0]
         made.add_column(translate(heading), justify=justify, no_wrap=narrow, overflow="fold")
     for row in board.rows:
         wrong = {flaw: translate(flaw.value) for flaw in row.flaws}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from collectors import settings as settings_module
-from collectors.discovery import parse_file_sd
+from collectors.base import Problems
+from collectors.discovery import Discovery, parse_file_sd
 from collectors.heartbeat import Heartbeats
 from collectors.host import HostCollector, _real_mounts
 from collectors.metrics import METRICS
@@ -213,12 +215,30 @@ def test_every_metric_is_documented() -> None:
         ("- targets: [a]\n  labels: [1]", "/0/labels"),
         ('!!python/object/apply:os.system ["x"]', "f:1:1"),
         ("[" * 300, "f"),
+        # A10: aliases make gigabytes of a few lines.
+        ("- targets: &a [x]\n- targets: *a", "f: not YAML"),
+        ("- targets: [2026-02-31]", "f: not YAML"),
+        # What would end the loop, or fail at each scrape, is said once.
+        ('[{"targets": ["[bad"]}]', "/0: 'http://[bad/metrics' is no address"),
+        ('[{"targets": ["a:99999"]}]', "is no address"),
+        ('[{"targets": ["a b"]}]', "must not hold spaces"),
+        ('[{"targets": ["a"], "labels": {"__scheme__": "file"}}]', "must be an address"),
+        ('[{"targets": ["a"], "labels": {"x": "%s"}}]' % ("y" * 5_000), "longer than 4096"),
     ],
 )
 def test_bad_file_sd(text: str, where: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_file_sd(text, "f", FileTargets(("f",)))
     assert where in str(caught.value)
+
+
+def test_a10_a_pipe_in_the_place_of_a_list_of_targets_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "targets.yaml")
+    problems = Problems()
+    source = FileTargets((str(tmp_path / "*.yaml"),))
+    discovery = Discovery(ScrapeSettings(discovery=(source,)), problems)
+    assert discovery.poll(0) == ()
+    assert "is no regular file" in problems.all()[0].reason.text()
 
 
 def test_file_sd_labels() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from pathlib import Path
 
 import pytest
 
+from collectors.cursor import planted
 from collectors.settings import LogSettings, LogSource
 from collectors.tail import LogTail
 from collectors.templates import TemplateMiner
@@ -262,3 +264,44 @@ def test_reload_with_another_pattern(tmp_path: Path) -> None:
     append(tmp_path / "a.log", "two\n")
     append(tmp_path / "b.txt", "new\n")
     assert sorted(reader.read()) == ["new", "two"]
+
+
+def owned(mode: int, owner: int) -> os.stat_result:
+    return os.stat_result((mode, 1, 1, 1, owner, 0, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("mode", "linker", "owner", "refused"),
+    [
+        # A plain file may be anybody's.
+        (stat.S_IFREG, 1000, 0, False),
+        # Root and the file's own owner may link it;
+        (stat.S_IFLNK, 0, 1000, False),
+        (stat.S_IFLNK, 1000, 1000, False),
+        # nobody else may lead us to it, be it root's or another's.
+        (stat.S_IFLNK, 1000, 0, True),
+        (stat.S_IFLNK, 1000, 1001, True),
+    ],
+)
+def test_a15_a_link_to_somebody_else_s_file_is_not_followed(
+    mode: int, linker: int, owner: int, refused: bool
+) -> None:
+    assert planted(owned(mode, linker), owned(stat.S_IFREG, owner)) is refused
+
+
+def test_a15_a_link_of_one_s_own_is_followed(tmp_path: Path) -> None:
+    (tmp_path / "today").write_text("one\n", encoding="utf-8")
+    (tmp_path / "app.log").symlink_to(tmp_path / "today")
+    assert Reader(tmp_path).read() == ["one"]
+
+
+def test_a07_too_many_files_are_said_once(tmp_path: Path) -> None:
+    for number in range(5):
+        append(tmp_path / f"{number}.log", "one\n")
+    reader = Reader(tmp_path, files_max=2)
+    reader.read()
+    assert len(reader.tail.fresh_problems()) == 1
+    for number in range(5):
+        (tmp_path / f"{number}.log").unlink()
+    reader.read(20)
+    assert reader.tail.problems() == []

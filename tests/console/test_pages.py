@@ -232,8 +232,7 @@ def test_every_route_is_documented(house: Any) -> None:
     for route in house.app.routes:
         found = route.endpoint.endpoint
         role = found.role.value if found.role else "public"
-        heading, row = (
-            f"### `{found.method} {found.path}`",
-            f"| `{found.method}` | `{found.path}` | {role} |",
-        )
+        path = found.path.replace(":path}", "}")  # how it is matched is no reader's business
+        heading = f"### `{found.method} {path}`"
+        row = f"| `{found.method}` | `{path}` | {role} |"
         assert heading in text or row in text, f"{found.method} {found.path}"

@@ -169,3 +169,9 @@ def test_a_service_is_known_by_its_alias(desk: Any) -> None:
     desk.at(0, alert)
     desk.run(1, 12)
     assert [g.services for g in desk.groupings.values()] == [("payment",)]
+
+
+def test_an_unknown_service_with_several_signals_is_one_trouble(desk: Any) -> None:
+    desk.at(0, desk.alert("legacy", "errors", at=0), desk.alert("legacy", "latency", at=1))
+    (opened,) = desk.run(1, 12)
+    assert opened.alert_count == 2

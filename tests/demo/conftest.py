@@ -14,7 +14,8 @@ from model.clock import SystemClock
 from pipeline.demo import loopback
 from pipeline.demo.shop import Shop
 
-PATIENCE_S = 12.0
+PATIENCE_S = 60.0
+"""Only a failure waits this long: the machine may be busy."""
 
 
 @dataclass(frozen=True)

@@ -26,71 +26,87 @@ def end(well, fault, announced) -> None:
 
 def test_latency_is_seen_at_the_culprit_and_at_its_caller(well):
     fault, announced = begin(well, "latency")
-    assert 0.3 < well.mean_s("search", SERVED, 1.5) < 0.6
-    assert well.mean_s("catalog", "client_request_duration_seconds", 1.0) > 0.3
+    well.until(lambda: well.mean_s("search", SERVED, 1.0) > 0.3, "search is slow")
+    called = "client_request_duration_seconds"
+    well.until(lambda: well.mean_s("catalog", called, 1.0) > 0.3, "its caller waits")
     end(well, fault, announced)
-    well.clock.sleep(0.6)  # for what was under way
-    assert well.mean_s("search", SERVED, 1.0) < 0.1
+    well.until(lambda: well.mean_s("search", SERVED, 1.0) < 0.1, "search is quick again")
 
 
 def test_errors_are_counted_logged_and_passed_on(well):
+    def failed(seconds: float) -> float:
+        return well.rate("catalog", "http_requests_total", seconds, code="500")
+
     fault, announced = begin(well, "errors")
-    served = well.rate("catalog", "http_requests_total", 2.0, code="500")
-    assert served > 1
+    well.until(lambda: failed(1.0) > 1, "catalog fails")
     end(well, fault, announced)
     assert any("unhandled error" in str(line["msg"]) for line in well.log("catalog"))
-    assert any("catalog answered 500" in str(line["msg"]) for line in well.log("gateway"))
-    well.clock.sleep(0.3)
-    assert well.rate("catalog", "http_requests_total", 1.0, code="500") == 0
+    said = "catalog answered 500"
+    well.until(lambda: any(said in str(x["msg"]) for x in well.log("gateway")), "gateway notes it")
+    well.until(lambda: failed(1.0) == 0, "catalog is well again")
 
 
 def test_cpu_is_burned_by_the_culprit_s_own_process(well):
+    def used() -> float:
+        return well.rate("checkout", "process_cpu_seconds_total", 1.0)
+
+    quiet = used()
     fault, announced = begin(well, "cpu")
-    assert well.rate("checkout", "process_cpu_seconds_total", 2.0) > 0.3
+    # A busy machine gives a hot loop less than it wants, but far more than the service needs.
+    well.until(lambda: used() > 3 * quiet + 0.05, "checkout burns")
     end(well, fault, announced)
-    well.clock.sleep(0.3)
-    assert well.rate("checkout", "process_cpu_seconds_total", 1.5) < 0.15
+    well.until(lambda: used() < 2 * quiet + 0.05, "checkout is cool again")
 
 
 def test_leaked_memory_is_resident_and_given_back(well):
     before = well.value("cart", "process_resident_memory_bytes")
+
+    def grown() -> float:
+        return well.value("cart", "process_resident_memory_bytes") - before
+
     fault, announced = begin(well, "leak")
-    well.clock.sleep(2.0)
-    assert well.value("cart", "process_resident_memory_bytes") - before > 8 * 2**20
+    well.until(lambda: grown() > 8 * 2**20, "cart has grown")
     end(well, fault, announced)
-    well.clock.sleep(0.3)
-    assert well.value("cart", "process_resident_memory_bytes") - before < 4 * 2**20
+    well.until(lambda: grown() < 4 * 2**20, "cart has given it back")
 
 
 def test_a_leak_is_bounded(well):
     before = well.value("cart", "process_resident_memory_bytes")
+
+    def grown() -> float:
+        return well.value("cart", "process_resident_memory_bytes") - before
+
     well.shop.order("cart", (Order("leak", (("mib_per_s", 16.0), ("mib_max", 8.0))),))
-    well.clock.sleep(1.5)
-    assert well.value("cart", "process_resident_memory_bytes") - before < 10 * 2**20
+    well.until(lambda: grown() > 6 * 2**20, "cart has grown")
+    well.clock.sleep(1.0)
+    assert grown() < 10 * 2**20
 
 
 def test_a_killed_process_stays_away_until_it_is_revived(well):
+    def refused() -> float:
+        return well.rate("cart", "client_requests_total", 1.0, peer="inventory", code="refused")
+
     pid = well.shop.pids()["inventory"]
     fault, announced = begin(well, "kill")
     with pytest.raises(TransientError):
         for _ in range(20):
             loopback.call(well.shop.ports["inventory"], "GET", "/metrics")
             well.clock.sleep(0.1)
-    assert well.rate("cart", "client_requests_total", 1.5, peer="inventory", code="refused") > 0.5
+    well.until(lambda: refused() > 0.5, "cart is refused")
     assert "inventory" not in well.shop.pids()
     end(well, fault, announced)
     well.shop.wait_ready("inventory")
     assert well.shop.pids()["inventory"] != pid
     assert well.value("inventory", "process_resident_memory_bytes") > 0
-    well.clock.sleep(0.5)
-    assert well.rate("cart", "client_requests_total", 1.0, peer="inventory", code="refused") == 0
+    well.until(lambda: refused() == 0, "cart is served again")
 
 
 def test_a_deploy_is_announced_rolled_out_and_rolled_back(well):
     fault, announced = begin(well, "deploy")
     assert well.value("payment", "build_info", version="2.15.0") == 1
-    assert well.rate("payment", "http_requests_total", 2.5, code="500") > 0.3
-    assert well.mean_s("payment", SERVED, 1.0) > 0.15
+    failed = "http_requests_total"
+    well.until(lambda: well.rate("payment", failed, 1.0, code="500") > 0.3, "payment fails")
+    well.until(lambda: well.mean_s("payment", SERVED, 1.0) > 0.15, "payment is slow")
     end(well, fault, announced)
     assert [(c.service, c.kind, c.version) for c in announced] == [
         ("payment", "deploy", "2.15.0"),
@@ -102,10 +118,12 @@ def test_a_deploy_is_announced_rolled_out_and_rolled_back(well):
 
 
 def test_a_slow_dependency_makes_its_callers_fail(well):
+    def timed_out() -> float:
+        return well.rate("checkout", "client_requests_total", 1.0, peer="shipping", code="timeout")
+
     fault, announced = begin(well, "dependency")
-    well.clock.sleep(3.2)
-    assert well.rate("checkout", "client_requests_total", 1.5, peer="shipping", code="timeout") > 1
-    assert well.mean_s("shipping", SERVED, 1.0) > 2
+    well.until(lambda: timed_out() > 1, "checkout gives up waiting")
+    well.until(lambda: well.mean_s("shipping", SERVED, 1.0) > 2, "shipping answers late")
     assert well.value("shipping", "http_requests_total", code="503") == 0  # it thinks it is fine
     end(well, fault, announced)
     blamed = "call to shipping /quote timed out after 800 ms"
@@ -114,13 +132,18 @@ def test_a_slow_dependency_makes_its_callers_fail(well):
 
 def test_a_log_only_failure_moves_no_metric(well):
     before = well.mean_s("search", SERVED, 1.0)
+
+    def errors() -> list[str]:
+        return [str(line["msg"]) for line in well.log("search") if line["level"] == "ERROR"]
+
+    known = len(errors())
     fault, announced = begin(well, "logs")
-    during = well.mean_s("search", SERVED, 2.0)
+    well.until(lambda: len(errors()) >= known + 5, "search complains")
+    well.until(
+        lambda: well.mean_s("search", SERVED, 1.0) < 3 * before, "search is as quick as ever"
+    )
     end(well, fault, announced)
-    errors = [line for line in well.log("search") if line["level"] == "ERROR"]
-    assert len(errors) >= 5
-    assert any("checksum mismatch" in str(line["msg"]) for line in errors)
-    assert during < 3 * before
+    assert any("checksum mismatch" in line for line in errors())
     assert well.value("search", "http_requests_total", code="500") == 0
 
 
@@ -148,7 +171,7 @@ def test_a_browser_cannot_give_orders(well):
     body = b'{"kind": "latency", "ms": 900}'
     status, _ = loopback.call(well.shop.ports["search"], "POST", "/admin/fault", body=body)
     assert status == 400
-    assert well.mean_s("search", SERVED, 1.0) < 0.2
+    assert well.mean_s("search", SERVED, 1.0) < 0.7
 
 
 def test_choose_refuses_what_it_does_not_know():

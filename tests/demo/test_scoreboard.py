@@ -123,7 +123,7 @@ def test_the_report_is_plain_json():
 
 
 def test_the_table_is_said_in_the_reader_s_language():
-    chinese = {"fault": "故障", "pass": "通过", "missed": "漏报"}
+    chinese = {"Fault": "故障", "pass": "通过", "missed": "漏报"}
     console = Console(file=io.StringIO(), width=160, force_terminal=False)
     console.print(table(compare(TRUTH, [GOOD_A]), lambda text: chinese.get(text, text)))
     said = console.file.getvalue()

@@ -191,3 +191,12 @@ def test_a_page_is_posted_signed(server, clock):
     assert verify(headers["Tocsin-Signature"], body, [b"k"], now_ms=NOW_MS)
     assert json.loads(body)["people"] == ["ann"]
     assert json.loads(body)["page"]["why"] == "opened"
+
+
+@pytest.mark.parametrize("time_ms", [2**63, 2**64, 10**30, -1, 1e300, "1", True, None])
+def test_f12_a_desk_s_impossible_time_is_no_time(server, webhook, time_ms):
+    ticket = {"number": "7", "key": "inc1", "updated_ms": time_ms, "created_ms": time_ms}
+    body = json.dumps({"ticket": ticket}).encode()
+    server.answer = lambda _: (200, JSON, body)
+    found = webhook.find("inc1")
+    assert (found.created_ms, found.updated_ms) == (0, 0)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
+import threading
+
 import pytest
 
 from incident_bridge.outgoing import Outgoing, allowed
-from model.clock import ManualClock
+from model.clock import ManualClock, SystemClock
 from model.errors import PermanentError, TransientError
 
 INSIDE = [
@@ -112,3 +115,31 @@ def test_a13_odd_addresses_are_refused(url):
 def test_a_name_without_an_address_is_worth_trying_again():
     with pytest.raises(TransientError):
         Outgoing(ManualClock(), resolve=lambda *_: []).request("GET", "http://desk.example/")
+
+
+@pytest.mark.parametrize(
+    "begin", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"]
+)
+def test_a22_an_answer_that_drips_for_ever_is_given_up(begin):
+    """Each byte comes well within the timeout, of the head as of the body; the whole never does."""
+    ended = threading.Event()
+
+    def drip(listening):
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(begin)
+            while not ended.wait(0.005):
+                try:
+                    connection.sendall(b"H")
+                except OSError:
+                    return
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,), daemon=True)
+        thread.start()
+        outgoing = Outgoing(SystemClock(), allow_private=True, timeout_ms=200)
+        with pytest.raises(TransientError, match="no answer within"):
+            outgoing.request("GET", f"http://127.0.0.1:{listening.getsockname()[1]}/")
+        ended.set()
+        thread.join()

@@ -20,7 +20,22 @@ import requests
 
 T = TypeVar("T")
 
-WAIT_S = 60.0
+WAIT_S = 90.0
+"""Only a failure waits this long: everything here is done as soon as it is seen."""
+
+SETTINGS = """\
+host: {enabled: false}
+self: {enabled: false}
+correlator: {group_wait: 1s, group_wait_critical: 1s, resolve_window: 2s}
+"""
+"""Nothing to watch, and quick to decide."""
+
+
+def missing(what: str) -> None:
+    """Skip, saying what this machine lacks; CI has everything."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 def program(*names: str) -> str:
@@ -28,10 +43,8 @@ def program(*names: str) -> str:
     for name in names:
         if path := shutil.which(name):
             return path
-    message = f"{names[0]} is not installed (tests/integration/install.sh)"
-    if os.environ.get("CI") == "true":
-        pytest.fail(message)
-    pytest.skip(message)
+    missing(f"{names[0]} is not installed (tests/integration/install.sh)")
+    raise AssertionError
 
 
 def free_port() -> int:
@@ -79,44 +92,97 @@ class Tocsin:
 
     address: str
     folder: Path
+    token: str = ""
+
+    @property
+    def url(self) -> str:
+        """Where a browser goes."""
+        return f"http://{self.address}"
 
     def get(self, path: str, **params: Any) -> Any:
         """Ask its API."""
-        answer = requests.get(f"http://{self.address}{path}", params=params, timeout=10)
+        answer = requests.get(self.url + path, params=params, headers=self._headers(), timeout=10)
         answer.raise_for_status()
         return answer.json()
+
+    def post(self, path: str, body: object) -> Any:
+        """Tell its API."""
+        answer = requests.post(self.url + path, json=body, headers=self._headers(), timeout=10)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def push(self, *alerts: dict[str, Any]) -> None:
+        """Push alerts as Prometheus does."""
+        self.post("/api/v2/alerts", list(alerts))
+
+    def incidents(self, service: str, state: str) -> list[dict[str, Any]]:
+        """A service's incidents in a state."""
+        found = self.get("/api/v1/incidents", state=state)["incidents"]
+        return [incident for incident in found if incident["service"] == service]
+
+    def incident(self, service: str, state: str = "open") -> dict[str, Any]:
+        """The one incident of a service, as soon as it is in that state."""
+        found = wait_for(lambda: self.incidents(service, state), f"{service} to be {state}")
+        assert len(found) == 1
+        return found[0]
+
+    def ticket(self, incident_id: str) -> dict[str, Any]:
+        """The one ticket of an incident, as soon as it is there."""
+
+        def tickets() -> list[dict[str, Any]]:
+            known = self.get("/api/v1/tickets")["tickets"]
+            return [ticket for ticket in known if ticket["key"] == incident_id]
+
+        found = wait_for(tickets, f"the ticket of {incident_id}")
+        assert len(found) == 1
+        return found[0]
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+
+@contextmanager
+def tocsin_in(folder: Path, settings: str = SETTINGS, catalogue: str = "") -> Iterator[Tocsin]:
+    """`tocsin run` with this configuration, until the block ends."""
+    config = folder / "config"
+    config.mkdir(parents=True)
+    (config / "tocsin.yaml").write_text(settings)
+    if catalogue:
+        (config / "catalogue.yaml").write_text(catalogue)
+    address = f"127.0.0.1:{free_port()}"
+    command = [sys.executable, "-m", "pipeline", "run", "--config", str(config)]
+    command += ["--data", str(folder / "data"), "--listen", address]
+    with running(command, folder / "tocsin.log") as process:
+
+        def ready() -> bool:
+            assert process.poll() is None, "tocsin has ended"
+            return requests.get(f"http://{address}/-/ready", timeout=5).status_code == 200
+
+        wait_for(ready, "tocsin to be ready")
+        yield Tocsin(address, folder)
 
 
 @pytest.fixture
 def tocsin(tmp_path: Path) -> Iterator[Tocsin]:
     """Tocsin with nothing to watch, that decides quickly."""
-    config = tmp_path / "config"
-    config.mkdir()
-    (config / "tocsin.yaml").write_text(
-        "host: {enabled: false}\n"
-        "self: {enabled: false}\n"
-        "correlator: {group_wait: 1s, group_wait_critical: 1s, resolve_window: 2s}\n"
-    )
-    address = f"127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "pipeline", "run", "--config", str(config)]
-    command += ["--data", str(tmp_path / "data"), "--listen", address]
-    with running(command, tmp_path / "tocsin.log"):
-        ready = f"http://{address}/-/ready"
-        wait_for(lambda: requests.get(ready, timeout=5).status_code == 200, "tocsin to be ready")
-        yield Tocsin(address, tmp_path)
+    with tocsin_in(tmp_path) as started:
+        yield started
 
 
 @dataclass(frozen=True, slots=True)
 class Servers:
     """The helpers above, as a fixture."""
 
+    settings = SETTINGS
+    missing = staticmethod(missing)
     program = staticmethod(program)
     free_port = staticmethod(free_port)
     wait_for = staticmethod(wait_for)
     running = staticmethod(running)
+    tocsin_in = staticmethod(tocsin_in)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def servers() -> Servers:
     """Start, find and wait for servers."""
     return Servers()

@@ -1,9 +1,10 @@
-"""A real Prometheus that takes Tocsin for its Alertmanager."""
+"""A real Prometheus that takes Tocsin for its Alertmanager, and a real exporter that Tocsin scrapes."""
 
 from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,36 +27,51 @@ groups:
         labels: {{service: mail, severity: critical}}
         annotations: {{summary: "mail's queue is full"}}
 """
+SCRAPING = """\
+scrape:
+  interval: 1s
+  targets:
+    - {{url: "http://127.0.0.1:{port}/metrics", job: node, service: machine}}
+"""
 
 
-def test_its_alert_becomes_an_incident_with_a_ticket_and_resolves(tocsin, servers, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]  # fmt: skip
-    prometheus = servers.program("prometheus")
+def test_its_alert_becomes_an_incident_with_a_ticket_and_resolves(tocsin: Any, servers: Any, tmp_path: Path) -> None:  # fmt: skip
     rules = tmp_path / "rules.yml"
     rules.write_text(RULES.format(value=1))
     (tmp_path / "prometheus.yml").write_text(CONFIG.format(address=tocsin.address))
     command = [
-        prometheus,
+        servers.program("prometheus"),
         f"--config.file={tmp_path / 'prometheus.yml'}",
         f"--storage.tsdb.path={tmp_path / 'tsdb'}",
         # Its first alert is lost: it finds its Alertmanagers later than its rules.
         "--rules.alert.resend-delay=1s",
         f"--web.listen-address=127.0.0.1:{servers.free_port()}",
     ]
-
-    def incidents(state: str) -> list[dict[str, object]]:
-        found = tocsin.get("/api/v1/incidents", state=state)["incidents"]
-        return [incident for incident in found if incident["service"] == "mail"]
-
     with servers.running(command, tmp_path / "prometheus.log") as process:
-        (incident,) = servers.wait_for(lambda: incidents("open"), "an incident")
+        incident = tocsin.incident("mail")
         assert incident["alert_count"] == 1
-
-        def tickets() -> list[dict[str, object]]:
-            return list(tocsin.get("/api/v1/tickets")["tickets"])
-
-        (ticket,) = servers.wait_for(tickets, "a ticket")
-        assert ticket["key"] == incident["id"]
+        assert tocsin.ticket(incident["id"])["state"] == "open"
         rules.write_text(RULES.format(value=0))
         process.send_signal(signal.SIGHUP)
-        (resolved,) = servers.wait_for(lambda: incidents("resolved"), "its end")
-        assert resolved["id"] == incident["id"]
+        assert tocsin.incident("mail", "resolved")["id"] == incident["id"]
+
+
+def test_a_node_exporter_is_scraped_and_missed_when_it_is_gone(servers: Any, tmp_path: Path) -> None:  # fmt: skip
+    port = servers.free_port()
+    settings = servers.settings + SCRAPING.format(port=port)
+    command = [
+        servers.program("prometheus-node-exporter"),
+        f"--web.listen-address=127.0.0.1:{port}",
+    ]
+    with servers.tocsin_in(tmp_path / "tocsin", settings) as tocsin:
+
+        def counted(name: str) -> float:
+            return float(dict(tocsin.get("/api/v1/health")["counters"])[name])
+
+        with servers.running(command, tmp_path / "node_exporter.log"):
+            servers.wait_for(lambda: counted("tocsin_scrape_samples_total") > 1_000, "samples")
+        incident = tocsin.incident("machine")
+        (status,) = tocsin.get(f"/api/v1/incidents/{incident['id']}")["alerts"]
+        assert status["alert"]["labels"]["alertname"] == "ServiceDown"
+        with servers.running(command, tmp_path / "node_exporter.log"):
+            assert tocsin.incident("machine", "resolved")["id"] == incident["id"]

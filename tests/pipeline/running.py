@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,9 +23,10 @@ from benchmarks.process import Outside, Tocsin
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 40.0
+WAIT_S = 60.0
 QUIET = "host: {enabled: false}\nself: {enabled: false}\nlogs: {sources: []}\n"
 QUICK = "correlator: {group_wait: 200ms, group_wait_critical: 200ms, resolve_window: 1s}\n"
+PACE = "pipeline: {tick: 200ms, checkpoint_interval: 1s}\n"
 RETRY = "bridge: {retry: {first: 200ms, longest: 1s}}\n"
 
 
@@ -58,7 +58,7 @@ class Running(Tocsin):
         """Write files of its configuration; without `tocsin` it watches nothing and decides quickly."""
         config = self.folder / "config"
         config.mkdir(exist_ok=True)
-        written = {"tocsin": QUIET + QUICK + RETRY, **files} if not files else files
+        written = {"tocsin": QUIET + QUICK + RETRY + PACE, **files} if not files else files
         for name, text in written.items():
             (config / f"{name}.yaml").write_text(text)
 
@@ -178,8 +178,8 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def command(*words: str, stdin: str = "", env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:  # fmt: skip
-    """Run `tocsin WORDS` to its end."""
+def command(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `tocsin WORDS` to its end, away from any terminal: a password is read from `stdin`."""
     return subprocess.run(
         [sys.executable, "-m", "pipeline", *words],
         input=stdin,
@@ -187,5 +187,5 @@ def command(*words: str, stdin: str = "", env: Mapping[str, str] | None = None) 
         text=True,
         cwd=ROOT,
         timeout=WAIT_S,
-        env={**os.environ, **(env or {})},
+        start_new_session=True,
     )

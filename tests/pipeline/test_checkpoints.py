@@ -84,3 +84,8 @@ def test_a_bundle_keeps_its_parts() -> None:
 def test_f20_what_is_no_bundle_is_a_snapshot_error(data: bytes) -> None:
     with pytest.raises(SnapshotError):
         unpack(data)
+
+
+def test_snapshots_are_readable_to_their_owner_alone(tmp_path: Path) -> None:
+    Checkpoints(tmp_path / "data" / "checkpoints")
+    assert (tmp_path / "data" / "checkpoints").stat().st_mode & 0o077 == 0

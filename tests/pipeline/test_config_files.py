@@ -73,3 +73,19 @@ def test_the_examples_page_the_right_people() -> None:
     desk = build(load(ROOT / "config/examples/webhook-desk").route)
     plans, _ = route_test(desk, Labels.of({"service": "staging-cms", "priority": "P3"}))
     assert [(p.desks, p.priority_min) for p in plans] == [(("builtin",), "P1")]
+
+
+def test_files_named_in_a_configuration_are_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "tocsin.yaml").write_text(
+        "scrape: {discovery: [{files: [targets/*.json]}]}\n"
+        "logs: {sources: [{paths: [logs/app.log, /var/log/syslog]}]}\n"
+    )
+    (tmp_path / "routes.yaml").write_text(
+        "receivers: [{name: hook, kind: webhook, url: 'https://example.org', secret_files: [hook.key]}]\n"
+        "route: {receiver: hook}\n"
+    )
+    machine = load(tmp_path).machine
+    assert machine.scrape.discovery[0].files == (str(tmp_path / "targets/*.json"),)
+    assert machine.logs.sources[0].paths == (str(tmp_path / "logs/app.log"), "/var/log/syslog")
+    assert machine.bridge.receivers[0].secret_files == (str(tmp_path / "hook.key"),)
+    assert machine.data == "data"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from benchmarks.process import Outside
-from tests.pipeline.running import QUICK, QUIET, RETRY, Exporter, Running, until
+from tests.pipeline.running import PACE, QUICK, QUIET, RETRY, Exporter, Running, until
 
 
 def _routes(outside: Outside, receiver: str) -> str:
@@ -48,7 +48,9 @@ def test_f25_a_good_configuration_is_taken_over_and_nothing_is_forgotten(
     tocsin.settled()
     assert exporter.asked == 0
     targets = f"scrape: {{targets: [{{url: '{exporter.url}', job: jobs, interval: 200ms}}]}}\n"
-    tocsin.configure(tocsin=QUIET + QUICK + RETRY + targets, routes=_routes(outside, "after"))
+    tocsin.configure(
+        tocsin=QUIET + QUICK + RETRY + PACE + targets, routes=_routes(outside, "after")
+    )
     assert tocsin.ask("POST", "/-/reload").json() == {"reloaded": True}
     until(lambda: exporter.asked > 2, "the new target to be scraped")
     until(lambda: tocsin.metric("tocsin_series") > 0, "its series")

@@ -1,0 +1,120 @@
+"""A highly available pair of Prometheus: both say the same, one is killed and comes back, then it is over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+CONFIG = """\
+global:
+  scrape_interval: 1s
+  evaluation_interval: 1s
+  external_labels: {{cluster: eu, replica: "{name}"}}
+rule_files: [{rules}]
+alerting:
+  # What tells the replicas apart is taken off, or each would have an alert of its own.
+  alert_relabel_configs: [{{regex: replica, action: labeldrop}}]
+  alertmanagers:
+    - static_configs: [{{targets: ["{address}"]}}]
+"""
+RULES = """\
+groups:
+  - name: test
+    rules:
+      - alert: QueueFull
+        expr: vector({value}) > 0
+        labels: {{service: mail, severity: critical}}
+        annotations: {{summary: "mail's queue is full"}}
+"""
+
+
+def a_prometheus(servers: Any, folder: Path, name: str, address: str, rules: Path) -> list[str]:
+    """Its command, with its own configuration and data."""
+    own = folder / name
+    own.mkdir()
+    (own / "prometheus.yml").write_text(CONFIG.format(name=name, rules=rules, address=address))
+    return [
+        servers.program("prometheus"),
+        f"--config.file={own / 'prometheus.yml'}",
+        f"--storage.tsdb.path={own / 'tsdb'}",
+        "--rules.alert.resend-delay=1s",
+        f"--web.listen-address=127.0.0.1:{servers.free_port()}",
+        "--web.enable-lifecycle",
+    ]
+
+
+def said_by(servers: Any, log: Path) -> None:
+    """Wait until it has found its rules."""
+    servers.wait_for(lambda: log.exists() and "Server is ready" in log.read_text(), log.name)
+
+
+def test_a_pair_makes_one_incident_and_a_restart_changes_nothing(tocsin: Any, servers: Any, tmp_path: Path) -> None:  # fmt: skip
+    rules = tmp_path / "rules.yml"
+    rules.write_text(RULES.format(value=1))
+    commands = {
+        name: a_prometheus(servers, tmp_path, name, tocsin.address, rules) for name in ("a", "b")
+    }
+    with ExitStack() as stack:
+        first = stack.enter_context(servers.running(commands["a"], tmp_path / "a.log"))
+        incident = tocsin.incident("mail")
+        (before,) = tocsin.get("/api/v2/alerts")
+        assert before["labels"] == {"alertname": "QueueFull", "cluster": "eu", "service": "mail", "severity": "critical"}  # fmt: skip
+        second = stack.enter_context(servers.running(commands["b"], tmp_path / "b.log"))
+        said_by(servers, tmp_path / "b.log")
+        first.kill()
+        first.wait()
+        again = stack.enter_context(servers.running(commands["a"], tmp_path / "a-again.log"))
+        said_by(servers, tmp_path / "a-again.log")
+
+        def repeated() -> bool:
+            (now,) = tocsin.get("/api/v2/alerts")
+            # The start is that of the first sight, whatever a restarted Prometheus says.
+            assert now["startsAt"] == before["startsAt"]
+            return bool(now["updatedAt"] > before["updatedAt"])
+
+        servers.wait_for(repeated, "a repeat")
+        rules.write_text(RULES.format(value=0))
+        for process in (second, again):
+            process.send_signal(1)  # SIGHUP: it reads its rules again
+        ended = tocsin.incident("mail", "resolved")
+        assert (ended["id"], ended["alert_count"], ended["reopened"]) == (incident["id"], 1, 0)
+        assert len(tocsin.get("/api/v1/tickets")["tickets"]) == 1
+
+
+def test_amtool_sees_groups_and_what_a_silence_hides(tocsin: Any, servers: Any) -> None:
+    tocsin.push(
+        {"labels": {"alertname": "QueueFull", "service": "mail", "queue": "in"}},
+        {"labels": {"alertname": "QueueFull", "service": "mail", "queue": "out"}},
+    )
+    tocsin.incident("mail")
+
+    def amtool(*words: str) -> Any:
+        command = [servers.program("amtool"), f"--alertmanager.url={tocsin.url}", "-o", "json"]
+        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if "query" in words else None
+
+    groups = tocsin.get("/api/v2/alerts/groups")
+    assert [len(group["alerts"]) for group in groups] == [2]
+    words = (
+        "silence",
+        "add",
+        "queue=~o.t",
+        "--duration=1h",
+        "--comment=known",
+        "--author=ann",
+    )
+    amtool(*words)
+    servers.wait_for(lambda: len(amtool("alert", "query")) == 1, "one alert to be hidden")
+    assert len(amtool("alert", "query", "--silenced", "--active")) == 2
+    (listed,) = amtool("silence", "query")
+    amtool("silence", "update", "--duration=2h", "--comment=longer", listed["id"])
+    (updated,) = amtool("silence", "query")
+    assert updated["comment"] == "longer" and updated["endsAt"] > listed["endsAt"]
