@@ -44,6 +44,10 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_log_bytes_total": ("counter", "Bytes of log files that are done with."),
     "tocsin_log_lines_cut_total": ("counter", "Log lines cut at line_bytes_max."),
     "tocsin_log_lines_joined_total": ("counter", "Lines joined to the record before them."),
+    "tocsin_log_texts_masked_total": (
+        "counter",
+        "Messages and stack traces in which a rule of logs.mask found something.",
+    ),
     "tocsin_log_files": ("gauge", "Log files that are open."),
     "tocsin_log_rotations_total": ("counter", "Log files that were renamed or deleted."),
     "tocsin_log_truncations_total": ("counter", "Log files that were truncated or written anew."),

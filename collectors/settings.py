@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from collectors.masking import DEFAULT, RULES
 from model.units import Milliseconds, SizeBytes
 
 
@@ -188,6 +189,9 @@ class LogSettings:
         How long a file is still read after it was renamed or deleted.
     files_max : int
         Files followed at once.
+    mask : tuple of str
+        What is replaced by `***` in lines before they are kept or mined: rules out of secrets,
+        tokens, email, ipv4, ipv6, card and phone.
     """
 
     sources: tuple[LogSource, ...] = ()
@@ -199,6 +203,11 @@ class LogSettings:
     joined_lines_max: int = 200
     rotated_wait_ms: Milliseconds = 10_000
     files_max: int = 1_000
+    mask: tuple[str, ...] = DEFAULT
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.mask if name not in RULES]:
+            raise ValueError(f"mask: unknown rule {unknown[0]!r}; there are {', '.join(RULES)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ import numpy as np
 from collectors.base import Counters, Problems, SourceProblem
 from collectors.cursor import Cursor, packed, planted, siblings
 from collectors.loglines import LogLine, escape, parse_line
+from collectors.masking import Masking
 from collectors.records import Chunk, Record, split_records
 from collectors.settings import LogSettings, LogSource, WatermarkSettings
 from collectors.snapshot import seal, unseal
@@ -56,6 +57,7 @@ class LogTail:
         self.settings = settings
         self.watermark = Watermark.for_logs(watermark or WatermarkSettings())
         self._miner = miner
+        self._masking, self._masked_before = Masking(settings.mask), 0
         self._problems = Problems()
         self._files: dict[tuple[int, int], _Open] = {}
         self._known_patterns: set[str] = set()
@@ -105,6 +107,7 @@ class LogTail:
             "tocsin_log_bytes_total": self._bytes,
             "tocsin_log_lines_cut_total": self._cut,
             "tocsin_log_lines_joined_total": self._joined,
+            "tocsin_log_texts_masked_total": self._masked_before + self._masking.masked,
             "tocsin_log_files": len(self._files),
             "tocsin_log_rotations_total": self._rotations,
             "tocsin_log_truncations_total": self._truncations,
@@ -118,6 +121,8 @@ class LogTail:
         """Take over new settings at the next poll; files that are no longer wanted are read out."""
         self._known_patterns = _patterns(self.settings)
         self.settings, self._first, self._next_ms = settings, True, None
+        self._masked_before += self._masking.masked
+        self._masking = Masking(settings.mask)
 
     def close(self) -> None:
         """Close all files; `save` still gives where they stood."""
@@ -311,10 +316,8 @@ class LogTail:
 
     def _batch(self, file: _Open, records: list[Record], now_ms: int) -> LogBatch | None:
         chars_max = self.settings.message_chars_max
-        lines = [
-            parse_line(record.text, now_ms=now_ms, message_chars_max=chars_max)
-            for record in records
-        ]
+        read = [parse_line(r.text, now_ms=now_ms, message_chars_max=chars_max) for r in records]
+        lines = [replace(line, message=self._masking.mask(line.message)) for line in read]
         self._lines += len(lines)
         self._joined += sum(len(record.joined) for record in records)
         times, kept = self._settle(lines, now_ms)
@@ -328,11 +331,17 @@ class LogTail:
             templates=templates,
             severities=np.array([lines[n].severity for n in picked], dtype=np.int8),
             services=tuple(lines[n].service or file.service for n in picked),
-            lines=tuple(_whole(lines[n], records[n], chars_max) for n in picked),
+            lines=tuple(self._whole(lines[n], records[n]) for n in picked),
             template_texts={n: self._miner.text(n) for n in sorted(set(templates.tolist()))},
             arrival_ms=now_ms,
             source=file.cursor.path,
         )
+
+    def _whole(self, line: LogLine, record: Record) -> str:
+        if not record.joined:
+            return line.message
+        joined = escape("\n".join(record.joined), self.settings.message_chars_max)
+        return line.message + "\\n" + self._masking.mask(joined)
 
     def _settle(
         self, lines: list[LogLine], now_ms: int
@@ -374,12 +383,6 @@ def _release(chunk: Chunk, *, held: bool, full: bool) -> tuple[list[Record], int
 
 def _patterns(settings: LogSettings) -> set[str]:
     return {pattern for source in settings.sources for pattern in source.paths}
-
-
-def _whole(line: LogLine, record: Record, chars_max: int) -> str:
-    if not record.joined:
-        return line.message
-    return (line.message + "\\n" + escape("\n".join(record.joined), chars_max))[: 2 * chars_max]
 
 
 def _expand(pattern: str) -> list[str]:

@@ -3,8 +3,8 @@
 Source
 ------
 A parse-tree-free variant of the ideas of Drain (He et al. 2017) and Brain (Yu et al. 2023): words
-are masked by what they look like, a line's masked form is its key, and a position of a form becomes a
-parameter once enough distinct values were seen there while all the rest stayed the same. Only forms
+are masked by what they look like (`tokens.py`), lists, units and quotes are evened out (`forms.py`), and
+a position of such a form becomes a parameter once enough distinct values were seen there while all the rest stayed the same. Only forms
 never seen before cost more than a few dictionary lookups. Numbers are stable: when two templates
 turn out to be one, the lower number stands for both (union-find).
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from collectors.base import Counters
+from collectors.forms import Form, shape
 from collectors.settings import TemplateSettings
 from collectors.snapshot import seal, unseal
 from collectors.tokens import PARAMETER, Masks, introduces, looks_identifier
@@ -22,8 +23,6 @@ OVERFLOW = 0
 """Number of the template that stands for lines beyond `templates_max`."""
 
 _KEY_CHARS_MAX = 1024
-
-Key = tuple[str, ...]
 
 
 class TemplateMiner:
@@ -48,17 +47,17 @@ class TemplateMiner:
         self.lines = 0
         self._masks = Masks(self.settings.keys_max)
         self._numbers: dict[str, int] = {}  # masked line to number: the fast path
-        self._forms: dict[Key, int] = {}  # clustered form to number
+        self._forms: dict[Form, int] = {}  # clustered form to number
         self._contexts: dict[
-            tuple[int, Key], dict[str, int]
+            tuple[int, Form], dict[str, int]
         ] = {}  # a hole to the values seen in it
-        self._open: set[Key] = set()  # forms of which a position was found to be a parameter
-        self._texts: list[str] = [PARAMETER]
+        self._open: set[Form] = set()  # forms of which a position was found to be a parameter
+        self._shown: list[Form] = [(PARAMETER,)]
         self._parents: list[int] = [0]
 
     def __len__(self) -> int:
         """Numbers given, merged ones included."""
-        return len(self._texts) - 1
+        return len(self._shown) - 1
 
     def mine(self, messages: Sequence[str]) -> list[int]:
         """The template number of each message; learns from them in their order."""
@@ -75,7 +74,7 @@ class TemplateMiner:
 
     def text(self, number: int) -> str:
         """The template of a number, parameters written `<*>`."""
-        return self._texts[self._root(number)]
+        return " ".join(self._shown[self._root(number)])
 
     def current(self, number: int) -> int:
         """The number that stands for this one now: itself, or the lower one it was merged into."""
@@ -92,17 +91,18 @@ class TemplateMiner:
         words = line.split(" ")
         if len(words) > self.settings.tokens_max:
             words = [*words[: self.settings.tokens_max], PARAMETER]
-        form = self._generalise(_collapse(words))
-        number = self._forms.get(form)
+        form, shown = shape(words)
+        general = self._generalise(form)
+        number = self._forms.get(general)
         if number is None:
-            number = self._new(form)
+            number = self._new(general, shown)
         if len(self._numbers) >= self.settings.keys_max:
             self._numbers.clear()
         if number != OVERFLOW and len(line) <= _KEY_CHARS_MAX:
             self._numbers[line] = number
         return number
 
-    def _generalise(self, form: Key) -> Key:
+    def _generalise(self, form: Form) -> Form:
         """Put parameters where this form's contexts already have one."""
         for position in range(len(form)):
             if form[position] != PARAMETER:
@@ -111,18 +111,20 @@ class TemplateMiner:
                     return self._generalise(hole)
         return form
 
-    def _new(self, form: Key) -> int:
-        if len(self._texts) > self.settings.templates_max:
+    def _new(self, form: Form, shown: Form) -> int:
+        if len(self._shown) > self.settings.templates_max:
             self.overflowed += 1
             return OVERFLOW
-        number = len(self._texts)
-        self._texts.append(" ".join(form))
+        number = len(self._shown)
+        # Where a word turned out to be a parameter it is shown as one.
+        pairs = zip(form, shown, strict=True)
+        self._shown.append(tuple(b if PARAMETER in a and PARAMETER in b else a for a, b in pairs))
         self._parents.append(number)
         self._forms[form] = number
         self._widen(form, number)
         return self._root(number)
 
-    def _widen(self, form: Key, number: int) -> None:
+    def _widen(self, form: Form, number: int) -> None:
         """Note the form in its contexts; where one has enough distinct values, merge them."""
         if len(self._contexts) >= self.settings.contexts_max:
             # The older half has waited long enough for more values.
@@ -138,22 +140,26 @@ class TemplateMiner:
                 self._merge(position, _hole(form, position), values)
                 return
 
-    def _needed(self, form: Key, position: int, values: dict[str, int]) -> int:
+    def _needed(self, form: Form, position: int, values: dict[str, int]) -> int:
         settings = self.settings
+        if not position:
+            # What a message begins with says which message it is, unless values are seen there, too.
+            bearing = sum(PARAMETER in word for word in values)
+            known = PARAMETER in values and bearing >= settings.names_min
+            return bearing if known else settings.first_words_min
         if sum(looks_identifier(word) for word in values) >= settings.identifiers_min:
             return settings.identifiers_min
-        if position and introduces(form[position - 1]):
-            return settings.names_min
-        return settings.words_min if position else settings.first_words_min
+        return settings.names_min if introduces(form[position - 1]) else settings.words_min
 
-    def _merge(self, position: int, hole: Key, values: dict[str, int]) -> None:
+    def _merge(self, position: int, hole: Form, values: dict[str, int]) -> None:
         """The values seen in a hole are values of a parameter: their templates become one."""
         known = self._forms.get(hole)
         numbers = sorted({self._root(n) for n in (*values.values(), *([known] if known else []))})
         lowest = numbers[0]
         for number in numbers:
             self._parents[number] = lowest
-        self._texts[lowest] = " ".join(hole)
+        shown = self._shown[lowest]
+        self._shown[lowest] = (*shown[:position], PARAMETER, *shown[position + 1 :])
         for word in values:
             form = (*hole[:position], word, *hole[position + 1 :])
             self._forms.pop(form, None)
@@ -163,7 +169,7 @@ class TemplateMiner:
         self._open.add(hole)
         self._widen(hole, lowest)
 
-    def _forget_contexts(self, form: Key, position: int) -> None:
+    def _forget_contexts(self, form: Form, position: int) -> None:
         # The merged forms no longer count as values elsewhere: only the template they became does.
         for other, word in enumerate(form):
             context = (other, _hole(form, other))
@@ -185,7 +191,7 @@ class TemplateMiner:
             "templates",
             1,
             {
-                "texts": self._texts,
+                "texts": [list(shown) for shown in self._shown],
                 "parents": self._parents,
                 "forms": [[list(form), number] for form, number in self._forms.items()],
                 "contexts": [[at, list(hole), seen] for (at, hole), seen in self._contexts.items()],
@@ -205,7 +211,9 @@ class TemplateMiner:
             If it is damaged or of another version; what was here stays.
         """
         saved = unseal("templates", 1, data)
-        self._texts = list(saved["texts"])
+        self._shown = [
+            tuple(words.split(" ") if isinstance(words, str) else words) for words in saved["texts"]
+        ]
         self._parents = list(saved["parents"])
         self._forms = {tuple(form): number for form, number in saved["forms"]}
         self._contexts = {(at, tuple(hole)): dict(seen) for at, hole, seen in saved["contexts"]}
@@ -214,22 +222,13 @@ class TemplateMiner:
         self.lines, self.overflowed = saved["lines"], saved["overflowed"]
 
 
-def _hole(form: Key, position: int) -> Key:
+def _hole(form: Form, position: int) -> Form:
     return (*form[:position], PARAMETER, *form[position + 1 :])
 
 
-def _fixed(form: Key, position: int) -> int:
+def _fixed(form: Form, position: int) -> int:
     """Words with a letter that are left when a position becomes a parameter: none is no template."""
     return sum(
         other != position and any(map(str.isalpha, word.replace(PARAMETER, "")))
         for other, word in enumerate(form)
     )
-
-
-def _collapse(words: list[str]) -> Key:
-    """Adjacent parameters are one: lists of different lengths are the same template."""
-    kept: list[str] = []
-    for word in words:
-        if word != PARAMETER or not kept or kept[-1] != PARAMETER:
-            kept.append(word)
-    return tuple(kept)

@@ -6,10 +6,20 @@ import re
 
 PARAMETER = "<*>"
 
-_OPEN = "([{<\"'`"
-_CLOSE = ")]}>\"'`,;:.!?"
-_PAIR = re.compile(r"([A-Za-z_][\w.\-]*[=:])(.+)", re.DOTALL)
+OPEN = "([{<\"'`"
+CLOSE = ")]}>\"'`,;:.!?"
+OPENER = {")": "(", "]": "[", "}": "{", ">": "<"}
+_NUMBER = re.compile(r"[\d.:,/\-]*\d")
+_DIGIT = re.compile(r"\d")
+_BRACKET = re.compile(r"[({\[]")
+_PAIR = re.compile(r"([A-Za-z_][\w.,\-]*[=:])(.+)", re.DOTALL)
 _IDENTIFIER = re.compile(r"[\w.\-]*[_./@:#$\\\-][\w./@:#$\\\-]*|[a-z]+[A-Z]\w*|\W*<\*>.*")
+_NUMBERED = re.compile(r"([A-Za-z_]{1,24})\d{1,4}=([^=]+)")
+_LEADER = re.compile(r"([^\d.][^\d]*?)\.{3,}(?=[^.])(.+)", re.DOTALL)
+_CALL = re.compile(r"([A-Za-z_][\w.]*)([({\[])([^)}\]]+)([)}\]]?)")
+_DOTTED = re.compile(r"[A-Za-z_][\w\-]*(?:\.[\w\-$]+){2,}")
+_HEX = frozenset("abcdefABCDEF")
+_HEX_MIN = 8  # no English word of eight letters has only these
 _WORD_MAX = 256
 _CALENDAR = frozenset(
     "Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr Jun Jul Aug Sep Oct Nov Dec".split()
@@ -48,44 +58,94 @@ def mask(word: str) -> str:
     """Replace the part of a word that is a value.
 
     Values are: anything with a digit; what follows `name=`; paths, addresses and mail addresses;
-    words of more than 256 characters. Brackets and punctuation around a value are kept.
+    eight hexadecimal letters; words of more than 256 characters. Brackets, punctuation and names
+    around a value are kept.
 
     Examples
     --------
     >>> mask("[10.0.0.1:8080]"), mask("status:500"), mask("user=ann;"), mask("ready.")
     ('[<*>]', 'status:<*>', 'user=<*>;', 'ready.')
+    >>> mask("openFile(3)"), mask("r24=0xfe"), mask("retries.......0"), mask("org.apache.http")
+    ('openFile(<*>)', 'r<*>=<*>', 'retries...<*>', 'org.apache.http')
     """
-    if len(word) > _WORD_MAX or word.isdigit():
+    if len(word) > _WORD_MAX or _NUMBER.fullmatch(word):
         return PARAMETER
-    core = word.lstrip(_OPEN)
+    core = word.lstrip(OPEN)
     front = word[: len(word) - len(core)]
-    bare = core.rstrip(_CLOSE)
+    bare = _without_close(core)
     back = core[len(bare) :]
     if not bare:
         # Empty brackets are where a value can stand.
         return word[0] + PARAMETER + word[1:] if word in ("()", "[]", "{}", "<>", '""') else word
     front = front.rstrip("<") if bare[0].isdigit() and not back.startswith(">") else front
-    pair = _PAIR.fullmatch(bare)
-    if pair and not pair[2].startswith("//"):
-        name, value = pair[1], pair[2]
-        if name[-1] == "=" and not _has_digit(name):
-            return f"{front}{name}{PARAMETER}{back}"
-        # "db.example.org:5432" is an address, "status:500" a name and its value.
-        if "." not in name and not _has_digit(name) and _is_value(value):
-            return f"{front}{name}{PARAMETER}{back}"
-    return f"{front}{PARAMETER}{back}" if _is_value(bare) else word
+    if not bare.isalnum() and (compound := _compound(bare, back)):
+        return front + compound
+    return f"{front}{PARAMETER}{back}" if _is_value(bare) and not is_dotted(bare) else word
 
 
-def _has_digit(text: str) -> bool:
-    return any(char.isdigit() for char in text)
+def _compound(bare: str, back: str) -> str:
+    """A word that holds a name and its value, the value masked; "" where it is none."""
+    if "=" in bare or ":" in bare:
+        pair = _PAIR.fullmatch(bare)
+        if pair and not pair[2].startswith("//") and not _DIGIT.search(pair[1]):
+            name, value = pair[1], pair[2]
+            # "db.example.org:5432" is an address, "status:500" a name and its value.
+            if name[-1] == "=" or ("." not in name and _is_value(value)):
+                return name + _paired(value, back)
+        if numbered := _NUMBERED.fullmatch(bare):
+            # Registers and columns: r24=…, c3=….
+            return f"{numbered[1]}{PARAMETER}=" + _paired(numbered[2], back)
+    if "..." in bare and (leader := _LEADER.fullmatch(bare)) and _is_value(leader[2]):
+        # What a row of dots leads to, as in a table.
+        return f"{leader[1]}...{PARAMETER}{back}"
+    called = _CALL.fullmatch(bare) if _BRACKET.search(bare) else None
+    if called and not _DIGIT.search(called[1]) and ("=" in called[3] or _is_value(called[3])):
+        # Without its closing bracket the value goes on in the next words.
+        return f"{called[1]}{called[2]}{PARAMETER}{called[4]}{back}"
+    return ""
+
+
+def _without_close(core: str) -> str:
+    """Without the punctuation at the end, save brackets that were opened within."""
+    end = len(core)
+    while end and core[end - 1] in CLOSE:
+        opener = OPENER.get(core[end - 1])
+        if opener and core.count(opener, 0, end) >= core.count(core[end - 1], 0, end):
+            break
+        end -= 1
+    return core[:end]
+
+
+def _paired(value: str, back: str) -> str:
+    """The value of a pair: with its quotes, or with the one that further words will close."""
+    quote = value[0]
+    if quote not in "\"'" or value.endswith(quote):
+        return PARAMETER + back
+    return PARAMETER + back[1:] if back.startswith(quote) else quote + PARAMETER + back
 
 
 def _is_value(text: str) -> bool:
-    if _has_digit(text) or text in _CALENDAR or text in _CONSTANTS or text == PARAMETER:
+    if _DIGIT.search(text) or text in _CALENDAR or text in _CONSTANTS or text == PARAMETER:
         return True
-    if "@" in text or "://" in text or "\\\\" in text:
+    if "@" in text or "://" in text or text.count("\\") >= 2:
         return True
-    return text[0] == "/" and text.count("/") >= 2
+    if text[0] == "/" and text.count("/") >= 2:
+        return True
+    return is_dotted(text) or (len(text) >= _HEX_MIN and _HEX.issuperset(text))
+
+
+def is_dotted(word: str) -> bool:
+    """Whether a word is a host, a package or a class: a value, save where a message begins with it.
+
+    Examples
+    --------
+    >>> [is_dotted(word) for word in ("db.example.org", "java.io.IOException", "tick.time", "v1.2.3")]
+    [True, False, False, True]
+    """
+    if word.count(".") < 2 or word.endswith(("Exception", "Error")):
+        # Which exception it was is what the message says.
+        return False
+    return _DOTTED.fullmatch(word) is not None
 
 
 def looks_identifier(word: str) -> bool:
@@ -96,7 +156,7 @@ def looks_identifier(word: str) -> bool:
     >>> [looks_identifier(word) for word in ("cart-db", "fetchOrder", "org.apache", "failed", "down,")]
     [True, True, True, False, False]
     """
-    return _IDENTIFIER.fullmatch(word.strip(_OPEN + _CLOSE)) is not None
+    return _IDENTIFIER.fullmatch(word.strip(OPEN + CLOSE)) is not None
 
 
 def introduces(word: str) -> bool:
@@ -107,4 +167,4 @@ def introduces(word: str) -> bool:
     >>> introduces("user"), introduces("connection")
     (True, False)
     """
-    return word.strip(_OPEN + _CLOSE) in _INTRODUCERS
+    return word.strip(OPEN + CLOSE) in _INTRODUCERS

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.settings import TemplateSettings
+from collectors.snapshot import seal, unseal
 from collectors.templates import OVERFLOW, TemplateMiner
 from model.errors import SnapshotError
 
@@ -106,3 +107,62 @@ def test_f20_damaged_snapshot_is_refused_and_changes_nothing() -> None:
     with pytest.raises(SnapshotError):
         miner.load(saved.replace(b'"a b"', b'"a c"'))
     assert miner.save() == saved
+
+
+# One template each: the freedoms of writing that are no difference of meaning, and what stays apart.
+SAME = [
+    # A unit, and a size told again in brackets.
+    ("sent 5 bytes in 3 ms", "sent 7 KB (7168 bytes) in <1 sec", "sent 5 bytes in 00:02"),
+    # Lists of any length; brackets that enclose them.
+    ("peers [10.0.0.1:1] up", "peers [10.0.0.1:1, 10.0.0.2:1, 10.0.0.3:1] up"),
+    # A run of records.
+    ("nodes n1 0x1 <ok> n2 0x2 <ok>", "nodes n1 0x1 <ok> n2 0x2 <ok> n3 0x3 <ok>"),
+    # Blanks within quotes, within an object's braces, within a call.
+    ('lock tag="View Lock", uid=1', 'lock tag="View", uid=2'),
+    ("info Task{1f a.b.C}, 0", "info Task{2e}, 1", "info Task{3d of u0 x t7}, 2"),
+    ("gone Surface(name=Main) now", "gone Surface(name=View - a/b) now"),
+    # Packages, hosts and hexadecimal words.
+    ("send org.apache.a.B to db.example.org", "send org.apache.c.D to www.example.com"),
+    ("dump 00000000 10000000", "dump ffffffff 10000000"),
+    # Addresses at the very front, beside a bare value there.
+    ("10.0.0.1:80 refused it", "wpad:80 refused it", "proxy:81 refused it"),
+]
+APART = [
+    # What a message begins with, exceptions, and states that are told apart by a word.
+    ("a.purge.interval set to 3", "a.tick.time set to 3", "b.max.x set to 1", "b.min.x set to 2"),
+    ("caught java.io.IOException: disk", "caught java.lang.IllegalStateException: disk"),
+    ("openFile(3)", "closeFile(3)"),
+    ("link is up", "link is down"),
+]
+
+
+@pytest.mark.parametrize("messages", SAME)
+def test_ways_of_writing_are_one_template(messages: tuple[str, ...]) -> None:
+    miner = TemplateMiner()
+    miner.mine(messages)
+    assert len(set(miner.mine(messages))) == 1
+
+
+@pytest.mark.parametrize("messages", APART)
+def test_different_messages_stay_apart(messages: tuple[str, ...]) -> None:
+    miner = TemplateMiner()
+    miner.mine(messages)
+    assert len(set(miner.mine(messages))) == len(messages)
+
+
+def test_the_shown_text_keeps_units_and_loses_what_became_a_parameter() -> None:
+    miner = TemplateMiner()
+    (number,) = miner.mine(["user ann took 3 ms (0.003 s)"])
+    assert miner.text(number) == "user ann took <*> ms"
+    (*_, number) = miner.mine(["user bob took 3 s", "user cy took 1 min"])
+    assert miner.text(number) == "user <*> took <*> ms"
+
+
+def test_f25_a_snapshot_of_before_texts_had_units_is_read() -> None:
+    old, new = TemplateMiner(), TemplateMiner()
+    (number,) = old.mine(["cart is empty"])
+    state = unseal("templates", 1, old.save())
+    state["texts"] = [" ".join(words) for words in state["texts"]]
+    new.load(seal("templates", 1, state))
+    assert new.mine(["cart is empty"]) == [number]
+    assert new.text(number) == "cart is empty"

@@ -1,0 +1,73 @@
+"""Recorded data: packs are unpacked once into a cache, and what they hold is found by its layout."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class NoData(Exception):
+    """There is nothing to measure on; says what was looked for, and where."""
+
+
+def data_dir(given: Path | None) -> Path:
+    """Where the data lies: as given, else `TOCSIN_DATA`, else `../shared/data`.
+
+    Raises
+    ------
+    NoData
+        If there is no such directory.
+    """
+    path = given or Path(os.environ.get("TOCSIN_DATA") or "../shared/data")
+    if not path.is_dir():
+        raise NoData(f"no directory {path}: name one with --data or TOCSIN_DATA")
+    return path
+
+
+def cache_dir() -> Path:
+    """Where packs are unpacked: `TOCSIN_CACHE`, else `~/.cache/tocsin`."""
+    return Path(os.environ.get("TOCSIN_CACHE") or Path.home() / ".cache" / "tocsin")
+
+
+def roots(data: Path, prefix: str) -> Iterator[Path]:
+    """Directories to search: the data itself, then each of its packs `PREFIX*.tar.zst`, unpacked.
+
+    Raises
+    ------
+    NoData
+        If a pack cannot be unpacked.
+    """
+    yield data
+    for pack in sorted(data.rglob(f"{prefix}*.tar.zst")):
+        yield _unpacked(pack)
+
+
+def _unpacked(pack: Path) -> Path:
+    # Name, size and time of change: a pack that was replaced is unpacked anew.
+    status = pack.stat()
+    name = f"{pack.name.removesuffix('.tar.zst')}-{status.st_size}-{int(status.st_mtime)}"
+    target = cache_dir() / "packs" / name
+    if target.is_dir():
+        return target
+    if not shutil.which("zstd"):
+        raise NoData(f"{pack} is packed: install zstd, or unpack it and name that with --data")
+    partial = target.with_name(f"{target.name}.{os.getpid()}")
+    partial.mkdir(parents=True)
+    unpacker = subprocess.Popen(
+        ["zstd", "-dc", "--long=27", os.fspath(pack)], stdout=subprocess.PIPE
+    )
+    tar = subprocess.run(["tar", "x", "-C", os.fspath(partial)], stdin=unpacker.stdout)
+    if unpacker.wait() or tar.returncode:
+        shutil.rmtree(partial)
+        raise NoData(f"{pack} could not be unpacked")
+    partial.rename(target)
+    return target
+
+
+def absent(parser: argparse.ArgumentParser, why: str) -> None:
+    """Say plainly that there is nothing to measure, and exit 2."""
+    parser.exit(2, f"{parser.prog}: nothing measured: {why}\n")
