@@ -35,7 +35,7 @@ class Tails:
         Samples after which a count has decayed to a third.
     """
 
-    def __init__(self, components: int, capacity: int, memory: float = 6000.0) -> None:
+    def __init__(self, components: int, capacity: int, memory: float = 20_000.0) -> None:
         self._memory = np.float32(memory)
         self.gate = np.zeros((components, capacity), dtype=np.float32)
         self.counts = np.zeros((components, capacity, BINS), dtype=np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.full.alarm import Alarms
+from detectors.full.combine import COMPONENTS, Combination
 from detectors.full.joint import Joint
 from detectors.full.levels import Levels
 from detectors.full.profiles import Profiles
@@ -16,12 +17,6 @@ from detectors.snapshot import pack, unpack
 from model.batch import Floats, Ints
 from model.errors import SnapshotError
 
-COMPONENTS = (
-    "mean", "short", "day", "week", "change", "fast", "joint", "step", "day_drift", "week_drift", "season_drift",
-)  # fmt: skip
-WEIGHTS = np.array([1.0, 0.3, 1.0, 1.0, 1.0, 0.3, 1.0, 0.3, 0.5, 0.5, 1.0], dtype=np.float32)
-_SUSTAINED = np.float32(1.0)  # weight of the rarity of the recent scores' mean
-_RECENT = np.float32(0.2)
 _CHUNK = 4096  # rows at a time, so that what is in between stays in the processor's cache
 _YOUNG = np.float32(32.0)  # samples before anything is told
 _OLD = np.float32(2_880_000.0)  # samples; its half is whole rounds of every ring
@@ -57,11 +52,10 @@ class FullTier:
         self._week = Profiles(capacity, period_ms=_WEEK_MS, slots=168)
         self._joint = Joint(capacity)
         self._tails = Tails(len(COMPONENTS), capacity)
-        self._sustained = Tails(1, capacity)
+        self._combination = Combination(capacity)
         self._alarms = Alarms(capacity)
         self._age = np.zeros(capacity, dtype=np.float32)
         self._drift = np.zeros((3, capacity), dtype=np.float32)
-        self._recent = np.zeros(capacity, dtype=np.float32)
 
     def score(self, rows: NDArray[np.int64], times_ms: Ints, values: Floats) -> Array32:
         """How rare the samples are, in decades; then they are learnt.
@@ -121,20 +115,14 @@ class FullTier:
     def _rejuvenate(self, rows: NDArray[np.int64]) -> None:
         """Float32 stops counting at 16.7 million: an old row becomes a less old one."""
         self._age[rows] -= _OLD / np.float32(2.0)
-        for tails in (self._tails, self._sustained):
+        for tails in (self._tails, self._combination.tails):
             tails.touched[:, rows] -= _OLD / np.float32(2.0)
 
     def _combined(self, rows: NDArray[np.int64], times_ms: Ints, values: Array32) -> Array32:
         at = _place(rows)
         age = self._age[rows]
         rare = self.components(rows, times_ms, values)
-        together = np.sqrt(np.einsum("c,cn->n", WEIGHTS, rare * rare))
-        recent = self._recent[at]
-        recent = recent + _RECENT * (together - recent)
-        self._recent[at] = recent
-        least = np.full(len(rows), 1e-3, dtype=np.float32)
-        lasting = self._sustained.look(recent[None, :], at, age, least)[0]
-        score = together + _SUSTAINED * lasting
+        score = self._combination.look(rare, at, age)
         return np.asarray(np.where(age < _YOUNG, np.float32(0.0), score), dtype=np.float32)
 
     def forget(self, rows: NDArray[np.int64]) -> None:
@@ -153,12 +141,12 @@ class FullTier:
         return sum(array.nbytes for _, array in self._parts())
 
     def _parts(self) -> list[tuple[str, NDArray[Any]]]:
-        parts: dict[str, Levels | Profiles | Joint | Tails | Alarms] = {
+        parts: dict[str, Levels | Profiles | Joint | Tails | Combination | Alarms] = {
             "levels": self._levels, "day": self._day, "week": self._week, "joint": self._joint,
-            "tails": self._tails, "sustained": self._sustained, "alarms": self._alarms,
+            "tails": self._tails, "combination": self._combination, "alarms": self._alarms,
         }  # fmt: skip
         found: list[tuple[str, NDArray[Any]]] = [
-            ("age", self._age), ("drift", self._drift), ("recent", self._recent),
+            ("age", self._age), ("drift", self._drift),
         ]  # fmt: skip
         for name, part in parts.items():
             found += [(f"{name}.{field}", array) for field, array in part.arrays().items()]
