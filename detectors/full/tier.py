@@ -116,7 +116,7 @@ class FullTier:
         """Float32 stops counting at 16.7 million: an old row becomes a less old one."""
         self._age[rows] -= _OLD / np.float32(2.0)
         for tails in (self._tails, self._combination.tails):
-            tails.touched[:, rows] -= _OLD / np.float32(2.0)
+            tails.rejuvenate(rows, float(_OLD) / 2.0)
 
     def _combined(self, rows: NDArray[np.int64], times_ms: Ints, values: Array32) -> Array32:
         at = _place(rows)

@@ -128,7 +128,7 @@ def test_an_old_row_goes_on_counting() -> None:
     tier = FullTier(1)
     play(tier, noise(50, 1))
     tier._age[:] = 2_879_999.0
-    tier._tails.touched[:] = tier._combination.tails.touched[:] = 2_879_000.0
+    tier._tails.epoch[:] = tier._combination.tails.epoch[:] = 2_879_000.0
     found = play(tier, noise(50, 1))
     assert np.isfinite(found).all()
     assert 1_440_000 < tier._age[0] < 1_440_100
