@@ -38,7 +38,7 @@ _WEIGHTS = (
 _STAGES = tuple(
     AlarmSettings(fatigue, recovery, least, margin)
     for (fatigue, recovery), least, margin in product(
-        ((0.4, 8000.0), (0.7, 4000.0), (1.0, 2500.0)), (4.5, 5.5), (0.3, 1.0)
+        ((0.7, 4000.0), (1.0, 2500.0), (1.0, 4000.0)), (4.5, 5.5), (1.0, 1.6)
     )
 )
 

@@ -22,7 +22,7 @@ from benchmarks.telemetry import START_MS
 from detectors.engine import Engine
 from detectors.full.tier import FullTier
 from detectors.settings import DetectorSettings
-from model.batch import MetricBatch
+from model.batch import Floats, MetricBatch
 from model.labels import Labels
 from model.series import SeriesIndex
 
@@ -32,10 +32,10 @@ _STEPS = 30
 _MILLION = 1_000_000
 
 
-def _values(rng: np.random.Generator, levels: np.ndarray, step: int) -> np.ndarray:
+def _values(rng: np.random.Generator, levels: Floats, step: int) -> Floats:
     """One sample of each series: noise about a daily rhythm, now and then a spike."""
     usual = levels * (1.0 + 0.3 * np.sin(step / 50.0) + 0.05 * rng.standard_normal(len(levels)))
-    return np.where(rng.random(len(levels)) < 1e-4, usual * 3.0, usual)
+    return np.asarray(np.where(rng.random(len(levels)) < 1e-4, usual * 3.0, usual))
 
 
 def full(series: int) -> tuple[float, float]:

@@ -29,10 +29,10 @@ class AlarmSettings:
         Decades by which the last alarm must be beaten, within 100 samples of it.
     """
 
-    fatigue: float = 0.7
+    fatigue: float = 1.0
     recovery: float = 4000.0
-    least: float = 4.5
-    margin: float = 1.0
+    least: float = 5.5
+    margin: float = 1.6
 
 
 class Alarms:

@@ -12,7 +12,7 @@ from detectors.full.tails import Array32, At, Tails
 COMPONENTS = (
     "mean", "short", "day", "week", "change", "fast", "joint", "step", "day_drift", "week_drift", "season_drift",
 )  # fmt: skip
-WEIGHTS = (1.0, 0.3, 1.0, 1.0, 1.0, 0.3, 1.0, 0.3, 0.5, 0.5, 1.0)
+WEIGHTS = (1.0, 0.0, 1.0, 1.0, 1.0, 0.3, 1.0, 0.1, 0.5, 0.5, 1.0)
 _RECENT = np.float32(0.2)
 
 
