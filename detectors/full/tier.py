@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.full.alarm import Alarms
+from detectors.full.calibration import Calibration
 from detectors.full.combine import COMPONENTS, Combination
 from detectors.full.joint import Joint
 from detectors.full.levels import Levels
@@ -54,6 +55,7 @@ class FullTier:
         self._tails = Tails(len(COMPONENTS), capacity)
         self._combination = Combination(capacity)
         self._alarms = Alarms(capacity)
+        self.calibration = Calibration()
         self._age = np.zeros(capacity, dtype=np.float32)
         self._drift = np.zeros((3, capacity), dtype=np.float32)
 
@@ -82,6 +84,8 @@ class FullTier:
             if len(row):
                 clipped = np.clip(value, -_LARGE, _LARGE).astype(np.float32)
                 out[part][good] = self._combined(row, at_ms, clipped)
+                old = self._age[row] > _YOUNG
+                self.calibration.learn(out[part][good][old])
         return out
 
     def alarms(self, rows: NDArray[np.int64], scores: Array32) -> Array32:
@@ -152,9 +156,13 @@ class FullTier:
             found += [(f"{name}.{field}", array) for field, array in part.arrays().items()]
         return found
 
+    def _shared(self) -> list[tuple[str, NDArray[Any]]]:
+        """What belongs to rows, and what all of them share."""
+        return [*self._parts(), ("calibration.counts", self.calibration.counts)]
+
     def save(self) -> bytes:
         """Everything learnt, checksummed; `load` of the same version reads it."""
-        return pack(dict(self._parts()), {"kind": _KIND, "capacity": self.capacity})
+        return pack(dict(self._shared()), {"kind": _KIND, "capacity": self.capacity})
 
     def load(self, data: bytes) -> None:
         """Take over what `save` gave.
@@ -167,7 +175,7 @@ class FullTier:
         arrays, state = unpack(data)
         if not isinstance(state, dict) or state.get("kind") != _KIND:
             raise SnapshotError("full tier snapshot: not one, or of another version")
-        parts = self._parts()
+        parts = self._shared()
         for name, mine in parts:
             saved = arrays.get(name)
             if saved is None or saved.shape != mine.shape or saved.dtype != mine.dtype:
