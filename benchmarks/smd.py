@@ -71,8 +71,9 @@ def array(path: Path) -> Floats:
             ints.append(argument)
         elif isinstance(argument, str) and re.fullmatch(r"[fiu][1248]", argument):
             kind = kind or argument
-        elif isinstance(argument, bytes) and len(argument) > len(data):
-            data = argument
+        elif isinstance(argument, (bytes, str)) and len(argument) > max(len(data), 64):
+            # Protocol 2 writes bytes as text.
+            data = argument.encode("latin-1") if isinstance(argument, str) else argument
             order = flag
         if operation.name in ("NEWTRUE", "NEWFALSE"):
             flag = "F" if operation.name == "NEWTRUE" else "C"  # the last one says: by columns
