@@ -29,7 +29,7 @@ def main() -> None:
     try:
         events, labels = _find(data_dir(options.data))
     except NoData as why:
-        absent(parser, str(why))
+        absent(str(why))
         return
     times_ms, messages = _events(events)
     found, seconds = run(times_ms, messages)

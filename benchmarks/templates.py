@@ -76,7 +76,7 @@ def main() -> None:
     try:
         systems = find(data_dir(options.data))
     except NoData as why:
-        absent(parser, str(why))
+        absent(str(why))
         return
     rows = quality(systems)
     if options.nested:

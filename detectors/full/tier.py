@@ -1,0 +1,194 @@
+"""The full tier as one: components, their rarities, how they are combined, and the alarm stage."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.full.alarm import Alarms
+from detectors.full.calibration import Calibration
+from detectors.full.combine import COMPONENTS, Combination
+from detectors.full.joint import Joint
+from detectors.full.levels import Levels
+from detectors.full.profiles import Profiles
+from detectors.full.tails import Array32, At, Tails
+from detectors.snapshot import pack, unpack
+from model.batch import Floats, Ints
+from model.errors import SnapshotError
+
+_CHUNK = 4096  # rows at a time, so that what is in between stays in the processor's cache
+_YOUNG = np.float32(32.0)  # samples before anything is told
+_OLD = np.float32(2_880_000.0)  # samples; its half is whole rounds of every ring
+_LARGE = 1e18  # beyond it squares of float32 overflow
+_DRIFT_RATES = np.array([[1 / 12], [1 / 12], [1 / 6]], dtype=np.float32)
+_KIND = "full tier 1"
+_DAY_MS, _WEEK_MS = 86_400_000, 604_800_000
+
+
+class FullTier:
+    """Scores samples of up to `capacity` rows, each row once in a call.
+
+    Parameters
+    ----------
+    capacity : int
+        Rows; memory is taken for all of them at once.
+
+    Examples
+    --------
+    >>> tier = FullTier(2)
+    >>> for minute in range(200):
+    ...     values = np.array([minute % 5, 7.0 + minute % 3])
+    ...     usual = tier.score(np.array([0, 1]), np.full(2, minute * 60_000), values)
+    >>> found = tier.score(np.array([0, 1]), np.full(2, 12_000_000), np.array([2.0, 70.0]))
+    >>> bool(found[0] < found[1]), bool(found[1] > 4.5)
+    (True, True)
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._levels = Levels(capacity)
+        self._day = Profiles(capacity, period_ms=_DAY_MS, slots=48)
+        self._week = Profiles(capacity, period_ms=_WEEK_MS, slots=168)
+        self._joint = Joint(capacity)
+        self._tails = Tails(len(COMPONENTS), capacity)
+        self._combination = Combination(capacity)
+        self._alarms = Alarms(capacity)
+        self.calibration = Calibration()
+        self._age = np.zeros(capacity, dtype=np.float32)
+        self._drift = np.zeros((3, capacity), dtype=np.float32)
+
+    def score(self, rows: NDArray[np.int64], times_ms: Ints, values: Floats) -> Array32:
+        """How rare the samples are, in decades; then they are learnt.
+
+        Parameters
+        ----------
+        rows : int64, shape (n,)
+            Each at most once.
+        times_ms, values : shape (n,)
+            Epoch ms; any unit. What is not finite scores NaN and is not learnt.
+
+        Returns
+        -------
+        float32, shape (n,)
+            0 is usual. See `alarms` for what is worth telling of it.
+        """
+        out = np.full(len(rows), np.nan, dtype=np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            good = np.isfinite(values[part])
+            row, at_ms, value = rows[part], times_ms[part], values[part]
+            if not good.all():
+                row, at_ms, value = row[good], at_ms[good], value[good]
+            if len(row):
+                clipped = np.clip(value, -_LARGE, _LARGE).astype(np.float32)
+                out[part][good] = self._combined(row, at_ms, clipped)
+                old = self._age[row] > _YOUNG
+                self.calibration.learn(out[part][good][old])
+        return out
+
+    def alarms(self, rows: NDArray[np.int64], scores: Array32) -> Array32:
+        """The scores that are told: those that beat what was told lately; else 0."""
+        out = np.zeros(len(rows), dtype=np.float32)
+        good = np.isfinite(scores)
+        row = rows[good]
+        out[good] = self._alarms.look(_place(row), scores[good])
+        return out
+
+    def components(self, rows: NDArray[np.int64], times_ms: Ints, values: Array32) -> Array32:
+        """Each component's rarity in decades, shape (components, n); learns the samples."""
+        at, age = _place(rows), self._age[rows]
+        before = np.where(age < 1.0, values, self._levels.mean[at])
+        error, near, change, fast, step, standard = self._levels.look(at, rows, age, values)
+        day = self._day.look(at, rows, times_ms, values, before, age)
+        week = self._week.look(at, rows, times_ms, values, before, age)
+        season = np.where(np.abs(day) < np.abs(week), day, week)
+        drift = self._drift[:, at]
+        drift = np.add(drift, _DRIFT_RATES * (np.stack((day, week, season)) - drift))
+        self._drift[:, at] = drift
+        joint = self._joint.look(at, rows, age, standard)
+        sizes = np.abs(np.stack((error, near, day, week, change, fast, joint, step, *drift)))
+        least = np.abs(before) * np.float32(1e-4) + self._levels.spread[at] * np.float32(0.01)
+        rare = self._tails.look(sizes, at, age, least + np.float32(1e-9))
+        self._age[at] = age + np.float32(1.0)
+        if age.max() >= _OLD:
+            self._rejuvenate(rows[age >= _OLD])
+        return rare
+
+    def _rejuvenate(self, rows: NDArray[np.int64]) -> None:
+        """Float32 stops counting at 16.7 million: an old row becomes a less old one."""
+        self._age[rows] -= _OLD / np.float32(2.0)
+        for tails in (self._tails, self._combination.tails):
+            tails.rejuvenate(rows, float(_OLD) / 2.0)
+
+    def _combined(self, rows: NDArray[np.int64], times_ms: Ints, values: Array32) -> Array32:
+        at = _place(rows)
+        age = self._age[rows]
+        rare = self.components(rows, times_ms, values)
+        score = self._combination.look(rare, at, age)
+        return np.asarray(np.where(age < _YOUNG, np.float32(0.0), score), dtype=np.float32)
+
+    def forget(self, rows: NDArray[np.int64]) -> None:
+        """These rows go to other series."""
+        fresh = FullTier(1)
+        for (_, mine), (_, new) in zip(self._parts(), fresh._parts(), strict=True):
+            if self.capacity == 1:
+                mine[...] = new
+                continue
+            axis = next(i for i in range(mine.ndim) if mine.shape[i] != new.shape[i])
+            mine[(slice(None),) * axis + (rows,)] = new
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held."""
+        return sum(array.nbytes for _, array in self._parts())
+
+    def _parts(self) -> list[tuple[str, NDArray[Any]]]:
+        parts: dict[str, Levels | Profiles | Joint | Tails | Combination | Alarms] = {
+            "levels": self._levels, "day": self._day, "week": self._week, "joint": self._joint,
+            "tails": self._tails, "combination": self._combination, "alarms": self._alarms,
+        }  # fmt: skip
+        found: list[tuple[str, NDArray[Any]]] = [
+            ("age", self._age), ("drift", self._drift),
+        ]  # fmt: skip
+        for name, part in parts.items():
+            found += [(f"{name}.{field}", array) for field, array in part.arrays().items()]
+        return found
+
+    def _shared(self) -> list[tuple[str, NDArray[Any]]]:
+        """What belongs to rows, and what all of them share."""
+        return [*self._parts(), ("calibration.counts", self.calibration.counts)]
+
+    def save(self) -> bytes:
+        """Everything learnt, checksummed; `load` of the same version reads it."""
+        return pack(dict(self._shared()), {"kind": _KIND, "capacity": self.capacity})
+
+    def load(self, data: bytes) -> None:
+        """Take over what `save` gave.
+
+        Raises
+        ------
+        SnapshotError
+            If it is damaged, of another version, or of another capacity; nothing has changed then.
+        """
+        arrays, state = unpack(data)
+        if not isinstance(state, dict) or state.get("kind") != _KIND:
+            raise SnapshotError("full tier snapshot: not one, or of another version")
+        parts = self._shared()
+        for name, mine in parts:
+            saved = arrays.get(name)
+            if saved is None or saved.shape != mine.shape or saved.dtype != mine.dtype:
+                raise SnapshotError(f"full tier snapshot: array {name} is missing or misshapen")
+        for name, mine in parts:
+            mine[...] = arrays[name]
+
+
+def _place(rows: NDArray[np.int64]) -> At:
+    """Rows as a slice where they are neighbours: a view costs nothing."""
+    if len(rows) == 0:
+        return slice(0, 0)
+    first, last = int(rows[0]), int(rows[-1])
+    if last - first + 1 == len(rows) and (np.diff(rows) == 1).all():
+        return slice(first, last + 1)
+    return rows
