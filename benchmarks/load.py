@@ -288,7 +288,7 @@ def _pushing(tocsin: Tocsin, options: object) -> list[Row]:
         Row("alerts_unseen", subject, len(pushers.accepted) - len(waits), ""),
         Row("accepted_to_incident_p50_ms", subject, float(np.percentile(waits, 50)), "ms"),
         Row("accepted_to_incident_p99_ms", subject, float(np.percentile(waits, 99)), "ms"),
-        Row("console_p99_ms", subject, float(np.percentile(readers.took_ms, 99)), "ms"),
+        Row("console_pushing_p99_ms", subject, float(np.percentile(readers.took_ms, 99)), "ms"),
     ]
 
 
