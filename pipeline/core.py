@@ -16,6 +16,7 @@ from collectors.heartbeat import Heartbeats
 from correlator.correlator import Correlated, Correlator
 from detectors.engine import Engine
 from incident_bridge.bridge import Bridge, Bridged
+from model.account import AuditRecord
 from model.alert import Alert
 from model.batch import LogBatch, MetricBatch
 from model.change import Change
@@ -25,6 +26,7 @@ from model.incident import Act, Grouping
 from model.journal import Heartbeat, JournalEntry, JournalKind
 from model.silence import Silence
 from store import alerts as alert_rows
+from store import audit as audit_rows
 from store import changes as change_rows
 from store import clocks as clock_rows
 from store import groupings as grouping_rows
@@ -43,6 +45,7 @@ WAITING_MAX = 600
 """Steps with decisions that are kept while the store refuses: ten minutes of a busy loop."""
 
 Pushed = Alert | Change | Heartbeat | Act | Silence
+_DETAIL_BYTES_MAX = 2_000
 _KINDS: dict[JournalKind, type[Any]] = {
     JournalKind.ALERT: Alert,
     JournalKind.CHANGE: Change,
@@ -207,6 +210,27 @@ class Core:
             self._waiting.append(out)
         self.flush()
         return out
+
+    def set_aside(self, entry: JournalEntry, now_ms: int) -> None:
+        """Pass over an entry that no stage survives: it is recorded, and the journal goes on.
+
+        Raises
+        ------
+        StoreError
+            If that cannot be written; nothing has changed then.
+        """
+        detail = entry.body[:_DETAIL_BYTES_MAX].decode("utf-8", "replace")
+        record = AuditRecord(now_ms, "tocsin", "journal.set_aside", str(entry.offset), detail)
+        self.flush()
+        with self.store.records.write() as conn:
+            audit_rows.save(conn, [record])
+            offset_rows.put(conn, offset_rows.JOURNAL, entry.offset)
+        self.taken = self.offset = entry.offset
+        self.poisoned += 1
+        self._report(
+            f"journal entry {entry.offset} ({entry.kind}) from {entry.source!r} crashed the pipeline "
+            "again and again; it is set aside, see the audit trail"
+        )
 
     def flush(self) -> None:
         """Write what waits, in one transaction.

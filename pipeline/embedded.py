@@ -12,10 +12,12 @@ from collectors.base import Collector
 from model.batch import LogBatch, MetricBatch
 from model.clock import Clock
 from model.errors import SnapshotError, StoreError
+from model.journal import JournalEntry
 from model.series import SeriesIndex
 from pipeline.checkpoints import Checkpoints, pack, unpack
 from pipeline.core import Core, StepOutput
 from pipeline.pace import Pace
+from pipeline.quarantine import Quarantine
 from store.store import Store
 
 log = logging.getLogger("tocsin.pipeline")
@@ -89,6 +91,7 @@ class Embedded:
         self.failing_since_ms: int | None = None
         self.last_step_ms = 0
         self._checkpoints = checkpoints
+        self._quarantine = Quarantine(checkpoints.folder / "suspects.json")
         self._saved = saved
         self._counting = tuple(counting)
         self._on_commit = on_commit
@@ -212,9 +215,10 @@ class Embedded:
         try:
             if self.core.full:
                 self.core.flush()  # before anything is taken from a collector, which forgets it
-            entries = self.store.journal.read(self.core.taken, ENTRIES_PER_STEP_MAX)
+            most = self._quarantine.portion(self.core.taken, ENTRIES_PER_STEP_MAX)
+            entries = self._without_poison(self.store.journal.read(self.core.taken, most), now_ms)
             batches = self._poll(now_ms) if poll else []
-            out = self.core.step(now_ms, batches=batches, entries=entries)
+            out = self._step(now_ms, batches, entries)
             if not out.empty:
                 self._on_commit(out)
             if poll:
@@ -225,7 +229,29 @@ class Embedded:
             return False
         if poll or self.failing_since_ms is None:
             self._well(now_ms)
-        return len(entries) == ENTRIES_PER_STEP_MAX
+        return len(entries) == most
+
+    def _step(
+        self, now_ms: int, batches: list[MetricBatch | LogBatch], entries: list[JournalEntry]
+    ) -> StepOutput:
+        try:
+            out = self.core.step(now_ms, batches=batches, entries=entries)
+        except StoreError:
+            raise
+        except Exception:
+            self._quarantine.crashed(entries)
+            raise
+        self._quarantine.passed(self.core.taken)
+        return out
+
+    def _without_poison(self, entries: list[JournalEntry], now_ms: int) -> list[JournalEntry]:
+        """Set the one entry aside that has crashed us alone, with a record of it (F23)."""
+        if not self._quarantine.poisonous(entries):
+            return entries
+        poison = entries[0]
+        self.core.set_aside(poison, now_ms)
+        self._quarantine.passed(self.core.taken)
+        return []
 
     def _well(self, now_ms: int) -> None:
         if self.failing_since_ms is not None:
