@@ -28,9 +28,9 @@ CALLS = {"because": 0, "translate": 0, "_": 0, "say": 0, "_translate": 0, "gette
 
 WORDS: tuple[str, ...] = (
     "auto", "light", "dark", "ok", "firing", "pending", "active", "expired",
-    "deploy", "config", "flag", "schema", "infrastructure",
+    "deploy", "rollback", "config", "flag", "schema", "infrastructure",
     "opened", "repeat", "escalated", "reopened", "sla", "priority", "dead_letter",
-    "baseline", "levelshift", "flatline", "absence", "threshold", "lograte", "newtemplate",
+    "baseline", "levelshift", "growth", "flatline", "absence", "threshold", "lograte", "newtemplate",
     "scrape", "log", "host", "collector", "intake", "store", "detectors", "correlator", "bridge",
     "pipeline", "outbox", "series",
     "signed_in", "token_made", "token_revoked", "user_saved", "user_disabled", "silenced",
