@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
 from detectors.alerting import Entry, Lasting
 from detectors.judge import Judge
+from detectors.knowledge import Knowledge
 from detectors.logside import LogSide
 from detectors.metricside import MetricSide
 from detectors.roles import ROLES, Kind
@@ -16,6 +18,7 @@ from detectors.rows import layers
 from detectors.settings import DetectorSettings, ThresholdRule
 from detectors.snapshot import pack, unpack
 from detectors.tell import RULE_SOURCE, SOURCE, finite, silent_alert
+from detectors.watchers import watchers
 from model import codec
 from model.alert import Alert, Evidence
 from model.batch import LogBatch, MetricBatch, Rows
@@ -27,6 +30,7 @@ from model.units import format_duration
 
 _HOUSEKEEPING_MS = 1_000
 _AT_ONCE = Lasting(0, 1, 0, 1)
+_NOTHING = Knowledge()
 
 
 class Engine:
@@ -43,6 +47,8 @@ class Engine:
         Rows of derived series are interned here too (source "derived").
     rules : tuple of ThresholdRule
         Fixed bounds on raw and derived series.
+    knowledge : Knowledge
+        What the catalogue and the objectives say.
     """
 
     def __init__(
@@ -50,12 +56,15 @@ class Engine:
         settings: DetectorSettings,
         index: SeriesIndex,
         rules: tuple[ThresholdRule, ...] = (),
+        knowledge: Knowledge = _NOTHING,
     ) -> None:
         self._settings = settings
         self._index = index
         self._judge = Judge(settings, index, rules)
         self._metrics = MetricSide(settings, index, self._judge)
         self._logs = LogSide(settings, self._judge)
+        self._watchers = self._judge.watchers = watchers(self._judge, knowledge)
+        self._own = {method: watcher for watcher in self._watchers for method in watcher.methods}
         self._housekept_ms = 0
         self._accepted = 0
         index.on_evict(self.forget)
@@ -64,6 +73,8 @@ class Engine:
         """Something arrived; what is worth telling of it."""
         if isinstance(batch, LogBatch):
             self._logs.take(batch, now_ms)
+            for watcher in self._watchers:
+                watcher.lines(batch, now_ms)
         else:
             for rows, times_ms, values in layers(batch):
                 self._metrics.take(rows, times_ms, values, now_ms)
@@ -76,6 +87,8 @@ class Engine:
         self._judge.alerting.step(now_ms)
         if now_ms - self._housekept_ms >= _HOUSEKEEPING_MS:
             self._housekept_ms = now_ms
+            for watcher in self._watchers:
+                watcher.step(now_ms)
             self._housekeep(now_ms)
         return self._judge.alerting.drain()
 
@@ -83,7 +96,9 @@ class Engine:
         """Resolve what went quiet, accept what became normal, notice who fell silent."""
         telling: set[int] = set()
         for (method, row), entry in self._judge.alerting.entries():
-            if method == "newtemplate":
+            if (watcher := self._own.get(method)) is not None:
+                watcher.housekeep((method, row), entry, now_ms)
+            elif method == "newtemplate":
                 telling.add(row)
                 self._logs.quieten(row, entry, now_ms)
             elif method != "silent":
@@ -136,8 +151,14 @@ class Engine:
         """These rows go to other series: nothing of the old ones may stay."""
         gone = set(rows.tolist())
         for key, entry in self._judge.alerting.entries():
-            if key[1] in gone and key[0] not in ("newtemplate", "silent"):
+            if (
+                key[1] in gone
+                and key[0] not in ("newtemplate", "silent")
+                and key[0] not in self._own
+            ):
                 self._judge.alerting.resolve(key, entry.seen_ms, now_ms=entry.seen_ms)
+        for watcher in self._watchers:
+            watcher.forget(rows)
         self._metrics.forget(rows)
         self._judge.forget(rows)
 
@@ -178,12 +199,14 @@ class Engine:
             "tocsin_detector_alerts_pending": alerting.pending,
             "tocsin_detector_alerts_firing": alerting.firing,
             "tocsin_detector_state_bytes": self.nbytes,
+            **{name: n for watcher in self._watchers for name, n in watcher.counters().items()},
         }
 
     @property
     def nbytes(self) -> int:
         """Bytes held in arrays."""
-        return self._judge.nbytes + self._metrics.nbytes
+        watching = sum(watcher.nbytes for watcher in self._watchers)
+        return self._judge.nbytes + self._metrics.nbytes + watching
 
     def save(self) -> bytes:
         """A snapshot of everything learnt; goes with the index's own, made at the same time."""
@@ -192,7 +215,12 @@ class Engine:
         held, judge = self._judge.save(lambda alert: json.loads(codec.encode(alert)))
         for name, rows in {**self._judge.arrays, **self._metrics.arrays}.items():
             arrays.update(rows.save(name, self._index.capacity))
+        watching: dict[str, Any] = {}
+        for watcher in self._watchers:
+            own, watching[watcher.name] = watcher.save()
+            arrays.update({f"{watcher.name}.{name}": array for name, array in own.items()})
         state = {
+            "watchers": watching,
             "metrics": metrics,
             "judge": judge,
             "logs": self._logs.save(),
@@ -217,6 +245,10 @@ class Engine:
                 rows.load(name, arrays)
             self._metrics.load(arrays, state["metrics"])
             self._logs.load(state["logs"])
+            for watcher in self._watchers:
+                begins = f"{watcher.name}."
+                own = {n.removeprefix(begins): a for n, a in arrays.items() if n.startswith(begins)}
+                watcher.load(own, state.get("watchers", {}).get(watcher.name, {}))
             self._housekept_ms, self._accepted = state["housekept_ms"], state["accepted"]
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise SnapshotError(f"detector snapshot: does not read: {error!r}") from None

@@ -27,6 +27,7 @@ from detectors.tell import (
     rule_alert,
 )
 from detectors.threshold import Thresholds
+from detectors.watcher import Settled, Watcher
 from model.alert import Alert
 from model.batch import Bools, Floats, Ints
 from model.errors import SnapshotError
@@ -42,8 +43,9 @@ class Judge:
     def __init__(
         self, settings: DetectorSettings, index: SeriesIndex, rules: tuple[ThresholdRule, ...]
     ) -> None:
-        self._settings = settings
-        self._index = index
+        self._settings = self.settings = settings
+        self._index = self.index = index
+        self.watchers: tuple[Watcher, ...] = ()
         self.baselines = Baselines(
             sensitivity=settings.sensitivity,
             warm_up_ms=settings.warm_up_ms,
@@ -131,6 +133,12 @@ class Judge:
         learn = ~(bands.outside | marked)
         self.baselines.learn(rows[learn], times_ms[learn], values[learn])
         self.history.add(rows, times_ms, values, bands.low, bands.high)
+        if self.watchers:
+            settled = Settled(
+                method, rows, times_ms, values, roles, bands.low, bands.high, outside, marked
+            )
+            for watcher in self.watchers:
+                watcher.settled(settled, now_ms)
         for at in np.flatnonzero(outside | marked).tolist():
             seen = Sighting(
                 int(rows[at]),

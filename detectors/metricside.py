@@ -158,6 +158,8 @@ class MetricSide:
         for name, family in self._families.items():
             groups, times_ms, sums = family.gather(self._clocks.rows["total"])
             if len(groups):
+                for watcher in self._judge.watchers:
+                    watcher.sums(name, family, groups, times_ms, sums, now_ms)
                 for group, time_ms in zip(groups.tolist(), times_ms.tolist(), strict=True):
                     self.absences.heard(service_of(family.labels(group)), time_ms)
                 usual = self._usual_errors(family.out_rows[groups, 1])

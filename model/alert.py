@@ -59,6 +59,10 @@ class Evidence:
         Recent history with its expected band; None for a missing sample.
     lines : tuple of str
         Example log lines.
+    component : str
+        Which view of the series found it ("day", "step", "burn rate", …); "" where the method has but one.
+    once_in_ms : int
+        By chance, as much as this is seen once in so long; 0 where nothing is known of it.
     """
 
     series: Labels
@@ -74,6 +78,8 @@ class Evidence:
     lows: tuple[float | None, ...] = ()
     highs: tuple[float | None, ...] = ()
     lines: tuple[str, ...] = ()
+    component: str = ""
+    once_in_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from correlator import metrics as correlator_metrics
 from correlator.correlator import Correlator
 from detectors import metrics as detectors_metrics
 from detectors.engine import Engine
+from detectors.knowledge import Knowledge
 from incident_bridge import metrics as bridge_metrics
 from incident_bridge import notify, routing
 from incident_bridge.bridge import Bridge
@@ -68,6 +69,12 @@ def build_index(machine: Machine) -> SeriesIndex:
     return SeriesIndex(machine.pipeline.series_max, machine.pipeline.series_per_source_max)
 
 
+def build_knowledge(settings: Settings) -> Knowledge:
+    """What the detectors are to know of the catalogue."""
+    services = settings.catalogue.services
+    return Knowledge(tiers={name: service.tier for name, service in services.items()})
+
+
 def build_core(
     settings: Settings,
     store: Store,
@@ -87,7 +94,7 @@ def build_core(
     )
     return Core(
         store=store,
-        engine=Engine(machine.detectors, index, settings.rules),
+        engine=Engine(machine.detectors, index, settings.rules, build_knowledge(settings)),
         heartbeats=Heartbeats(machine.limits.heartbeats_max),
         correlator=Correlator(machine.correlator, settings.catalogue),
         bridge=bridge,

@@ -1,0 +1,110 @@
+"""A method that looks on: it is shown what the judge settles, and tells of it in its own words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.rows import Array
+from model.batch import Bools, Floats, Ints, LogBatch
+
+if TYPE_CHECKING:
+    from detectors.alerting import Entry
+    from detectors.derive import Family
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Settled:
+    """Samples that were compared with their bands, raw (a gauge, a counter's rate) or derived; shape (n,).
+
+    Attributes
+    ----------
+    method : str
+        "levelshift" (meaning unknown), "baseline" or "lograte".
+    rows, times_ms, values
+        Each row once.
+    roles : int8
+        Numbers of `roles.ROLES`.
+    low, high : float64
+        The band.
+    outside : bool
+        Left the band, in a direction that matters, on enough events.
+    firing : bool
+        The method's own alert on the row is pending or firing: not to be learnt from.
+    """
+
+    method: str
+    rows: Array
+    times_ms: Ints
+    values: Floats
+    roles: NDArray[np.int8]
+    low: Floats
+    high: Floats
+    outside: Bools
+    firing: Bools
+
+
+class Watcher:
+    """Base of the methods that stand beside the baselines; each overrides what it needs.
+
+    A watcher tells through `judge.alerting`, with keys `(one of its methods, number)`. It never raises
+    for what the world sends, reads no clock, and keeps nothing that `save` does not give.
+
+    Attributes
+    ----------
+    name : str
+        Under which its state is saved.
+    methods : frozenset of str
+        First halves of its keys in `Alerting`. The engine ends an alert of a row that stopped
+        reporting, and accepts what lasts, only for methods not listed here: a watcher ends its own.
+    """
+
+    name = ""
+    methods: frozenset[str] = frozenset()
+
+    def settled(self, seen: Settled, now_ms: int) -> None:
+        """Samples were judged."""
+
+    def sums(
+        self, family: str, groups: Family, of: Ints, times_ms: Ints, sums: Floats, now_ms: int
+    ) -> None:
+        """Groups of a family ("requests", "latency", "disk", …) were summed up.
+
+        Parameters
+        ----------
+        groups : Family
+            `groups.labels(g)` and `groups.bounds(of)` say what group and field are.
+        of, times_ms, sums : shapes (n_groups,), (n_groups,), (n_groups, n_fields)
+            Group numbers, times and running totals (counters: never falling) or last values.
+        """
+
+    def lines(self, batch: LogBatch, now_ms: int) -> None:
+        """Log lines arrived."""
+
+    def step(self, now_ms: int) -> None:
+        """Time has passed; called about once a second."""
+
+    def housekeep(self, key: tuple[str, int], entry: Entry, now_ms: int) -> None:
+        """One of its alerts is pending or firing: end it if it is over. Called about once a second."""
+
+    def forget(self, rows: Array) -> None:
+        """These rows go to other series; alerts on them are to be resolved."""
+
+    def counters(self) -> dict[str, float]:
+        """What `metrics.METRICS` names."""
+        return {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes held in arrays."""
+        return 0
+
+    def save(self) -> tuple[dict[str, Array], dict[str, Any]]:
+        """Arrays by name, and the rest as plain JSON values."""
+        return {}, {}
+
+    def load(self, arrays: dict[str, Array], state: dict[str, Any]) -> None:
+        """Take over what `save` gave; both are empty where an older version saved nothing."""

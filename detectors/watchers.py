@@ -1,0 +1,12 @@
+"""The methods that stand beside the baselines, in the order they are shown things."""
+
+from __future__ import annotations
+
+from detectors.judge import Judge
+from detectors.knowledge import Knowledge
+from detectors.watcher import Watcher
+
+
+def watchers(judge: Judge, knowledge: Knowledge) -> tuple[Watcher, ...]:
+    """All of them, made anew."""
+    return ()
