@@ -67,9 +67,11 @@ class Baselines:
                 "season_slot": (np.int32, -1),
             }
         )
+        self.widths = RowArrays({"width": (np.float32, 1.0)})  # from feedback; not saved
         self._season = np.zeros((0, _SLOTS), dtype=np.float32)
         self._season_rows = 0
         self._season_free: list[int] = []
+        self.lenient = False
 
     def look(self, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8]) -> Bands:
         """Compare samples with their bands; learns nothing. `roles` are numbers of `ROLES`."""
@@ -83,6 +85,8 @@ class Baselines:
         slow = state["slow"][rows]
         half = np.maximum(_WIDTH[roles] * np.maximum(spread, 1e-300), _FLOOR[roles])
         half = np.maximum(half, _RELATIVE[roles] * np.abs(expected + season))
+        if self.lenient:
+            half = half * self.widths["width"][rows]
         centre = np.clip(expected, slow - half, slow + half)
         high = np.maximum(centre + half + season, _AT_LEAST[roles])
         low = centre - half + season

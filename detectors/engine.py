@@ -23,6 +23,7 @@ from model import codec
 from model.alert import Alert, Evidence
 from model.batch import LogBatch, MetricBatch, Rows
 from model.errors import SnapshotError
+from model.feedback import Feedback
 from model.labels import Labels
 from model.reason import because
 from model.series import SeriesIndex
@@ -146,6 +147,10 @@ class Engine:
     def adopt(self, alerts: Iterable[Alert]) -> None:
         """Alerts that the store says are firing: seen again within the grace, or resolved."""
         self._judge.alerting.adopt(a for a in alerts if a.source in (SOURCE, RULE_SOURCE))
+
+    def heed(self, said: Iterable[Feedback]) -> None:
+        """What people said of alerts, all that is active: it takes more, or less, to tell again."""
+        self._judge.heed(said)
 
     def forget(self, rows: Rows) -> None:
         """These rows go to other series: nothing of the old ones may stay."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from detectors.alerting import Alerting, Entry, Lasting
 from detectors.baseline import Bands, Baselines
 from detectors.counters import Clocks
 from detectors.explain import quantity
+from detectors.feedback import NEUTRAL, Heeded, Leniency
 from detectors.growth import grown
 from detectors.history import History
 from detectors.levelshift import LevelShifts
@@ -31,6 +32,7 @@ from detectors.watcher import Settled, Watcher
 from model.alert import Alert
 from model.batch import Bools, Floats, Ints
 from model.errors import SnapshotError
+from model.feedback import Feedback
 from model.labels import Labels
 from model.series import SeriesIndex
 
@@ -46,6 +48,8 @@ class Judge:
         self._settings = self.settings = settings
         self._index = self.index = index
         self.watchers: tuple[Watcher, ...] = ()
+        self.heeded = Heeded()
+        self._lenient: dict[int, Leniency] = {}
         self.baselines = Baselines(
             sensitivity=settings.sensitivity,
             warm_up_ms=settings.warm_up_ms,
@@ -77,14 +81,40 @@ class Judge:
     def ensure(self) -> None:
         """Have room for every row of the index."""
         self.baselines.rows.ensure(self._index.capacity)
+        self.baselines.widths.ensure(self._index.capacity)
         for arrays in self.arrays.values():
             arrays.ensure(self._index.capacity)
+
+    def heed(self, said: Iterable[Feedback]) -> None:
+        """Take over what people said: all of it that is active."""
+        self.heeded = Heeded(said)
+        for row in self._lenient:
+            self.baselines.widths["width"][row] = 1.0
+        self._lenient = {}
+        if self.heeded:
+            own = (self._index.find(series) for series in self.heeded.series)
+            for row in {*self.history.rows(), *(row for row in own if row is not None)}:
+                self.met(row, self._index.labels(row))
+        self.baselines.lenient = bool(self.heeded)
+
+    def met(self, row: int, labels: Labels) -> None:
+        """A row is new, or what people said of it is."""
+        leniency = self.heeded.of(labels)
+        if leniency != NEUTRAL:
+            self._lenient[row] = leniency
+            self.baselines.widths.ensure(self._index.capacity)
+            self.baselines.widths["width"][row] = leniency.width
+
+    def leniency(self, row: int) -> Leniency:
+        """What people said of a row, as more or less patience with it."""
+        return self._lenient.get(row, NEUTRAL)
 
     def derived(self, labels: Labels, role: str, now_ms: int) -> int:
         """The row of a derived series, made if it is new; -1 where the index is full."""
         row = self._index.intern(labels, source="derived", now_ms=now_ms)
         if row >= 0:
             self.ensure()
+            self.met(row, labels)
             self.meta["kind"][row], self.meta["role"][row] = Kind.IGNORED, ROLE_NUMBER[role]
             self.history.watch(row)
             self.thresholds.add(row, labels)
@@ -165,6 +195,7 @@ class Judge:
             return metric_alert(series, role, method, seen, entry, self.history)
 
         key = (method, seen.row)
+        lasting = lasting.longer(self.leniency(seen.row).patience)
         if abnormal:
             peak = seen.value / seen.high if seen.high > 0 else 0.0
             self.alerting.abnormal(
@@ -274,8 +305,10 @@ class Judge:
 
     def forget(self, rows: Array) -> None:
         """These rows go to other series."""
-        for arrays in self.arrays.values():
+        for arrays in (*self.arrays.values(), self.baselines.widths):
             arrays.clear(rows)
+        for row in set(rows.tolist()) & self._lenient.keys():
+            del self._lenient[row]
         self.baselines.forget(rows)
         self.history.forget(rows)
         self.thresholds.forget(rows)

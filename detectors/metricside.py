@@ -92,6 +92,7 @@ class MetricSide:
         quiet = made.family == "quiet" or not self._settings.level_alerts
         self._meta["role"][row] = ROLE_NUMBER["quiet"] if quiet else 0
         self._judge.thresholds.add(row, labels)
+        self._judge.met(row, labels)
         if made.kind is Kind.INPUT:
             self._meet_input(row, made)
         elif made.kind is Kind.MEMORY:
