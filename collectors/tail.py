@@ -325,7 +325,8 @@ class LogTail:
         picked = np.flatnonzero(kept).tolist()
         if not picked:
             return None
-        templates = np.array([numbers[n] for n in picked], dtype=np.int32)
+        # Templates may have been merged while the lines were mined.
+        templates = np.array([self._miner.current(numbers[n]) for n in picked], dtype=np.int32)
         return LogBatch(
             times_ms=times[kept],
             templates=templates,
@@ -335,6 +336,7 @@ class LogTail:
             template_texts={n: self._miner.text(n) for n in sorted(set(templates.tolist()))},
             arrival_ms=now_ms,
             source=file.cursor.path,
+            merged=self._miner.drain_merged(),
         )
 
     def _whole(self, line: LogLine, record: Record) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,9 @@ class LogBatch:
     arrival_ms : int
     source : str
         File or feed.
+    merged : dict of int to int
+        Template numbers that turned out to be another's since the batch before, each with the number that
+        stands for it from this batch on.
     """
 
     times_ms: Ints
@@ -107,6 +110,7 @@ class LogBatch:
     template_texts: dict[int, str]
     arrival_ms: int
     source: str
+    merged: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.lines)
