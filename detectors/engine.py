@@ -130,11 +130,11 @@ class Engine:
             self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms, why=why)
             return
         lasted_ms = entry.seen_ms - entry.since_ms
-        settings = self._settings
+        wanted_ms = self._settings.accepted_after_ms(method)
         if (
-            method in ("baseline", "levelshift", "lograte", "flatline")
-            and lasted_ms >= settings.accept_after_ms
-            and entry.hits >= settings.accept_after_samples
+            wanted_ms is not None
+            and lasted_ms >= wanted_ms
+            and entry.hits >= self._settings.accept_after_samples
         ):
             why = because(
                 "it has lasted {duration} and counts as normal now",

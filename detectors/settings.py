@@ -27,7 +27,10 @@ class DetectorSettings:
     update_interval_ms
         A firing alert is told again, with fresh evidence, at most this often.
     accept_after_ms, accept_after_samples
-        What has lasted this long, and for this many samples, is the new normal; its alert resolves and says so.
+        A change of a metric of unknown meaning that has lasted this long, and for this many samples, is the
+        new normal; its alert (information only) resolves and says so.
+    accept_faults_after_ms
+        The same for errors, latency, traffic, CPU and log rates: long, since a long outage is still one.
     stale_after_ms
         A firing alert whose series stopped reporting resolves after this long (and five sample intervals).
     silent_after_ms
@@ -56,6 +59,7 @@ class DetectorSettings:
     update_interval_ms: Milliseconds = 10_000
     accept_after_ms: Milliseconds = 3_600_000
     accept_after_samples: int = 200
+    accept_faults_after_ms: Milliseconds = 604_800_000
     stale_after_ms: Milliseconds = 30_000
     silent_after_ms: Milliseconds = 60_000
     log_learning_ms: Milliseconds = 45_000
@@ -67,6 +71,19 @@ class DetectorSettings:
     templates_max: int = 20_000
     watched_max: int = 20_000
     alerts_max: int = 10_000
+
+    def accepted_after_ms(self, method: str) -> int | None:
+        """How long what a method tells must last to be normal; None where it never is.
+
+        Examples
+        --------
+        >>> settings = DetectorSettings()
+        >>> settings.accepted_after_ms("baseline") > settings.accepted_after_ms("levelshift")
+        True
+        """
+        if method in ("levelshift", "flatline"):
+            return self.accept_after_ms
+        return self.accept_faults_after_ms if method in ("baseline", "lograte") else None
 
 
 @dataclass(frozen=True, slots=True)
