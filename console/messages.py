@@ -18,6 +18,7 @@ from console.pages import HERE, NAV, environment
 from model.account import Role
 from model.action import ActionKind
 from model.alert import Severity
+from model.feedback import Verdict
 from model.incident import ActKind, IncidentState
 from model.ticket import TicketState
 
@@ -34,7 +35,7 @@ WORDS: tuple[str, ...] = (
     "scrape", "log", "host", "collector", "intake", "store", "detectors", "correlator", "bridge",
     "pipeline", "outbox", "series",
     "signed_in", "token_made", "token_revoked", "user_saved", "user_disabled", "silenced",
-    "silence_ended", "revived", "reload",
+    "silence_ended", "revived", "reload", "feedback_withdrawn",
 )  # fmt: skip
 """Values that records hold and pages show in words, besides the enumerations."""
 
@@ -45,6 +46,7 @@ ENUMERATIONS: tuple[type[StrEnum], ...] = (
     ActKind,
     ActionKind,
     Role,
+    Verdict,
 )
 
 
