@@ -15,6 +15,7 @@ _MEMORY = 300.0  # samples: five minutes at 1 s, a day at 5 min
 _SLOW = 10.0  # the slow level learns this many times slower
 _TREND = 0.02  # share of the level's step that becomes trend
 _DAMPED = 0.98  # a trend fades rather than run away (Gardner & McKenzie)
+_YOUNG = 10  # samples after which the spread is learnt fast, and nothing is judged yet
 _SLOTS = 48  # half hours of a day
 _SLOT_MS = 1_800_000
 _DAY_MS = 86_400_000
@@ -130,6 +131,13 @@ class Baselines:
         self.rows.clear(rows)
         self.rows["season_slot"][rows] = season
         self._season[season[season >= 0]] = 0.0
+
+    def renew(self, rows: Array) -> None:
+        """Samples come at other distances from here on: learn level and spread as a young row does.
+
+        Of five minutes' means one cannot tell how far samples of 15 s spread. The time of day stays learnt.
+        """
+        self.rows["count"][rows] = np.minimum(self.rows["count"][rows], _YOUNG)
 
     def watch_season(self, row: int) -> None:
         """Give a row a time-of-day profile."""

@@ -48,6 +48,7 @@ class Judge:
         self._settings = self.settings = settings
         self._index = self.index = index
         self.watchers: tuple[Watcher, ...] = ()
+        self.past = False  # whether what is shown is history, of which nobody is told
         self.heeded = Heeded()
         self._lenient: dict[int, Leniency] = {}
         self.baselines = Baselines(

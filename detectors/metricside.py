@@ -63,6 +63,9 @@ class MetricSide:
             kinds = self._meta["kind"][rows]
         if self._judge.thresholds.rules:
             self._judge.rules(rows, times_ms, values, now_ms)
+        for watcher in self._judge.watchers:
+            if watcher.wants_samples:
+                watcher.samples(rows, times_ms, values, now_ms)
         present = np.bincount(kinds, minlength=len(Kind))
         for kind, handle in (
             (Kind.GAUGE, self._gauges),
@@ -77,17 +80,29 @@ class MetricSide:
                 at = kinds == kind
                 handle(rows[at], times_ms[at], values[at], now_ms)
 
-    def _meet(self, row: int) -> None:
-        """Decide what a new row is for."""
+    def classified(self, row: int) -> Class:
+        """What a row of the index is for."""
         if not self._index.in_use(row):
-            self._meta["kind"][row] = Kind.IGNORED
-            return
+            return Class(Kind.IGNORED)
         labels = self._index.labels(row)
         name = labels.get(NAME, "")
         kind = self._index.kind(name)
         if kind == "unknown" and name.endswith(("_total", "_bucket")):
             kind = self._index.kind(name.rpartition("_")[0])
-        made = classify(labels, kind)
+        return classify(labels, kind)
+
+    def outputs(self, rows: Array) -> Rows:
+        """Rows, and the derived rows that they go into."""
+        derived = [family.outputs(rows) for family in self._families.values()]
+        return np.unique(np.concatenate([rows, *derived])).astype(np.int32)
+
+    def _meet(self, row: int) -> None:
+        """Decide what a new row is for."""
+        made = self.classified(row)
+        if not self._index.in_use(row):
+            self._meta["kind"][row] = Kind.IGNORED
+            return
+        labels = self._index.labels(row)
         self._meta["kind"][row] = made.kind
         quiet = made.family == "quiet" or not self._settings.level_alerts
         self._meta["role"][row] = ROLE_NUMBER["quiet"] if quiet else 0

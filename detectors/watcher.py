@@ -50,6 +50,10 @@ class Settled:
 class Watcher:
     """Base of the methods that stand beside the baselines; each overrides what it needs.
 
+    While `judge.past` holds, what is shown is history that is being learnt (back-fill): `now_ms` is of that
+    time, `step` is not called, and `judge.alerting` is another one that nobody hears. So a watcher asks the
+    judge for it each time, and its clock may go back.
+
     A watcher tells through `judge.alerting`, with keys `(one of its methods, number)`. It never raises
     for what the world sends, reads no clock, and keeps nothing that `save` does not give.
 
@@ -60,10 +64,16 @@ class Watcher:
     methods : frozenset of str
         First halves of its keys in `Alerting`. The engine ends an alert of a row that stopped
         reporting, and accepts what lasts, only for methods not listed here: a watcher ends its own.
+    wants_samples : bool
+        Whether `samples` is to be called at all.
     """
 
     name = ""
     methods: frozenset[str] = frozenset()
+    wants_samples = False
+
+    def samples(self, rows: Array, times_ms: Ints, values: Floats, now_ms: int) -> None:
+        """Raw samples that can be used arrived, each row once: counters as they are, parts of histograms too."""
 
     def settled(self, seen: Settled, now_ms: int) -> None:
         """Samples were judged."""
