@@ -21,5 +21,13 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_detector_watched_series": ("gauge", "Series with a plotted history."),
     "tocsin_detector_alerts_pending": ("gauge", "Anomalies that have not lasted long enough yet."),
     "tocsin_detector_alerts_firing": ("gauge", "Alerts firing."),
+    "tocsin_detector_forecast_resources": (
+        "gauge",
+        "Disks, quotas, queues and the like whose past is kept for forecasts.",
+    ),
+    "tocsin_detector_forecast_refused_total": (
+        "counter",
+        "Series without a forecast because of forecast.series_max.",
+    ),
     "tocsin_detector_state_bytes": ("gauge", "Memory held by the learnt state."),
 }

@@ -10,6 +10,26 @@ from model.units import Milliseconds
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastSettings:
+    """When something that runs out is told of.
+
+    Attributes
+    ----------
+    warn_ahead_ms
+        A warning where it is full within this, by the middle of the forecast, and within three quarters
+        of it by the early end of the interval.
+    critical_ahead_ms
+        Critical where it is full within this, by the middle of the forecast. 0 makes nothing critical.
+    series_max : int
+        Limit: resources (disks, quotas, queues, …) whose past is kept, about 9 KB each.
+    """
+
+    warn_ahead_ms: Milliseconds = 345_600_000
+    critical_ahead_ms: Milliseconds = 14_400_000
+    series_max: int = 5_000
+
+
+@dataclass(frozen=True, slots=True)
 class DetectorSettings:
     """The few knobs of the learnt detectors.
 
@@ -49,6 +69,8 @@ class DetectorSettings:
         Tell changes of level of metrics whose meaning is unknown (as information, never as an incident).
     templates_max, watched_max, alerts_max : int
         Limits: remembered log templates, series with a plotted history, alerts pending or firing at once.
+    forecast : ForecastSettings
+        When something runs out.
     """
 
     sensitivity: float = 1.0
@@ -71,6 +93,7 @@ class DetectorSettings:
     templates_max: int = 20_000
     watched_max: int = 20_000
     alerts_max: int = 10_000
+    forecast: ForecastSettings = ForecastSettings()
 
     def accepted_after_ms(self, method: str) -> int | None:
         """How long what a method tells must last to be normal; None where it never is.

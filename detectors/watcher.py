@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from detectors.rows import Array
 from model.batch import Bools, Floats, Ints, LogBatch
+from model.slo import SloState
+from model.capacity import Capacity
 
 if TYPE_CHECKING:
     from detectors.alerting import Entry
@@ -103,9 +105,17 @@ class Watcher:
     def forget(self, rows: Array) -> None:
         """These rows go to other series; alerts on them are to be resolved."""
 
+    def capacity(self) -> tuple[Capacity, ...]:
+        """What it knows of when things run out: a value, which other threads may read."""
+        return ()
+
     def counters(self) -> dict[str, float]:
         """What `metrics.METRICS` names."""
         return {}
+
+    def slos(self) -> tuple[SloState, ...]:
+        """Objectives as they stand; asked from other threads."""
+        return ()
 
     @property
     def nbytes(self) -> int:
