@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collectors.host import HostCollector
+from collectors.probe import Prober
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
 from collectors.tail import LogTail
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _COLLECTORS: dict[type, str] = {
     Scraper: gettext("scrape targets"),
+    Prober: gettext("probes"),
     LogTail: gettext("log files"),
     HostCollector: gettext("this machine"),
     SelfMetrics: gettext("Tocsin itself"),

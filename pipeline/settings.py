@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from collectors.probe_settings import ProbeSettings
 from collectors.settings import (
     HostSettings,
     IntakeLimits,
@@ -105,6 +106,7 @@ class Machine:
     pipeline: PipelineSettings = PipelineSettings()
     store: StoreSettings = StoreSettings()
     scrape: ScrapeSettings = ScrapeSettings()
+    probes: ProbeSettings = ProbeSettings()
     host: HostSettings = HostSettings()
     self: SelfSettings = SelfSettings()
     logs: LogSettings = LogSettings()
@@ -318,6 +320,12 @@ def _check_machine(document: Document) -> None:
     for key in ("desks", "receivers"):
         if ("bridge", key) in document.keys:
             document.problem(("bridge", key), "belongs into routes.yaml", key=True)
+    probes = document.data.get("probes") if isinstance(document.data, dict) else None
+    names = list[str]()
+    for i, probe in _entries(probes, "targets"):
+        if (name := str(probe.get("name"))) in names:
+            document.problem(("probes", "targets", i, "name"), f'two probes are named "{name}"')
+        names.append(name)
     correlator = document.data.get("correlator") if isinstance(document.data, dict) else None
     for i, rule in _entries(correlator, "inhibit"):
         for side in ("source", "target"):

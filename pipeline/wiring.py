@@ -10,6 +10,7 @@ from collectors import metrics as collectors_metrics
 from collectors.base import Collector
 from collectors.heartbeat import Heartbeats
 from collectors.host import HostCollector
+from collectors.probe import Prober
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
 from collectors.tail import LogTail
@@ -167,6 +168,8 @@ def build_intake(
     miner = TemplateMiner(machine.templates)
     tail = LogTail(machine.logs, miner, machine.watermark)
     collectors: list[Collector] = [Scraper(machine.scrape, index, clock, machine.watermark), tail]
+    if machine.probes.targets:
+        collectors.append(Prober(machine.probes, index, clock))
     if machine.host.enabled:
         collectors.append(HostCollector(machine.host, index))
     if machine.self.enabled:
