@@ -61,7 +61,7 @@ class Backfill:
         worth: Callable[[Rows], Bools],
     ) -> None:
         self.settings = settings
-        self.api = PrometheusApi(settings.api, clock)
+        self.api = PrometheusApi(settings, clock)
         self._index = index
         self._clock = clock
         self._target_of = target_of
@@ -110,9 +110,9 @@ class Backfill:
             self._run.stop.set()
 
     @property
-    def busy(self) -> bool:
-        """Whether a target waits for its past."""
-        return bool(self._held)
+    def learning(self) -> bool:
+        """Whether a past is being fetched or learnt."""
+        return self._run is not None
 
     # -- live samples
 
@@ -199,7 +199,7 @@ class Backfill:
             self._points += 0 if lesson.batch is None else len(lesson.batch)
             return lesson
         self._end(run, now_ms)
-        return None
+        return Lesson(ends=True)
 
     def _unpack(self, run: Run, came: Fetched | DeliveryError | None, now_ms: int) -> None:
         if came is None:

@@ -28,10 +28,13 @@ class Lesson:
         Samples of (about) one moment.
     renew : Rows or None
         Series whose samples come at other distances from here on: how far they spread is learnt anew.
+    ends : bool
+        Whether the past ends here.
     """
 
     batch: MetricBatch | None = None
     renew: Rows | None = None
+    ends: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

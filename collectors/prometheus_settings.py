@@ -50,13 +50,26 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class BackfillSettings:
+class BackfillSettings(ApiSettings):
     """What new scrape targets learn from a Prometheus' past before they are judged.
 
     Attributes
     ----------
-    api : ApiSettings
-        The Prometheus; without a `url` there is no back-fill.
+    url : str
+        The address of a Prometheus HTTP API without `/api/v1`, such as "http://prometheus:9090"; Thanos,
+        Mimir ("http://mimir/prometheus") and VictoriaMetrics answer as well. "": there is no back-fill.
+    org_id : str
+        The tenant, sent as `X-Scope-OrgID` (Mimir, Cortex).
+    bearer_token_file, username, password_file : str
+        Credentials; files are read anew for each request.
+    ca_file : str
+        Certificates to trust instead of the system's.
+    timeout_ms : duration
+        For a whole answer.
+    body_bytes_max : size
+        Decoded bytes of one answer.
+    tries_max : int
+        Attempts at one request, with growing pauses, where another may help.
     selectors : tuple of str
         What is fetched, such as `{job=~"shop|db"}`; default: by the `job` and `instance` of each target.
     days : int
@@ -78,7 +91,6 @@ class BackfillSettings:
         After each answer nothing is asked for this many times as long as it took.
     """
 
-    api: ApiSettings = ApiSettings()
     selectors: tuple[str, ...] = ()
     days: int = 14
     coarse_step_ms: Milliseconds = 300_000
@@ -90,6 +102,7 @@ class BackfillSettings:
     pause_ratio: float = 0.5
 
     def __post_init__(self) -> None:
+        ApiSettings.__post_init__(self)
         if not 0 <= self.days <= 400:
             raise ValueError("days must lie between 0 and 400")
         if self.coarse_step_ms < 15_000:
@@ -100,4 +113,4 @@ class BackfillSettings:
     @property
     def enabled(self) -> bool:
         """Whether there is anything to ask."""
-        return bool(self.api.url)
+        return bool(self.url)

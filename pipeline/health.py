@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collectors.backfill import Backfill
 from collectors.host import HostCollector
 from collectors.probe import Prober
 from collectors.scrape import Scraper
@@ -23,6 +24,7 @@ _COLLECTORS: dict[type, str] = {
     LogTail: gettext("log files"),
     HostCollector: gettext("this machine"),
     SelfMetrics: gettext("Tocsin itself"),
+    Backfill: gettext("the past from a Prometheus"),
 }
 STUCK_AFTER_MS = 30_000  # a loop that made no step for so long is not well
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from collectors.prometheus_settings import BackfillSettings
 from collectors.probe_settings import ProbeSettings
 from collectors.settings import (
     HostSettings,
@@ -106,6 +107,7 @@ class Machine:
     pipeline: PipelineSettings = PipelineSettings()
     store: StoreSettings = StoreSettings()
     scrape: ScrapeSettings = ScrapeSettings()
+    backfill: BackfillSettings = BackfillSettings()
     probes: ProbeSettings = ProbeSettings()
     host: HostSettings = HostSettings()
     self: SelfSettings = SelfSettings()

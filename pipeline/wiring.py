@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collectors import metrics as collectors_metrics
+from collectors.backfill import Backfill
 from collectors.base import Collector
 from collectors.heartbeat import Heartbeats
 from collectors.host import HostCollector
@@ -175,6 +176,23 @@ def build_intake(
     if machine.self.enabled:
         collectors.append(SelfMetrics(machine.self, index, telemetry.registry))
     return Intake(tuple(collectors), {"miner": miner, "tail": tail})
+
+
+def build_backfill(
+    machine: Machine, index: SeriesIndex, intake: Intake, engine: Engine, clock: Clock
+) -> Backfill | None:
+    """What lets scrape targets learn from their past, where a Prometheus is named."""
+    if not machine.backfill.enabled:
+        return None
+    scraper = next(one for one in intake.collectors if isinstance(one, Scraper))
+    return Backfill(
+        machine.backfill,
+        index,
+        clock,
+        target_of=scraper.target_of,
+        cold=engine.cold,
+        worth=engine.worth_learning,
+    )
 
 
 def default_config() -> Path:
