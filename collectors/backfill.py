@@ -114,6 +114,11 @@ class Backfill:
         """Whether a past is being fetched or learnt."""
         return self._run is not None
 
+    def wait(self, timeout_s: float) -> None:
+        """Wait until something was fetched, for tests and for who has nothing else to do."""
+        if self._run is not None:
+            self._run.arrived.wait(timeout_s)
+
     # -- live samples
 
     def hold(self, batches: Iterable[Batch], now_ms: int) -> list[list[Batch]]:
@@ -189,6 +194,7 @@ class Backfill:
         if run is None:
             return None
         while not run.lessons and not run.fetched_all:
+            run.arrived.clear()
             try:
                 came = run.queue.get_nowait()
             except Empty:

@@ -55,6 +55,7 @@ class Run:
     began_ms: int
     hurry: threading.Event = field(default_factory=threading.Event)
     stop: threading.Event = field(default_factory=threading.Event)
+    arrived: threading.Event = field(default_factory=threading.Event)
     queue: Queue[Fetched | DeliveryError | None] = field(
         default_factory=lambda: Queue(_QUEUE_WINDOWS)
     )
@@ -116,6 +117,7 @@ class Fetcher:
         while not self._run.stop.is_set():
             try:
                 self._run.queue.put(what, timeout=_POLL_S)
+                self._run.arrived.set()
                 return
             except Full:
                 continue
