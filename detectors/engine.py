@@ -23,11 +23,13 @@ from detectors.watchers import watchers
 from model import codec
 from model.alert import Alert, Evidence
 from model.batch import Bools, LogBatch, MetricBatch, Rows
+from model.capacity import Capacity
 from model.errors import SnapshotError
 from model.feedback import Feedback
 from model.labels import Labels
 from model.reason import because
 from model.series import SeriesIndex
+from model.slo import SloState
 from model.units import format_duration
 
 _HOUSEKEEPING_MS = 1_000
@@ -236,6 +238,14 @@ class Engine:
             labels, "baseline", role.unit, values[-1], lows[-1], highs[-1],
             times_ms=times_ms, values=values, lows=lows, highs=highs,
         )  # fmt: skip
+
+    def capacity(self) -> tuple[Capacity, ...]:
+        """What runs out when, what is first first; may be asked from another thread."""
+        return tuple(one for watcher in self._watchers for one in watcher.capacity())
+
+    def slos(self) -> tuple[SloState, ...]:
+        """How the objectives stood a few seconds ago; may be asked from any thread."""
+        return tuple(state for watcher in self._watchers for state in watcher.slos())
 
     def counters(self) -> dict[str, float]:
         """What `metrics.METRICS` names."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from detectors.judge import Judge
 from detectors.knowledge import Knowledge
+from detectors.slo import Slos
 from detectors.watcher import Watcher
 
 
 def watchers(judge: Judge, knowledge: Knowledge) -> tuple[Watcher, ...]:
     """All of them, made anew."""
-    return ()
+    return (Slos(judge, knowledge.slos),)
