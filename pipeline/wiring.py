@@ -71,10 +71,16 @@ def build_index(machine: Machine) -> SeriesIndex:
     return SeriesIndex(machine.pipeline.series_max, machine.pipeline.series_per_source_max)
 
 
-def build_knowledge(settings: Settings) -> Knowledge:
-    """What the detectors are to know of the catalogue."""
+def build_knowledge(settings: Settings, *, simulated: bool = False) -> Knowledge:
+    """What the detectors are to know of the catalogue and the objectives.
+
+    A simulated past has a sample every few minutes: real budgets are not spent by it.
+    """
     services = settings.catalogue.services
-    return Knowledge(tiers={name: service.tier for name, service in services.items()})
+    return Knowledge(
+        tiers={name: service.tier for name, service in services.items()},
+        slos=() if simulated else settings.slos,
+    )
 
 
 def build_core(
@@ -96,7 +102,9 @@ def build_core(
     )
     return Core(
         store=store,
-        engine=Engine(machine.detectors, index, settings.rules, build_knowledge(settings)),
+        engine=Engine(
+            machine.detectors, index, settings.rules, build_knowledge(settings, simulated=simulated)
+        ),
         heartbeats=Heartbeats(machine.limits.heartbeats_max),
         correlator=Correlator(machine.correlator, settings.catalogue),
         bridge=bridge,
