@@ -29,5 +29,23 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Series without a forecast because of forecast.series_max.",
     ),
+    "tocsin_slo_objective_ratio": (
+        "gauge",
+        "Share of events that an objective promises to be good.",
+    ),
+    "tocsin_slo_attained_ratio": (
+        "gauge",
+        "Share of events in the objective's window that was good.",
+    ),
+    "tocsin_slo_error_budget_remaining_ratio": (
+        "gauge",
+        "Share of the error budget that is left; below 0 it is overdrawn.",
+    ),
+    "tocsin_slo_burn_rate": (
+        "gauge",
+        "How fast the budget burnt in the last hour (of 30 days); 1 spends it in exactly the window.",
+    ),
+    "tocsin_slo_events": ("gauge", "Events in the objective's window."),
+    "tocsin_slo_failures": ("gauge", "Failed events in the objective's window."),
     "tocsin_detector_state_bytes": ("gauge", "Memory held by the learnt state."),
 }
