@@ -81,6 +81,9 @@ class Engine:
             for watcher in self._watchers:
                 watcher.lines(batch, now_ms)
         else:
+            if batch.notes:
+                for watcher in self._watchers:
+                    watcher.noted(batch.notes)
             for rows, times_ms, values in layers(batch):
                 self._metrics.take(rows, times_ms, values, now_ms)
         return self._judge.alerting.drain()

@@ -141,13 +141,18 @@ class Judge:
         roles: NDArray[np.int8],
         now_ms: int,
         method: str = "baseline",
+        ruled: bool = False,
     ) -> None:
-        """Derived series: outside the band, of enough events, is abnormal."""
+        """Derived series: outside the band, of enough events, is abnormal.
+
+        `ruled` says that the user's thresholds have seen these samples already.
+        """
         self.clocks.tick(rows, times_ms)
         self._index.touch(rows, now_ms)
         bands = self.baselines.look(rows, times_ms, values, roles)
         self._settle(method, rows, times_ms, values, roles, bands, bands.outside & enough, now_ms)
-        self.rules(rows, times_ms, values, now_ms)
+        if not ruled:
+            self.rules(rows, times_ms, values, now_ms)
 
     def _settle(
         self,

@@ -47,5 +47,8 @@ METRICS: dict[str, tuple[str, str]] = {
     ),
     "tocsin_slo_events": ("gauge", "Events in the objective's window."),
     "tocsin_slo_failures": ("gauge", "Failed events in the objective's window."),
+    "tocsin_detector_probes": ("gauge", "Probes whose results are watched."),
+    "tocsin_detector_probes_failing": ("gauge", "Probes whose last result was a failure."),
+    "tocsin_detector_certificates": ("gauge", "Certificates whose expiry is watched."),
     "tocsin_detector_state_bytes": ("gauge", "Memory held by the learnt state."),
 }

@@ -11,7 +11,7 @@ from detectors.absence import Absences
 from detectors.derive import Family, families
 from detectors.flatline import Flatlines
 from detectors.judge import Judge
-from detectors.roles import ROLE_NUMBER, Class, Kind, classify, service_of
+from detectors.roles import ROLE_NUMBER, WATCHED, Class, Kind, classify, service_of
 from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings
 from detectors.signals import Signal, signals
@@ -110,6 +110,10 @@ class MetricSide:
         self._judge.met(row, labels)
         if made.kind is Kind.INPUT:
             self._meet_input(row, made)
+        elif made.family in WATCHED:
+            self._meta["role"][row] = ROLE_NUMBER[made.family]
+            if made.family != "certificate":
+                self._judge.history.watch(row)
         elif made.kind is Kind.MEMORY:
             self._meta["role"][row] = ROLE_NUMBER["memory"]
             self._judge.history.watch(row)

@@ -65,6 +65,11 @@ class DetectorSettings:
         (a fatal one at once).
     adopt_grace_ms
         After a restart, alerts that the store holds as firing must be seen again within this time.
+    probe_failures : int
+        A probe that fails so many times running is told.
+    certificate_warning_ms, certificate_critical_ms : duration
+        So long before its end a certificate is told of; one that lives for days only a quarter, and
+        a twelfth, of its life before.
     level_alerts : bool
         Tell changes of level of metrics whose meaning is unknown (as information, never as an incident).
     templates_max, watched_max, alerts_max : int
@@ -89,6 +94,9 @@ class DetectorSettings:
     log_quiet_ms: Milliseconds = 12_000
     new_template_lines: int = 5
     adopt_grace_ms: Milliseconds = 60_000
+    probe_failures: int = 3
+    certificate_warning_ms: Milliseconds = 21 * 86_400_000
+    certificate_critical_ms: Milliseconds = 3 * 86_400_000
     level_alerts: bool = True
     templates_max: int = 20_000
     watched_max: int = 20_000

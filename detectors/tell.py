@@ -67,6 +67,7 @@ def metric_alert(
         "service": service_of(series) or series.get("instance", series.get(NAME, "")),
         "metric": series.get(NAME, ""),
         "mountpoint": series.get("mountpoint", ""),
+        "instance": series.get("instance", ""),
         "value": quantity(seen.value, role.unit),
         "low": quantity(seen.low, role.unit),
         "high": quantity(seen.high, role.unit),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from detectors.rows import Array
 from model.batch import Bools, Floats, Ints, LogBatch
 from model.slo import SloState
 from model.capacity import Capacity
+from model.reason import Reason
 
 if TYPE_CHECKING:
     from detectors.alerting import Entry
@@ -76,6 +78,9 @@ class Watcher:
 
     def samples(self, rows: Array, times_ms: Ints, values: Floats, now_ms: int) -> None:
         """Raw samples that can be used arrived, each row once: counters as they are, parts of histograms too."""
+
+    def noted(self, notes: Mapping[int, Reason]) -> None:
+        """Why rows have the values that are shown next, where their collector said so."""
 
     def settled(self, seen: Settled, now_ms: int) -> None:
         """Samples were judged."""
