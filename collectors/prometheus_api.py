@@ -278,11 +278,11 @@ def _track(labels: Labels, points: Any) -> Track:
     try:
         times = np.array([point[0] for point in points], dtype=np.float64)
         values = np.array([float(point[1]) for point in points], dtype=np.float64)
-        times_ms = np.round(times * 1000.0).astype(np.int64)
     except (TypeError, ValueError, LookupError, OverflowError):
         raise PermanentError("said a sample that is no pair of time and number") from None
     if len(times) and not (np.isfinite(times).all() and abs(times).max() < 1e12):
         raise PermanentError("said a sample whose time is no time")
+    times_ms = np.round(times * 1000.0).astype(np.int64)
     order = np.argsort(times_ms, kind="stable")
     return Track(labels, times_ms[order], values[order])
 
