@@ -122,8 +122,8 @@ class Certificates(Watcher):
     def bounds(self, known: _Certificate) -> tuple[float, float]:
         """How long before the end a certificate is told of: as a warning, and critically."""
         settings = self._judge.settings
-        life_ms = known.expires_ms - known.begins_ms if known.begins_ms else known.lifetime_ms
-        life_ms = life_ms if life_ms > 0 else math.inf
+        lived_ms = known.expires_ms - known.begins_ms if known.begins_ms else known.lifetime_ms
+        life_ms = lived_ms if lived_ms > 0 else math.inf
         return (
             min(settings.certificate_warning_ms, life_ms / 4),
             min(settings.certificate_critical_ms, life_ms / 12),

@@ -227,7 +227,8 @@ LOG_ERRORS = Role(
     warm_up_ms=45_000,
     keep_ms_max=3_000,
 )
-PROBE = Role("probe", "ProbeFailed", "availability", "", "", up=False, down=True)  # probes.py tells
+# Told by probes.py.
+PROBE = Role("probe", "ProbeFailed", "availability", "", "", up=False, down=True)
 PROBE_DURATION = Role(
     "probe_duration",
     "ProbeSlow",
@@ -239,7 +240,8 @@ PROBE_DURATION = Role(
     for_ms=60_000,
     for_samples=5,
 )
-CERTIFICATE = Role("certificate", "CertificateExpiring", "expiry", "seconds", "")  # certificates.py tells
+# Told by certificates.py.
+CERTIFICATE = Role("certificate", "CertificateExpiring", "expiry", "seconds", "")
 
 ROLES: tuple[Role, ...] = (
     UNKNOWN,
