@@ -340,10 +340,8 @@ def classify(labels: Labels, kind: str) -> Class:
     if name.startswith(("tocsin_", "scrape_")) or service_of(labels) == "tocsin":
         # The watcher's own load follows what it watches; telemetry.py tells of its health.
         return Class(Kind.IGNORED if _PARTS.search(name) else _plain(name, kind), "quiet")
-    if host := _host_class(name, labels):
-        return host
-    if watched := _watched_class(name):
-        return watched
+    if told := _host_class(name, labels) or _watched_class(name):
+        return told
     if name == "process_cpu_seconds_total":
         return Class(Kind.INPUT, "cpu", ("seconds",), owner, counter=True)
     if name == "process_resident_memory_bytes":
