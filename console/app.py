@@ -18,6 +18,7 @@ from console import (
     pages_account,
     pages_incidents,
     pages_services,
+    slos,
 )
 from console.accounts import Accounts
 from console.api_operations import AccountApi
@@ -80,6 +81,7 @@ def endpoints(app: FastAPI, accounts: Accounts) -> tuple[Endpoint, ...]:
     return (
         *api_intake.ENDPOINTS,
         *feedback.ENDPOINTS,
+        *slos.ENDPOINTS,
         *api_alertmanager.ENDPOINTS,
         *api_incidents.ENDPOINTS,
         *api_operations.ENDPOINTS,

@@ -34,7 +34,7 @@ WORDS: tuple[str, ...] = (
     "baseline", "levelshift", "growth", "flatline", "absence", "threshold", "lograte", "newtemplate",
     "scrape", "log", "host", "collector", "intake", "store", "detectors", "correlator", "bridge",
     "pipeline", "outbox", "series",
-    "signed_in", "token_made", "token_revoked", "user_saved", "user_disabled", "silenced",
+    "slo", "spent", "unknown", "signed_in", "token_made", "token_revoked", "user_saved", "user_disabled", "silenced",
     "silence_ended", "revived", "reload", "feedback_withdrawn",
 )  # fmt: skip
 """Values that records hold and pages show in words, besides the enumerations."""

@@ -34,6 +34,7 @@ NAV: tuple[tuple[str, str, str], ...] = (
     ("/", "Incidents", "incidents"),
     ("/services", "Services", "services"),
     ("/alerts", "Alerts", "alerts"),
+    ("/slos", "SLOs", "slos"),
     ("/tickets", "Tickets", "tickets"),
     ("/changes", "Changes", "changes"),
     ("/silences", "Silences", "silences"),

@@ -14,6 +14,7 @@ from model.clock import Clock
 from model.journal import NewEntry
 from model.labels import Labels
 from model.reason import Reason
+from model.slo import SloState
 from runbooks.library import Library
 from store.store import Store
 
@@ -101,6 +102,8 @@ class Ports:
         Reads the configuration again; gives the problems, none if it was taken over.
     band
         Recent history of a series with its expected band, or None.
+    slos
+        Objectives as they stood a few seconds ago.
     limits
         How much of a pushed body is believed.
     intake_secrets
@@ -118,6 +121,7 @@ class Ports:
     metrics: Callable[[], bytes]
     reload: Callable[[], list[str]]
     band: Callable[[Labels], Evidence | None]
+    slos: Callable[[], tuple[SloState, ...]] = tuple
     settings: ConsoleSettings = field(default_factory=ConsoleSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
     limits: IntakeLimits = field(default_factory=IntakeLimits)

@@ -203,7 +203,7 @@ class Slos(Watcher):
             found[f"tocsin_slo_objective_ratio{labels}"] = 1.0 - mine.budget
             found[f"tocsin_slo_error_budget_remaining_ratio{labels}"] = state.remaining
             found[f"tocsin_slo_events{labels}"] = state.total
-            found[f"tocsin_slo_failures{labels}"] = state.bad
+            found[f"tocsin_slo_bad_events{labels}"] = state.bad
             if state.attained is not None:
                 found[f"tocsin_slo_attained_ratio{labels}"] = state.attained
             if state.burn is not None:

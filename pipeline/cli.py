@@ -24,6 +24,7 @@ COMMANDS = {
     "test": ("test:test", "Run scenario files through the whole pipeline."),
     "backtest": ("backtest:backtest", "Play recorded telemetry through the same stages."),
     "report": ("report:report", "MTTD, MTTA, MTTR, SLA attainment and availability."),
+    "slo": ("slo:slo", "Objectives and what is left of their error budgets."),
     "incidents": ("incidents:app", "List incidents, show one, act on it."),
     "alerts": ("alerts:app", "List alerts, push one by hand."),
     "feedback": ("feedback:app", "Say that an alert was noise or a good catch; take it back."),

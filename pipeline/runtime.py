@@ -117,6 +117,7 @@ class Runtime:
                 metrics=self.telemetry.exposition,
                 reload=self.reload,
                 band=self.band,
+                slos=lambda: self.parts.core.engine.slos(),
                 settings=machine.console,
                 intake=machine.intake,
                 intake_secrets=_intake_secrets(self.settings),

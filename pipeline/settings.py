@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from collectors.prometheus_settings import BackfillSettings
 from collectors.probe_settings import ProbeSettings
+from collectors.prometheus_settings import BackfillSettings
 from collectors.settings import (
     HostSettings,
     IntakeLimits,
