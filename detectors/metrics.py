@@ -46,7 +46,7 @@ METRICS: dict[str, tuple[str, str]] = {
         "How fast the budget burnt in the last hour (of 30 days); 1 spends it in exactly the window.",
     ),
     "tocsin_slo_events": ("gauge", "Events in the objective's window."),
-    "tocsin_slo_failures": ("gauge", "Failed events in the objective's window."),
+    "tocsin_slo_bad_events": ("gauge", "Failed events in the objective's window."),
     "tocsin_detector_probes": ("gauge", "Probes whose results are watched."),
     "tocsin_detector_probes_failing": ("gauge", "Probes whose last result was a failure."),
     "tocsin_detector_certificates": ("gauge", "Certificates whose expiry is watched."),
