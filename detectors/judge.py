@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -166,15 +167,11 @@ class Judge:
         now_ms: int,
     ) -> None:
         marked = self.alerting.marked(method, rows)
+        outside = outside | self._upheld(method, rows, times_ms, values, roles, marked & ~outside)
         learn = ~(bands.outside | marked)
         self.baselines.learn(rows[learn], times_ms[learn], values[learn])
         self.history.add(rows, times_ms, values, bands.low, bands.high)
-        if self.watchers:
-            settled = Settled(
-                method, rows, times_ms, values, roles, bands.low, bands.high, outside, marked
-            )
-            for watcher in self.watchers:
-                watcher.settled(settled, now_ms)
+        self._show(method, rows, times_ms, values, roles, bands, outside, marked, now_ms)
         for at in np.flatnonzero(outside | marked).tolist():
             seen = Sighting(
                 int(rows[at]),
@@ -189,6 +186,54 @@ class Judge:
                 method, ROLES[roles[at]], self._lastings[roles[at]], seen, bool(outside[at]), now_ms
             )
 
+    def _show(
+        self, method: str, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8],
+        bands: Bands, outside: Bools, marked: Bools, now_ms: int,
+    ) -> None:  # fmt: skip
+        """Let the watchers see what was settled."""
+        if self.watchers:
+            settled = Settled(
+                method, rows, times_ms, values, roles, bands.low, bands.high, outside, marked
+            )
+            for watcher in self.watchers:
+                watcher.settled(settled, now_ms)
+
+    def _upheld(
+        self, method: str, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8],
+        doubtful: Bools,
+    ) -> Bools:  # fmt: skip
+        """Which of the doubtful, firing for long and now back in the band, a watcher knows to be no better.
+
+        A band stands still while its alert fires. After hours it is one of another time of day, and a value
+        that is far too little at noon lies in the band of the night.
+        """
+        upheld = np.zeros(len(rows), dtype=np.bool_)
+        if method != "baseline" or not doubtful.any():
+            return upheld
+        for at in np.flatnonzero(doubtful).tolist():
+            entry = self.alerting.entry((method, int(rows[at])))
+            if entry is not None and entry.firing:
+                upheld[at] = int(times_ms[at]) - entry.since_ms >= self._settings.accept_after_ms
+        some = np.flatnonzero(upheld)
+        if len(some):
+            asked = (rows[some], times_ms[some], values[some], roles[some])
+            said = [watcher.upholds(*asked) for watcher in self.watchers]
+            upheld[some] = np.logical_or.reduce(said) if said else False
+        return upheld
+
+    def _with_rarity(self, alert: Alert, seen: Sighting, entry: Entry) -> Alert:
+        """With what a watcher knows of how rare such a sample is; asked once, when the alert begins."""
+        if alert.evidence is None:
+            return alert
+        if entry.alert is not None and entry.alert.evidence is not None:
+            told = entry.alert.evidence
+            known = (told.component, told.once_in_ms)
+        else:
+            found = (w.rarity(seen.row, seen.at_ms, seen.value) for w in self.watchers)
+            known = next((one for one in found if one is not None), ("", 0))
+        made = replace(alert.evidence, component=known[0], once_in_ms=known[1])
+        return replace(alert, evidence=made)
+
     def sighted(
         self, method: str, role: Role, lasting: Lasting, seen: Sighting, abnormal: bool, now_ms: int
     ) -> None:
@@ -197,8 +242,10 @@ class Judge:
         def describe(entry: Entry) -> Alert:
             series = self._index.labels(seen.row)
             if method == "lograte":
-                return log_burst_alert(series, role, seen, entry, self.history, self.rates)
-            return metric_alert(series, role, method, seen, entry, self.history)
+                made = log_burst_alert(series, role, seen, entry, self.history, self.rates)
+            else:
+                made = metric_alert(series, role, method, seen, entry, self.history)
+            return self._with_rarity(made, seen, entry)
 
         key = (method, seen.row)
         lasting = lasting.longer(self.leniency(seen.row).patience)
@@ -215,11 +262,13 @@ class Judge:
     ) -> None:
         """Resident memory: the band is drawn, growth is told."""
         role = ROLES.index(MEMORY_LEVEL)
-        bands = self.baselines.look(rows, times_ms, values, np.full(len(rows), role, dtype=np.int8))
+        roles = np.full(len(rows), role, dtype=np.int8)
+        bands = self.baselines.look(rows, times_ms, values, roles)
         marked = self.alerting.marked("growth", rows)
         learn = ~marked
         self.baselines.learn(rows[learn], times_ms[learn], values[learn])
         self.history.add(rows, times_ms, values, bands.low, bands.high)
+        self._show("growth", rows, times_ms, values, roles, bands, ~learn, marked, now_ms)
         watched = self.history.has(rows)
         if not watched.any():
             return

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from detectors.rows import Array
 from model.batch import Bools, Floats, Ints, LogBatch
-from model.slo import SloState
 from model.capacity import Capacity
 from model.reason import Reason
+from model.slo import SloState
 
 if TYPE_CHECKING:
     from detectors.alerting import Entry
@@ -27,7 +27,7 @@ class Settled:
     Attributes
     ----------
     method : str
-        "levelshift" (meaning unknown), "baseline" or "lograte".
+        "levelshift" (meaning unknown), "baseline", "growth" (memory) or "lograte".
     rows, times_ms, values
         Each row once.
     roles : int8
@@ -103,6 +103,14 @@ class Watcher:
 
     def step(self, now_ms: int) -> None:
         """Time has passed; called about once a second."""
+
+    def upholds(self, rows: Array, times_ms: Ints, values: Floats, roles: Array) -> Bools:
+        """Of signals whose alert has fired for long and that are back in their band: which are no better."""
+        return np.zeros(len(rows), dtype=np.bool_)
+
+    def rarity(self, row: int, at_ms: int, value: float) -> tuple[str, int] | None:
+        """A component's name, and by chance once in how many ms a sample as odd comes; None if not known."""
+        return None
 
     def housekeep(self, key: tuple[str, int], entry: Entry, now_ms: int) -> None:
         """One of its alerts is pending or firing: end it if it is over. Called about once a second."""
