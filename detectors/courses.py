@@ -13,7 +13,7 @@ from typing import Any
 
 from detectors.alerting import Entry, Lasting
 from detectors.judge import Judge
-from detectors.logkinds import LogKinds
+from detectors.logkinds import LogKinds, Part
 from detectors.logsettings import LogLineSettings
 from detectors.logtell import OddCourses, courses_alert
 from detectors.rows import Array
@@ -26,6 +26,7 @@ METHOD = "sequences"
 _WINDOW_MS = 600_000
 _STALLED_MS = 60_000
 _LINES_MAX = 5
+_BARE = 32
 _RECENT_MAX = 2_000
 _WARN_MIN, _WARN_FACTOR = 10, 5.0
 _SURPRISE = 20.0  # of the Poisson tail's exponent: once in e^20 windows
@@ -85,6 +86,7 @@ class Courses(Watcher):
         self._groups: dict[tuple[str, int, bool], _Group] = {}
         self._rests: dict[str, deque[tuple[int, int]]] = {}  # by kind: times, and rests until then
         self._clock_ms = self._heard_ms = self._numbered = 0
+        self._bare: dict[int, int] = {}  # by template: lines in a row that named nothing
         self.refused = 0
 
     def lines(self, batch: LogBatch, now_ms: int) -> None:
@@ -92,19 +94,37 @@ class Courses(Watcher):
         if batch.merged:
             self._follow.merge(batch.merged)
             self._regroup(batch.merged)
+            for old in batch.merged:
+                self._bare.pop(old, None)
         odd: list[Odd] = []
-        line = self._follow.line
         for part in self._kinds.parts:
-            templates = batch.templates[part.at].tolist()
-            messages = map(batch.lines.__getitem__, part.at.tolist())
-            for time_ms, template, message in zip(
-                part.times_ms.tolist(), templates, messages, strict=True
-            ):
-                if found := line(time_ms, template, message):
-                    odd += found
+            odd += self._read(batch, part)
             self._clock_ms = max(self._clock_ms, int(part.times_ms[-1]))
         self._heard_ms = now_ms
         self._take(odd, now_ms)
+
+    def _read(self, batch: LogBatch, part: Part) -> list[Odd]:
+        odd: list[Odd] = []
+        meet, words = self._follow.meet, self._follow.words
+        bare, lines = self._bare, batch.lines
+        templates = batch.templates[part.at].tolist()
+        for at, time_ms, template in zip(
+            part.at.tolist(), part.times_ms.tolist(), templates, strict=True
+        ):
+            # Kinds that never name anything are looked at now and then only.
+            without = bare.get(template, 0)
+            if without >= _BARE and without % _BARE:
+                bare[template] = without + 1
+                continue
+            names = words.of(lines[at])
+            found = meet(names, time_ms, template, lines[at])
+            if not names:
+                bare[template] = without + 1
+            elif without:
+                bare[template] = 0
+            if found:
+                odd += found
+        return odd
 
     def step(self, now_ms: int) -> None:
         """Where no lines come any more, what waits comes to rest all the same."""
@@ -233,6 +253,7 @@ class Courses(Watcher):
                 for key, g in self._groups.items()
             ],
             "rests": [[kind, [list(at) for at in rests]] for kind, rests in self._rests.items()],
+            "bare": list(self._bare.items()),
             "clocks": [self._clock_ms, self._heard_ms, self._numbered, self.refused],
         }
 
@@ -249,4 +270,5 @@ class Courses(Watcher):
             kind: deque((minute, count) for minute, count in rests)
             for kind, rests in state["rests"]
         }
+        self._bare = dict(state["bare"])
         self._clock_ms, self._heard_ms, self._numbered, self.refused = state["clocks"]

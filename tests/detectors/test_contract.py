@@ -289,11 +289,11 @@ def test_log_lines_of_one_batch_or_many() -> None:
     def lines(texts: list[str], at_ms: int) -> LogBatch:
         return LogBatch(
             np.full(len(texts), at_ms, dtype=np.int64),
-            np.arange(len(texts), dtype=np.int32),
+            np.array([ord(text[-1]) for text in texts], dtype=np.int32),
             np.full(len(texts), 17, dtype=np.int8),
             ("a",) * len(texts),
             tuple(texts),
-            dict(enumerate(texts)),
+            {ord(text[-1]): text for text in texts},
             at_ms,
             "f",
         )
