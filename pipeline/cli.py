@@ -21,6 +21,7 @@ COMMANDS = {
     "run": ("run:run", "Collect, detect, correlate, open tickets, page; with the console."),
     "demo": ("demo:demo", "Start a small shop on this machine, break it, and watch."),
     "check": ("check:check", "Check a configuration folder."),
+    "probe": ("probe:probe", "Try an address, or all configured probes, once and by hand."),
     "test": ("test:test", "Run scenario files through the whole pipeline."),
     "backtest": ("backtest:backtest", "Play recorded telemetry through the same stages."),
     "report": ("report:report", "MTTD, MTTA, MTTR, SLA attainment and availability."),
