@@ -115,6 +115,8 @@ class Slos(Watcher):
             )
         ]
         budget.active = burning[0] if burning else None
+        if budget.active is not None and budget.active != before:
+            budget.tell(budget.active, end_ms)
         if before != budget.active or burning:
             self._tell(number, budget, seen, end_ms, now_ms)
         elif self._firing(number):  # adopted, or of a configuration before

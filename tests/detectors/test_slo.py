@@ -182,6 +182,33 @@ def test_a_slow_burn_that_turns_into_an_outage_pages() -> None:
     assert ended[0].summary is not None and "burns fast now" in ended[0].summary.text()
 
 
+def test_outages_that_were_paged_do_not_add_up_to_another_alert() -> None:
+    """Five outages of two minutes in six hours are five pages; what made them fire is told, too."""
+    world = World(SHOP)
+    world.run(7 * HOUR, every=MINUTE)
+    for _ in range(5):
+        # 60 % of a month's hourly allowance each: together far beyond what the 6 h pair tells.
+        found = world.run(2 * MINUTE, errors=1.0)
+        assert fired(found) == [(BURN, "critical")]
+        found = world.run(7 * MINUTE)
+        assert [a.firing for a in found][-1:] == [False]
+        assert fired(world.run(50 * MINUTE, every=30_000)) == []
+    assert world.state().remaining < 0.8
+
+
+def test_small_failures_that_nobody_was_told_of_do_add_up() -> None:
+    """Thirty seconds of nothing but failures every half hour: no single one pages, the sixth hour does."""
+    world = World(SHOP)
+    world.run(7 * HOUR, every=MINUTE)
+    found: list[Alert] = []
+    for _ in range(12):
+        found += world.run(30_000, errors=0.7)
+        found += world.run(30 * MINUTE, every=30_000)
+    assert fired(found)[:1] == [(BURN, "critical")]
+    assert found[0].evidence is not None
+    assert found[0].evidence.component == "burn rate 6h/30m"
+
+
 def test_page_and_ticket_can_be_switched_off() -> None:
     for page, ticket, expected in (
         (True, False, [(BURN, "critical")]),
