@@ -18,6 +18,7 @@ from console import (
     pages_account,
     pages_incidents,
     pages_services,
+    probes,
     slos,
 )
 from console.accounts import Accounts
@@ -82,6 +83,7 @@ def endpoints(app: FastAPI, accounts: Accounts) -> tuple[Endpoint, ...]:
         *api_intake.ENDPOINTS,
         *feedback.ENDPOINTS,
         *slos.ENDPOINTS,
+        *probes.ENDPOINTS,
         *api_alertmanager.ENDPOINTS,
         *api_incidents.ENDPOINTS,
         *api_operations.ENDPOINTS,

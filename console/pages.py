@@ -35,6 +35,7 @@ NAV: tuple[tuple[str, str, str], ...] = (
     ("/services", "Services", "services"),
     ("/alerts", "Alerts", "alerts"),
     ("/slos", "SLOs", "slos"),
+    ("/probes", "Probes", "probes"),
     ("/tickets", "Tickets", "tickets"),
     ("/changes", "Changes", "changes"),
     ("/silences", "Silences", "silences"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collectors.probe import ProbeState
 from collectors.settings import IntakeLimits
 from console.metrics import Counters
 from console.settings import ConsoleSettings, IntakeSettings
@@ -102,6 +103,8 @@ class Ports:
         Reads the configuration again; gives the problems, none if it was taken over.
     band
         Recent history of a series with its expected band, or None.
+    probes
+        What is tried from outside, as it stands.
     slos
         Objectives as they stood a few seconds ago.
     limits
@@ -122,6 +125,7 @@ class Ports:
     reload: Callable[[], list[str]]
     band: Callable[[Labels], Evidence | None]
     slos: Callable[[], tuple[SloState, ...]] = tuple
+    probes: Callable[[], tuple[ProbeState, ...]] = tuple
     settings: ConsoleSettings = field(default_factory=ConsoleSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
     limits: IntakeLimits = field(default_factory=IntakeLimits)
