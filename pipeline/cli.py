@@ -26,6 +26,7 @@ COMMANDS = {
     "backtest": ("backtest:backtest", "Play recorded telemetry through the same stages."),
     "report": ("report:report", "MTTD, MTTA, MTTR, SLA attainment and availability."),
     "slo": ("slo:slo", "Objectives and what is left of their error budgets."),
+    "slo-import": ("slo_import:slo_import", "Turn objectives of OpenSLO or Sloth into slo.yaml."),
     "incidents": ("incidents:app", "List incidents, show one, act on it."),
     "alerts": ("alerts:app", "List alerts, push one by hand."),
     "feedback": ("feedback:app", "Say that an alert was noise or a good catch; take it back."),
