@@ -226,7 +226,7 @@ class Backfill:
             run.rows |= came.rows
             if not coarse:
                 run.fine_rows |= came.rows
-            run.lessons.extend(Lesson(batch) for batch in came.lessons)
+            run.lessons.extend(Lesson(batch, coarse=coarse) for batch in came.lessons)
 
     def _fail(self, why: Reason, now_ms: int) -> None:
         self._failures += 1

@@ -117,6 +117,8 @@ class Forecast(Watcher):
             hot = ~np.isnan(self._found["middle"][tracks]).all(axis=1)
             hot |= self._judge.alerting.marked(_WARN, tracks)
             hot |= self._judge.alerting.marked(_SOON, tracks)
+            # While its past is being learnt, a track's latest is no basis for what comes.
+            hot &= now_ms - self._tracks.last_ms[tracks] <= _SILENT_MS
             for track in tracks[hot].tolist():
                 self._judge_track(track, now_ms)
         self._report(now_ms)

@@ -20,6 +20,7 @@ from model.units import format_duration
 
 _VERSION = 1
 _MOVE_MS = 10_000
+_MOVE_PAST_MS = 300_000
 _STEADY = 0.6  # of its bar keeps an alert going
 _COLUMNS = ("rows", "times_ms", "values", "roles", "shut")
 _TYPES = (np.int64, np.int64, np.float64, np.int8, np.bool_)
@@ -41,25 +42,27 @@ class FullSide(Watcher):
         self._full = FullState(judge, knowledge)
         self._teller = FullTeller(judge, self._full)
         self._held: list[tuple[Array, ...]] = []
+        self._past: list[tuple[Array, ...]] = []
+        self._learnt_ms = 0
         self._moved_ms = self._scored = 0
 
     def settled(self, seen: Settled, now_ms: int) -> None:
-        """Keep the samples of members until the next step."""
+        """Keep the samples of members until the next step; of a past, only those at their own distance."""
+        if self._judge.past and self._judge.coarse:
+            return
         at = np.flatnonzero(self._full.members.slots(seen.rows) >= 0)
         if len(at):
             shut = seen.firing[at] | seen.outside[at]
             columns = (seen.rows[at], seen.times_ms[at], seen.values[at], seen.roles[at], shut)
-            self._held.append(tuple(x.astype(t) for x, t in zip(columns, _TYPES, strict=True)))
+            kept = self._past if self._judge.past else self._held
+            kept.append(tuple(np.asarray(x, t) for x, t in zip(columns, _TYPES, strict=True)))
 
     def step(self, now_ms: int) -> None:
         """Score what was kept; now and then let series move in and out."""
         if self._held:
-            held = [np.concatenate(x) for x in zip(*self._held, strict=True)]
-            self._held = []
+            held, self._held = self._held, []
             self._teller.note_told(now_ms)
-            for at in pieces(held[0]):
-                rows, times_ms, values, roles, shut = (column[at] for column in held)
-                self._score(rows, times_ms, values, roles, shut, now_ms=now_ms)
+            self._score_all(held, now_ms)
         if now_ms - self._moved_ms >= _MOVE_MS:
             self._moved_ms = now_ms
             left = self._full.move(now_ms)
@@ -67,6 +70,21 @@ class FullSide(Watcher):
                 for method in METHODS:
                     self._judge.alerting.resolve((method, row), now_ms, now_ms=now_ms)
             self._drop_held(left)
+
+    def learn(self, at_ms: int) -> None:
+        """Learn what was kept of the past; who matters moves in, to learn from it too."""
+        if not self._judge.coarse and not 0 <= at_ms - self._learnt_ms < _MOVE_PAST_MS:
+            self._learnt_ms = at_ms
+            self._drop_held(self._full.move(at_ms))
+        if self._past:
+            held, self._past = self._past, []
+            self._score_all(held, at_ms)
+
+    def _score_all(self, kept: list[tuple[Array, ...]], now_ms: int) -> None:
+        held = [np.concatenate(x) for x in zip(*kept, strict=True)]
+        for at in pieces(held[0]):
+            rows, times_ms, values, roles, shut = (column[at] for column in held)
+            self._score(rows, times_ms, values, roles, shut, now_ms=now_ms)
 
     def _score(
         self, rows: Array, times_ms: Ints, values: Floats, roles: Array, shut: Bools, *, now_ms: int

@@ -50,6 +50,7 @@ class Judge:
         self._index = self.index = index
         self.watchers: tuple[Watcher, ...] = ()
         self.past = False  # whether what is shown is history, of which nobody is told
+        self.coarse = False  # and whether its samples are further apart than live ones
         self.heeded = Heeded()
         self._lenient: dict[int, Leniency] = {}
         self.baselines = Baselines(
