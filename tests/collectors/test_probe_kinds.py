@@ -24,7 +24,7 @@ from collectors.probe_settings import (
     TcpProbe,
     TlsProbe,
 )
-from collectors.probing import Names
+from collectors.probing import Attempt, Fault, Names
 from tests.collectors.probing_peers import (
     CLOCK,
     Authority,
@@ -171,6 +171,13 @@ def test_addresses_that_are_never_or_not_wanted_to_be_reached() -> None:
         only_six = ProbeTarget("s", ProbeKind.HTTP, f"http://shop.test:{page.port}/", ip="6")
         assert said(probe(only_six)) == "DNS: shop.test has no address of the wanted kind"
     assert page.asked == []
+
+
+def test_a13_a_public_page_does_not_lead_inside() -> None:
+    attempt = Attempt(http(80, host="public.test"), ProbeSettings(), Names(8, addresses), CLOCK, 0)
+    assert attempt.addresses("public.test", 80) == ["93.184.215.14"]
+    with pytest.raises(Fault):  # where a redirect would lead
+        attempt.addresses("shop.test", 80)
 
 
 def test_the_next_address_is_tried_where_the_first_refuses() -> None:
