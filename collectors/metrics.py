@@ -44,6 +44,10 @@ METRICS: dict[str, tuple[str, str]] = {
     ),
     "tocsin_backfill_series_total": ("counter", "Series that learnt from their past."),
     "tocsin_backfill_points_total": ("counter", "Samples of the past that were learnt from."),
+    "tocsin_backfill_points_expected": (
+        "gauge",
+        "Samples of the past that were asked for in all; fewer may exist.",
+    ),
     "tocsin_backfill_failures_total": (
         "counter",
         "Times a past could not be fetched, or not in time.",

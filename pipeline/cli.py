@@ -23,6 +23,10 @@ COMMANDS = {
     "check": ("check:check", "Check a configuration folder."),
     "probe": ("probe:probe", "Try an address, or all configured probes, once and by hand."),
     "test": ("test:test", "Run scenario files through the whole pipeline."),
+    "backfill": (
+        "backfill:backfill",
+        "What learning from a Prometheus' past takes, or how far it is.",
+    ),
     "backtest": ("backtest:backtest", "Play recorded telemetry through the same stages."),
     "report": ("report:report", "MTTD, MTTA, MTTR, SLA attainment and availability."),
     "slo": ("slo:slo", "Objectives and what is left of their error budgets."),
