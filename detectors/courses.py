@@ -27,6 +27,7 @@ _WINDOW_MS = 600_000
 _STALLED_MS = 60_000
 _LINES_MAX = 5
 _BARE = 32
+_DIVERSE_MIN, _DIVERSE = 50, 0.1
 _RECENT_MAX = 2_000
 _WARN_MIN, _WARN_FACTOR = 10, 5.0
 _SURPRISE = 20.0  # of the Poisson tail's exponent: once in e^20 windows
@@ -84,6 +85,7 @@ class Courses(Watcher):
         self._follow = Sequences(sequences or limits)
         self._groups_max = settings.groups_max
         self._groups: dict[tuple[str, int, bool], _Group] = {}
+        self._rare: dict[str, int] = {}  # by kind: those that met what few do
         self._rests: dict[str, deque[tuple[int, int]]] = {}  # by kind: times, and rests until then
         self._clock_ms = self._heard_ms = self._numbered = 0
         self._bare: dict[int, int] = {}  # by template: lines in a row that named nothing
@@ -154,9 +156,10 @@ class Courses(Watcher):
                 group = self._groups[key] = _Group(self._numbered)
             group.share = one.share
             group.recent.append(max(one.time_ms, self._clock_ms))
+            self._rare[one.kind] = self._rare.get(one.kind, 0) + (one.rare is not None)
             if one.line:
                 group.lines.append(one.line)
-            touched[key] = group.recent[-1]
+            touched[key] = min(one.time_ms, touched.get(key, one.time_ms))
         for key, at_ms in touched.items():
             self._tell(key, self._groups[key], at_ms, now_ms)
 
@@ -179,6 +182,8 @@ class Courses(Watcher):
         many = count >= max(_WARN_MIN, _WARN_FACTOR * expected) and rarity >= _SURPRISE
         serious = many and self._serious(key, count)
         kind, template, missing = key
+        if not missing and not serious and self._diverse(kind, total):
+            return
         service = self._kinds.writer(template)
         found = OddCourses(
             service=service,
@@ -204,6 +209,10 @@ class Courses(Watcher):
         alerting.abnormal(
             (METHOD, number), at_ms, now_ms=now_ms, lasting=_AT_ONCE, peak=rarity, describe=describe
         )
+
+    def _diverse(self, kind: str, rests: int) -> bool:
+        """Whether identifiers of a kind have little in common: each meets something rare."""
+        return self._rare.get(kind, 0) > max(_DIVERSE_MIN, _DIVERSE * rests)
 
     def _rested(self, kind: str) -> int:
         """How many of a kind came to rest in the window."""
@@ -233,8 +242,11 @@ class Courses(Watcher):
 
     def housekeep(self, key: tuple[str, int], entry: Entry, now_ms: int) -> None:
         """No more of them for a window: over. The line's clock counts, or ours where lines have ended."""
-        clock_ms = max(self._clock_ms, now_ms - self._heard_ms - _STALLED_MS + self._clock_ms)
-        if clock_ms - entry.seen_ms >= _WINDOW_MS:
+        clock_ms = self._clock_ms + max(0, now_ms - self._heard_ms - _STALLED_MS)
+        last_ms = [
+            g.recent[-1] for g in self._groups.values() if g.number == key[1] // 2 and g.recent
+        ]
+        if not last_ms or clock_ms - last_ms[0] >= _WINDOW_MS:
             self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms)
 
     def counters(self) -> dict[str, float]:
@@ -253,6 +265,7 @@ class Courses(Watcher):
                 for key, g in self._groups.items()
             ],
             "rests": [[kind, [list(at) for at in rests]] for kind, rests in self._rests.items()],
+            "rare": list(self._rare.items()),
             "bare": list(self._bare.items()),
             "clocks": [self._clock_ms, self._heard_ms, self._numbered, self.refused],
         }
@@ -270,5 +283,5 @@ class Courses(Watcher):
             kind: deque((minute, count) for minute, count in rests)
             for kind, rests in state["rests"]
         }
-        self._bare = dict(state["bare"])
+        self._bare, self._rare = dict(state["bare"]), dict(state["rare"])
         self._clock_ms, self._heard_ms, self._numbered, self.refused = state["clocks"]
