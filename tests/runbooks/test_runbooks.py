@@ -179,6 +179,12 @@ BEST = [
         "",
         "slow-dependency",
     ),
+    (
+        "gateway",
+        [alert("gateway", "expiry", alertname="CertificateExpiring")],
+        "",
+        "certificate-expiring",
+    ),
 ]
 
 
