@@ -90,7 +90,7 @@ def test_durations_far_above_what_is_usual_are_told_with_examples() -> None:
     assert alert.severity == "warning" and alert.labels.get("parameter") == "in"
     assert alert.summary is not None and alert.evidence is not None
     assert (
-        "100 % of the lines “read cart <*> in <*> ms” of cart have a “in” out"
+        "100 % of the lines “read cart <*> in <*> ms” of cart have “in” out"
         in alert.summary.text()
     )
     seen = alert.evidence
