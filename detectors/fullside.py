@@ -12,6 +12,7 @@ from detectors.fulltell import METHODS, WARNING, FullTeller, Suspects
 from detectors.judge import Judge
 from detectors.knowledge import Knowledge
 from detectors.rows import Array, pieces
+from detectors.unusual import matters, notable
 from detectors.watcher import Settled, Watcher
 from model.batch import Bools, Floats, Ints
 from model.errors import SnapshotError
@@ -21,7 +22,6 @@ from model.units import format_duration
 _VERSION = 1
 _MOVE_MS = 10_000
 _MOVE_PAST_MS = 300_000
-_STEADY = 0.6  # of its bar keeps an alert going
 _COLUMNS = ("rows", "times_ms", "values", "roles", "shut")
 _TYPES = (np.int64, np.int64, np.float64, np.int8, np.bool_)
 
@@ -89,23 +89,37 @@ class FullSide(Watcher):
     def _score(
         self, rows: Array, times_ms: Ints, values: Floats, roles: Array, shut: Bools, *, now_ms: int
     ) -> None:
-        """One sample of each of some rows."""
-        tier, ranges = self._full.tier, self._full.ranges
-        slots = self._full.members.slots(rows).astype(np.int64)
-        own = np.logical_or(*(self._judge.alerting.marked(method, rows) for method in METHODS))
-        learn = ~(own | shut)
+        """One sample of each of some rows: peek at what is odd, learn the rest, tell what lasts."""
+        full, alerting = self._full, self._judge.alerting
+        slots = full.members.slots(rows).astype(np.int64)
+        bars = full.ranges.rows["bar"][slots]
+        own = np.logical_or(*(alerting.marked(method, rows) for method in METHODS))
+        usual = full.usual(slots, times_ms)
+        none = np.zeros(len(rows), dtype=np.bool_)
+        one = np.ones(len(rows))
+        odd = matters(roles, values, usual, one, none) | notable(roles, values, usual, one, none)
+        at = np.flatnonzero(own | (odd & ~shut & np.isfinite(bars)))
         scores = np.zeros(len(rows), dtype=np.float32)
-        scores[learn] = tier.score(slots[learn], times_ms[learn], values[learn])
-        scores[own] = tier.peek(slots[own], times_ms[own], values[own])
-        ranges.learn(slots[learn], times_ms[learn], values[learn])
-        self._scored += len(rows)
-        over = scores >= ranges.rows["bar"][slots] * np.where(own, _STEADY, 1.0)
-        at = np.flatnonzero(over | own)
+        learn = ~shut & ~own
         if len(at):
-            suspects = Suspects(
-                rows[at], slots[at], times_ms[at], values[at], roles[at], scores[at], over[at]
-            )
-            self._teller.judge(suspects, now_ms)
+            scores[at] = full.tier.peek(slots[at], times_ms[at], values[at])
+            suspects = at[own[at] | (scores[at] >= full.suspicious)]
+            lasting = full.ranges.lasting(slots[suspects], scores[suspects])
+            full.calibrate(slots[suspects], lasting)
+            told = self._teller.judge(
+                Suspects(
+                    rows[suspects], slots[suspects], times_ms[suspects], values[suspects],
+                    roles[suspects], scores[suspects], bars[suspects], lasting,
+                ),
+                now_ms,
+            )  # fmt: skip
+            learn[suspects] = ~told & ~shut[suspects]
+        at = np.flatnonzero(learn)
+        found = full.tier.score(slots[at], times_ms[at], values[at])
+        fresh = scores[at] == 0.0  # what was peeked at has been counted
+        full.calibrate(slots[at[fresh]], full.ranges.lasting(slots[at[fresh]], found[fresh]))
+        full.ranges.learn(slots[at], times_ms[at], values[at])
+        self._scored += len(rows)
 
     def upholds(self, rows: Array, times_ms: Ints, values: Floats, roles: Array) -> Bools:
         """See `FullTeller.upholds`."""
