@@ -40,6 +40,7 @@ NAV: tuple[tuple[str, str, str], ...] = (
     ("/changes", "Changes", "changes"),
     ("/silences", "Silences", "silences"),
     ("/feedback", "Feedback", "feedback"),
+    ("/capacity", "Capacity", "capacity"),
     ("/reports", "Reports", "reports"),
     ("/health", "Pipeline", "health"),
 )

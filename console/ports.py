@@ -10,6 +10,7 @@ from collectors.settings import IntakeLimits
 from console.metrics import Counters
 from console.settings import ConsoleSettings, IntakeSettings
 from model.alert import Evidence
+from model.capacity import Capacity
 from model.catalogue import Catalogue
 from model.clock import Clock
 from model.journal import NewEntry
@@ -107,6 +108,8 @@ class Ports:
         What is tried from outside, as it stands.
     slos
         Objectives as they stood a few seconds ago.
+    capacity
+        What runs out when, a minute old at most.
     limits
         How much of a pushed body is believed.
     intake_secrets
@@ -126,6 +129,7 @@ class Ports:
     band: Callable[[Labels], Evidence | None]
     slos: Callable[[], tuple[SloState, ...]] = tuple
     probes: Callable[[], tuple[ProbeState, ...]] = tuple
+    capacity: Callable[[], tuple[Capacity, ...]] = tuple
     settings: ConsoleSettings = field(default_factory=ConsoleSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
     limits: IntakeLimits = field(default_factory=IntakeLimits)
