@@ -234,3 +234,16 @@ def test_metrics_have_the_objectives_labels() -> None:
     assert found[f"tocsin_slo_objective_ratio{labels}"] == pytest.approx(0.999)
     assert 0 < found[f"tocsin_slo_error_budget_remaining_ratio{labels}"] < 1
     assert found[f"tocsin_slo_burn_rate{labels}"] == pytest.approx(10.0, rel=0.02)
+
+
+def test_hundreds_of_objectives_are_described_a_few_at_a_time() -> None:
+    world = World(*(Objective("shop", f"shop-{n}") for n in range(200)))
+    world.run(2 * INTERVAL)
+    before = {s.objective.name: s.at_ms for s in world.engine.slos()}
+    assert len(before) == 200
+    for _ in range(10):
+        world.now_ms += 1_000
+        world.engine.step(world.now_ms)
+        after = {s.objective.name: s.at_ms for s in world.engine.slos()}
+        assert sum(after[name] != at for name, at in before.items()) <= 25
+        before = after
