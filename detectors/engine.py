@@ -14,7 +14,7 @@ from detectors.knowledge import Knowledge
 from detectors.learning import Unheard
 from detectors.logside import LogSide
 from detectors.metricside import MetricSide
-from detectors.roles import ROLES, Kind
+from detectors.roles import CERTIFICATE, ROLES, Kind
 from detectors.rows import layers
 from detectors.settings import DetectorSettings, ThresholdRule
 from detectors.snapshot import pack, unpack
@@ -239,6 +239,8 @@ class Engine:
             return None
         role = ROLES[int(self._judge.meta["role"][row])]
         times_ms, values, lows, highs = self._judge.history.of(row)
+        if not times_ms and role is CERTIFICATE:
+            return None  # its watcher draws it, as evidence
         if not times_ms:
             level = float(self._judge.baselines.rows["level"][row])
             return Evidence(labels, "baseline", role.unit, value=finite(level))
