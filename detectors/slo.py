@@ -72,6 +72,10 @@ class Slos(Watcher):
         """Requests and latencies of services."""
         self._sources.sums(family, groups, of, times_ms, sums)
 
+    def learn(self, at_ms: int) -> None:
+        """The past fills the rings, and nobody is told of it."""
+        self._sources.settle(at_ms)
+
     def step(self, now_ms: int) -> None:
         """Judge what has news, and publish what stands."""
         self._sources.settle(now_ms)

@@ -39,8 +39,8 @@ class Budget:
 
     def count(self, time_ms: int, total: float, bad: float) -> None:
         """Count events; what a pair has told before is no news to slower pairs."""
-        if not self.since_ms:
-            self.since_ms = time_ms
+        # The past of one target may be learnt after another's present.
+        self.since_ms = min(self.since_ms or time_ms, time_ms)
         if self.latest_ms and time_ms > self.latest_ms:
             gap = float(time_ms - self.latest_ms)
             bound = _INTERVAL_STEP * self.interval_ms

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from slo_world import BURN, HOUR, INTERVAL, MINUTE, SHOP, World, fired
+from slo_world import BURN, HOUR, INTERVAL, MINUTE, SHOP, START, World, fired
 
+from detectors.slo_objective import Budget
 from model.alert import Alert
 from model.labels import Labels
-from model.slo import Objective, ObjectiveKind
+from model.slo import DAY_MS, Objective, ObjectiveKind
 
 
 def test_instances_are_summed_and_come_and_go() -> None:
@@ -117,3 +118,25 @@ def test_probes_count_one_by_one() -> None:
     assert fired(found) == [(BURN, "critical")]
     assert found[0].summary is not None and "of probes failed" in found[0].summary.text()
     assert (world.state().total, world.state().bad) == (120.0, 20.0)
+
+
+def test_back_fill_fills_the_window_and_tells_nobody() -> None:
+    world = World(SHOP)
+    world.past(10 * DAY_MS, every=10 * MINUTE, errors=0.0005)
+    state = world.state()
+    assert state.at_ms - state.since_ms == pytest.approx(10 * DAY_MS, rel=0.01)
+    assert state.total == pytest.approx(10 * 864_000, rel=0.02)
+    # Half of what is allowed, for a third of the window.
+    assert state.remaining == pytest.approx(1 - 0.5 / 3, abs=0.01)
+    # Cold, 60 s of nothing but failures would page; with a full hour behind it, it does so as well.
+    assert fired(world.run(10 * MINUTE)) == []
+    assert fired(world.run(2 * MINUTE, errors=1.0)) == [(BURN, "critical")]
+
+
+def test_the_past_of_a_target_after_the_present_of_another() -> None:
+    budget = Budget(SHOP)
+    budget.count(START, 100.0, 1.0)
+    budget.count(START - HOUR, 100.0, 1.0)
+    budget.count(START - 40 * DAY_MS, 100.0, 1.0)  # older than the window: not counted
+    assert budget.state(START, "").total == 200.0
+    assert (budget.since_ms, budget.latest_ms) == (START - 40 * DAY_MS, START)
