@@ -12,6 +12,8 @@ from detectors.slo_rules import PAIRS, Pair, Verdict, burn_rate, remaining, scal
 from model.batch import Floats
 from model.slo import Burn, Objective, SloState
 
+EVENTS_MAX = 1e12
+"""More within one scrape is no count."""
 _PLOT_POINTS = 180
 _INTERVAL_STEP = 0.2
 
@@ -47,6 +49,8 @@ class Budget:
             step = min(max(gap - self.interval_ms, -bound), bound)
             self.interval_ms = self.interval_ms + step if self.interval_ms else gap
         self.latest_ms = max(self.latest_ms, time_ms)
+        if max(total, abs(bad)) > EVENTS_MAX:
+            return  # a counter gone wild; sums of such numbers would be no numbers any more
         if total or bad:
             fast = self.active == 0
             paged = fast or self.active == 1
