@@ -208,6 +208,7 @@ class Forecast(Watcher):
                     self._judge.alerting.resolve((method, track), at_ms, now_ms=at_ms)
             self._lines.pop(track, None)
         if ended:
+            self._capacity = soonest_first(tuple(self._lines.values()))
             gone = np.array(ended)
             self._levels.forget(gone)
             self._due[:, gone] = False
