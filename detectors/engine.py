@@ -121,9 +121,8 @@ class Engine:
 
     def _end_or_accept(self, method: str, row: int, entry: Entry, now_ms: int) -> None:
         key = (method, row)
-        quiet_ms = max(
-            self._settings.stale_after_ms, 5.0 * self._judge.clocks.rows["interval_ms"][row]
-        )
+        interval_ms = float(self._judge.interval_ms(np.array([row]))[0])
+        quiet_ms = max(self._settings.stale_after_ms, 5.0 * interval_ms)
         if now_ms - entry.seen_ms > quiet_ms:
             why = because("its series no longer reports")
             self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms, why=why)
@@ -174,8 +173,8 @@ class Engine:
         role = ROLES[int(self._judge.meta["role"][row])]
         times_ms, values, lows, highs = self._judge.history.of(row)
         if not times_ms:
-            level = float(self._judge.baselines.rows["level"][row])
-            return Evidence(labels, "baseline", role.unit, value=finite(level))
+            level = finite(self._judge.level(row))
+            return Evidence(labels, "baseline", role.unit, value=level)
         return Evidence(
             labels, "baseline", role.unit, values[-1], lows[-1], highs[-1],
             times_ms=times_ms, values=values, lows=lows, highs=highs,

@@ -14,7 +14,10 @@ from detectors.counters import Clocks
 from detectors.explain import quantity
 from detectors.growth import grown
 from detectors.history import History
-from detectors.levelshift import LevelShifts
+from detectors.levelshift import shifted
+from detectors.light.clock import Times
+from detectors.light.state import COUNT, INTERVAL, LEVEL
+from detectors.light.tier import Close, Light
 from detectors.lograte import LogRates
 from detectors.roles import MEMORY_LEVEL, ROLE_NUMBER, ROLES, UP_ROLE, Kind, Role
 from detectors.rows import Array, RowArrays
@@ -27,6 +30,7 @@ from detectors.tell import (
     rule_alert,
 )
 from detectors.threshold import Thresholds
+from detectors.wanted import Wanted
 from detectors.watcher import Settled, Watcher
 from model.alert import Alert
 from model.batch import Bools, Floats, Ints
@@ -53,7 +57,8 @@ class Judge:
         )
         self.meta = RowArrays({"kind": (np.int8, 0), "role": (np.int8, 0), "family": (np.int8, -1)})
         self.clocks = Clocks()
-        self.shifts = LevelShifts()
+        self.light = Light(settings.sensitivity)
+        self.wanted = Wanted()
         self.rates = LogRates(settings.templates_max)
         self.history = History(settings.watched_max)
         self.thresholds = Thresholds(rules)
@@ -72,13 +77,14 @@ class Judge:
     @property
     def arrays(self) -> dict[str, RowArrays]:
         """The arrays over rows that are held here, but for the baselines', by name."""
-        return {"meta": self.meta, "clocks": self.clocks.rows, "shifts": self.shifts.rows}
+        return {"meta": self.meta, "clocks": self.clocks.rows}
 
     def ensure(self) -> None:
         """Have room for every row of the index."""
         self.baselines.rows.ensure(self._index.capacity)
         for arrays in self.arrays.values():
             arrays.ensure(self._index.capacity)
+        self.light.state.ensure(self._index.capacity)
 
     def derived(self, labels: Labels, role: str, now_ms: int) -> int:
         """The row of a derived series, made if it is new; -1 where the index is full."""
@@ -92,14 +98,73 @@ class Judge:
                 self.baselines.watch_season(row)
         return row
 
+    def want(self, name: str, rows: Array, wanted: bool = True) -> None:
+        """Show the watcher of this name every sample of these plain rows from now on, or no more."""
+        self.wanted.set(name, rows, wanted)
+        self.light.state.wake(rows)
+
     def plain(
-        self, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8], now_ms: int
+        self, rows: Array, times_ms: Times, values: Floats, now_ms: int, *, counters: bool
     ) -> None:
         """Series of unknown meaning: a level must shift, and stay shifted, to be told."""
-        bands = self.baselines.look(rows, times_ms, values, roles)
-        shifted = self.shifts.look(rows, np.where(bands.warm, bands.score, 0.0))
-        outside = bands.outside & shifted
-        self._settle("levelshift", rows, times_ms, values, roles, bands, outside, now_ms)
+        if self.thresholds.rules:
+            good = self.light.usable(rows, times_ms, values)
+            times = np.broadcast_to(times_ms, rows.shape)[good]
+            self.rules(rows[good], times, values[good], now_ms)
+        take = self.light.counters if counters else self.light.gauges
+        close = take(rows, times_ms, values)
+        if close is not None:
+            self._look_closely(close, now_ms)
+
+    def _look_closely(self, close: Close, now_ms: int) -> None:
+        """What may be outside, is shown to somebody, or belongs to an alert."""
+        rows, times_ms, values = close.rows, close.times_ms, close.values
+        state, places = self.light.state, close.places
+        roles = self.meta["role"][rows]
+        self.flat(rows, times_ms, values, close.flat & (roles != ROLE_NUMBER["quiet"]), now_ms)
+        bands = self.baselines.compare(close.learnt, close.seen_ms, close.bounded, 0.0, roles)
+        marked = self.alerting.marked("levelshift", rows)
+        self.light.unlearn(close, bands.outside | marked)
+        self.history.add(rows, times_ms, values, bands.low, bands.high)
+        sums = state.sums[:, places]
+        over = shifted(sums, np.where(bands.warm, bands.score, 0.0), bands.outside)
+        state.sums[:, places] = sums
+        outside = bands.outside & over
+        seen = Settled(
+            "levelshift", rows, times_ms, values, roles, bands.low, bands.high, outside, marked
+        )
+        shown = self.wanted.show(seen, self.watchers, now_ms)
+        self._tell(seen, bands.score, now_ms)
+        shown |= (sums > 0.0).any(axis=0) | self.history.has(rows)
+        for method in ("levelshift", "flatline"):
+            shown |= self.alerting.marked(method, rows)
+        state.hot[places] = shown
+
+    def last_ms(self, rows: Array) -> Ints:
+        """When each row had its last sample."""
+        return self._of(rows, self.light.state.last_ms, self.clocks.rows["last_ms"])
+
+    def interval_ms(self, rows: Array) -> Floats:
+        """The usual interval of each row's samples, 0 before the second one."""
+        found = self._of(rows, self.light.state.clock[INTERVAL], self.clocks.rows["interval_ms"])
+        return found.astype(np.float64)
+
+    def learnt(self, rows: Array) -> Array:
+        """How many samples of each row were learnt."""
+        return self._of(rows, self.light.state.learnt[COUNT], self.baselines.rows["count"])
+
+    def level(self, row: int) -> float:
+        """The usual level of a row."""
+        light, rows = self.light.state.learnt[LEVEL], np.array([row])
+        return float(self._of(rows, light, self.baselines.rows["level"])[0])
+
+    def _of(self, rows: Array, light: Array, other: Array) -> Array:
+        """What is kept of rows: of plain ones by the light tier, of all others by row."""
+        found = other[rows]
+        places = self.light.state.of(rows)
+        plain = places >= 0
+        found[plain] = light[places[plain]]
+        return found
 
     def signal(
         self,
@@ -133,25 +198,29 @@ class Judge:
         learn = ~(bands.outside | marked)
         self.baselines.learn(rows[learn], times_ms[learn], values[learn])
         self.history.add(rows, times_ms, values, bands.low, bands.high)
-        if self.watchers:
-            settled = Settled(
-                method, rows, times_ms, values, roles, bands.low, bands.high, outside, marked
-            )
-            for watcher in self.watchers:
-                watcher.settled(settled, now_ms)
-        for at in np.flatnonzero(outside | marked).tolist():
+        seen = Settled(
+            method, rows, times_ms, values, roles, bands.low, bands.high, outside, marked
+        )
+        for watcher in self.watchers:
+            watcher.settled(seen, now_ms)
+        self._tell(seen, bands.score, now_ms)
+
+    def _tell(self, found: Settled, score: Floats, now_ms: int) -> None:
+        """Let `alerting` know of what is abnormal, and of what was."""
+        for at in np.flatnonzero(found.outside | found.firing).tolist():
+            number = int(found.roles[at])
+            role = ROLES[number]
             seen = Sighting(
-                int(rows[at]),
-                int(times_ms[at]),
-                float(values[at]),
-                float(bands.low[at]),
-                float(bands.high[at]),
-                float(bands.score[at]),
-                ROLES[roles[at]].width,
+                int(found.rows[at]),
+                int(found.times_ms[at]),
+                float(found.values[at]),
+                float(found.low[at]),
+                float(found.high[at]),
+                float(score[at]),
+                role.width,
             )
-            self.sighted(
-                method, ROLES[roles[at]], self._lastings[roles[at]], seen, bool(outside[at]), now_ms
-            )
+            abnormal = bool(found.outside[at])
+            self.sighted(found.method, role, self._lastings[number], seen, abnormal, now_ms)
 
     def sighted(
         self, method: str, role: Role, lasting: Lasting, seen: Sighting, abnormal: bool, now_ms: int
@@ -277,6 +346,8 @@ class Judge:
         for arrays in self.arrays.values():
             arrays.clear(rows)
         self.baselines.forget(rows)
+        self.light.state.forget(rows)
+        self.wanted.forget(rows)
         self.history.forget(rows)
         self.thresholds.forget(rows)
         self.rates.forget(set(rows.tolist()))
@@ -285,6 +356,7 @@ class Judge:
     def nbytes(self) -> int:
         """Bytes held in arrays."""
         held = sum(arrays.nbytes for arrays in self.arrays.values())
+        held += self.light.nbytes + self.wanted.nbytes
         return held + self.baselines.nbytes + self.history.nbytes
 
     def save(self, encode: Callable[[Alert], Any]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -293,6 +365,7 @@ class Judge:
         watched = sorted(row for row, _ in places["place"] if self._index.in_use(row))
         labels = [[row, list(map(list, self._index.labels(row).pairs))] for row in watched]
         state = {"history": places, "watched": labels, "alerting": self.alerting.save(encode)}
+        held |= {**self.light.state.save(self.meta["kind"]), **self.wanted.save()}
         return {**held, **self.baselines.save(self._index.capacity)}, state
 
     def load(
@@ -309,6 +382,8 @@ class Judge:
             if self._index.find(Labels(tuple((n, v) for n, v in pairs))) != row:
                 raise SnapshotError("detector snapshot: does not fit the series index")
         self.baselines.load(arrays)
+        self.light.state.load(arrays)
+        self.wanted.load(arrays)
         self.history.load(arrays, state["history"])
         self.alerting.load(state["alerting"], decode)
         if self.thresholds.rules:

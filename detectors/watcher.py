@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 class Settled:
     """Samples that were compared with their bands, raw (a gauge, a counter's rate) or derived; shape (n,).
 
+    Every derived one is shown. Of plain series ("levelshift") a watcher sees those it asked for, by
+    `judge.want(its name, rows)`, from their next sample on: a site has a million of them, and one that
+    is shown costs twenty times as much as one that is not. What was asked for is saved with the judge,
+    and forgotten when the row goes to another series.
+
     Attributes
     ----------
     method : str
@@ -45,6 +50,25 @@ class Settled:
     high: Floats
     outside: Bools
     firing: Bools
+
+    def only(self, those: Bools) -> Settled:
+        """Some of the samples."""
+        return Settled(
+            self.method,
+            *(
+                getattr(self, name)[those]
+                for name in (
+                    "rows",
+                    "times_ms",
+                    "values",
+                    "roles",
+                    "low",
+                    "high",
+                    "outside",
+                    "firing",
+                )
+            ),
+        )
 
 
 class Watcher:
