@@ -13,7 +13,7 @@ from model.batch import Bools, Floats, Ints, Rows
 from model.errors import SnapshotError
 
 Array32 = NDArray[np.float32]
-At = slice | Rows
+At = slice | NDArray[np.intp]
 
 LEVEL, SLOW, TREND, SPREAD, COUNT = range(5)
 INTERVAL, STILL, STILL_MS, LIVELY = range(4)
@@ -177,7 +177,7 @@ def neighbours(places: Rows) -> At:
     first, last = int(places[0]), int(places[-1])
     if last - first + 1 == len(places) and (places[1:] - places[:-1] == 1).all():
         return slice(first, last + 1)
-    return places
+    return places.astype(np.intp)  # once, and not by each that is indexed with it
 
 
 def _longer(array: Array, length: int, fill: float) -> Array:

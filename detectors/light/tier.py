@@ -256,4 +256,5 @@ def _gather(array: Array32, where: At, room: Array32) -> Array32:
 def _scatter(array: Array32, where: At, columns: Array32) -> None:
     """Put back what `_gather` copied."""
     if not isinstance(where, slice):
-        array[:, where] = columns
+        for line, column in zip(array, columns, strict=True):  # twice as fast as all at once
+            line[where] = column
