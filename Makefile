@@ -56,12 +56,12 @@ docs: $(VENV)/dev.stamp ## write the generated pages of docs/
 pictures: $(VENV)/dev.stamp ## take the pictures of docs/ from a running demo
 	@$(BIN)/python .ci/pictures.py
 
-bench: $(VENV)/dev.stamp ## run every benchmark
+bench: $(VENV)/peers.stamp ## run every benchmark, beside its peers
 	@for name in $$(grep -l '^from benchmarks.report import' benchmarks/*.py | xargs -n 1 basename -s .py); do \
 		echo "== $$name"; $(BIN)/python -m "benchmarks.$$name"; done
 
 lock: $(VENV)/dev.stamp ## pin requirements/*.in again, with hashes
-	@for name in base build dev; do $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes \
+	@for name in base build dev peers; do $(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --no-header --no-annotate \
 		"requirements/$$name.in" -o "requirements/$$name.txt"; done
 
@@ -83,6 +83,11 @@ $(VENV)/base.stamp: requirements/base.txt requirements/build.txt pyproject.toml 
 	@echo "installing into $(VENV) (once; a minute or so)"
 	@$(PIP) install --require-hashes -r requirements/base.txt -r requirements/build.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Who it is measured against.
+$(VENV)/peers.stamp: requirements/peers.txt $(VENV)/dev.stamp
+	@$(PIP) install --require-hashes -r requirements/peers.txt
 	@touch $@
 
 # What it is built with.

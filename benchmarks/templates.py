@@ -12,7 +12,7 @@ is there, `NAME_structured.csv`: columns Content, EventId, EventTemplate. One mi
 - `lines_per_s_repeated`: all systems' lines, met before; `lines_per_s_fresh`: the same with every number
   and hexadecimal word replaced, in a new miner, so that no line and hardly a word was met before.
 
-`--drain3 PYTHON` names an interpreter that has drain3: the same, by its default configuration, as peer.
+drain3, by its default configuration, is the peer where it is installed (`requirements/peers.txt`), or by `--drain3 PYTHON`.
 `--nested` chooses the miner's thresholds for each system by the other systems only.
 """
 
@@ -25,10 +25,12 @@ import random
 import re
 import statistics
 import subprocess
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.packs import NoData, absent, data_dir, roots
@@ -82,8 +84,9 @@ def main() -> None:
     if options.nested:
         rows += nested(systems)
     rows += speed(systems, _all_lines(systems))
-    if options.drain3:
-        rows = _beside(rows, _peer(options.drain3, systems))
+    peer = options.drain3 or (sys.executable if find_spec("drain3") else "")
+    if peer:
+        rows = _beside(rows, _peer(peer, systems))
     tell(rows, options.json)
 
 

@@ -78,10 +78,10 @@ def fetch(
     headers = {"Accept": _ACCEPT, "Accept-Encoding": "gzip", "User-Agent": "Tocsin"}
     headers["X-Prometheus-Scrape-Timeout-Seconds"] = f"{timeout_s:g}"
     if target.bearer_token_file:
-        headers["Authorization"] = "Bearer " + _secret(target.bearer_token_file)
+        headers["Authorization"] = "Bearer " + secret(target.bearer_token_file)
     auth = None
     if target.username:
-        auth = (target.username, _secret(target.password_file) if target.password_file else "")
+        auth = (target.username, secret(target.password_file) if target.password_file else "")
     url = target.url
     try:
         for _ in range(_REDIRECTS_MAX + 1):
@@ -94,18 +94,19 @@ def fetch(
                 allow_redirects=False,
             ) as response:
                 if response.is_redirect:
-                    url = _same_origin(url, response.headers["Location"])
+                    url = same_origin(url, response.headers["Location"])
                     continue
                 if response.status_code != 200:
                     raise TransientError(f"answered {response.status_code}, expected 200")
-                body = _body(response, body_bytes_max, deadline_s, clock)
+                body = read_body(response, body_bytes_max, deadline_s, clock)
                 return Answer(body, Format.of(response.headers.get("Content-Type", "")))
         raise PermanentError(f"redirected more than {_REDIRECTS_MAX} times")
     except (requests.RequestException, HTTPError, OSError) as error:
-        raise TransientError(_said(error)) from None
+        raise TransientError(failure(error)) from None
 
 
-def _said(error: Exception) -> str:
+def failure(error: Exception) -> str:
+    """What went wrong, in words that hold no secret."""
     # The texts of requests hold the URL, which may hold a secret: only kinds are told.
     if isinstance(error, requests.Timeout | TimeoutError):
         return "no answer in time"
@@ -116,14 +117,28 @@ def _said(error: Exception) -> str:
     return f"the request failed ({type(error).__name__})"
 
 
-def _secret(path: str) -> str:
+def secret(path: str) -> str:
+    """The content of a secret's file, read anew each time.
+
+    Raises
+    ------
+    PermanentError
+        If it cannot be read.
+    """
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         raise PermanentError(f"the secret's file {path} cannot be read") from None
 
 
-def _same_origin(url: str, location: str) -> str:
+def same_origin(url: str, location: str) -> str:
+    """Where a redirect leads.
+
+    Raises
+    ------
+    PermanentError
+        If that is another host: credentials are not carried there.
+    """
     goal = urljoin(url, location)
     here, there = urlsplit(url), urlsplit(goal)
     if (here.scheme, here.hostname, here.port) != (there.scheme, there.hostname, there.port):
@@ -131,9 +146,16 @@ def _same_origin(url: str, location: str) -> str:
     return goal
 
 
-def _body(
+def read_body(
     response: requests.Response, body_bytes_max: int, deadline_s: float, clock: Clock
 ) -> bytes:
+    """The decoded body of an answer that was asked for with `stream=True`.
+
+    Raises
+    ------
+    TransientError
+        If it is too long, too slow, broken off or packed in an unknown way.
+    """
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("identity", "gzip", "x-gzip", ""):
         raise TransientError(f"sent Content-Encoding {encoding[:20]!r}, expected gzip")

@@ -21,6 +21,14 @@ METRICS: dict[str, tuple[str, str]] = {
     ),
     "tocsin_scrape_targets": ("gauge", "Targets that are scraped."),
     "tocsin_scrape_targets_refused": ("gauge", "Targets left out because of targets_max."),
+    "tocsin_probes_total": ("counter", "Probes that finished, well or not."),
+    "tocsin_probe_failures_total": ("counter", "Probes that found something wrong."),
+    "tocsin_probes_skipped_total": (
+        "counter",
+        "Probes not started because the one before was still under way.",
+    ),
+    "tocsin_probe_targets": ("gauge", "Probes that are configured."),
+    "tocsin_probe_lookups": ("gauge", "Look-ups of names that are under way for probes."),
     "tocsin_samples_late_total": ("counter", "Samples dropped because they came too late."),
     "tocsin_samples_future_total": (
         "counter",
@@ -34,6 +42,23 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Samples whose time was in seconds, microseconds or nanoseconds and was put right.",
     ),
+    "tocsin_backfill_series_total": ("counter", "Series that learnt from their past."),
+    "tocsin_backfill_points_total": ("counter", "Samples of the past that were learnt from."),
+    "tocsin_backfill_failures_total": (
+        "counter",
+        "Times a past could not be fetched, or not in time.",
+    ),
+    "tocsin_backfill_refused_total": (
+        "counter",
+        "Series that started cold because of backfill.series_max.",
+    ),
+    "tocsin_backfill_unmatched_total": (
+        "counter",
+        "Series that started cold because the Prometheus does not know them.",
+    ),
+    "tocsin_backfill_requests_total": ("counter", "Requests to the Prometheus for the past."),
+    "tocsin_backfill_targets_waiting": ("gauge", "Targets that wait for their past."),
+    "tocsin_backfill_held_samples": ("gauge", "Live samples that wait for their past."),
     "tocsin_host_errors_total": ("counter", "Parts of the host that could not be read."),
     "tocsin_host_devices_refused_total": (
         "counter",

@@ -128,6 +128,11 @@ class Scraper:
         """What is scraped now."""
         return tuple(lane.target for lane in self._lanes.values())
 
+    def target_of(self, source: str) -> tuple[ScrapeTarget, int] | None:
+        """The target behind a batch's source, and its interval in milliseconds."""
+        lane = self._lanes.get(source)
+        return None if lane is None else (lane.target, lane.interval_ms)
+
     @property
     def waiting(self) -> bool:
         """Whether a scrape is still under way or finished but not yet handed over."""

@@ -23,7 +23,7 @@ from collectors.settings import LogSettings, LogSource, WatermarkSettings
 from collectors.snapshot import seal, unseal
 from collectors.templates import TemplateMiner
 from collectors.watermark import Watermark
-from model.batch import LogBatch, MetricBatch
+from model.batch import Bools, Ints, LogBatch, MetricBatch
 from model.reason import because
 
 
@@ -325,7 +325,8 @@ class LogTail:
         picked = np.flatnonzero(kept).tolist()
         if not picked:
             return None
-        templates = np.array([numbers[n] for n in picked], dtype=np.int32)
+        # Templates may have been merged while the lines were mined.
+        templates = np.array([self._miner.current(numbers[n]) for n in picked], dtype=np.int32)
         return LogBatch(
             times_ms=times[kept],
             templates=templates,
@@ -335,6 +336,7 @@ class LogTail:
             template_texts={n: self._miner.text(n) for n in sorted(set(templates.tolist()))},
             arrival_ms=now_ms,
             source=file.cursor.path,
+            merged=self._miner.drain_merged(),
         )
 
     def _whole(self, line: LogLine, record: Record) -> str:
@@ -343,11 +345,7 @@ class LogTail:
         joined = escape("\n".join(record.joined), self.settings.message_chars_max)
         return line.message + "\\n" + self._masking.mask(joined)
 
-    def _settle(
-        self, lines: list[LogLine], now_ms: int
-    ) -> tuple[
-        np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.bool_]]
-    ]:
+    def _settle(self, lines: list[LogLine], now_ms: int) -> tuple[Ints, Bools]:
         told = [now_ms if line.time_ms is None else line.time_ms for line in lines]
         times = np.array([max(-(2**62), min(2**62, time)) for time in told], dtype=np.int64)
         settled = self.watermark.settle(times, now_ms=now_ms)

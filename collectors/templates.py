@@ -54,6 +54,7 @@ class TemplateMiner:
         self._open: set[Form] = set()  # forms of which a position was found to be a parameter
         self._shown: list[Form] = [(PARAMETER,)]
         self._parents: list[int] = [0]
+        self._merged: dict[int, int] = {}  # not asked for yet
 
     def __len__(self) -> int:
         """Numbers given, merged ones included."""
@@ -79,6 +80,20 @@ class TemplateMiner:
     def current(self, number: int) -> int:
         """The number that stands for this one now: itself, or the lower one it was merged into."""
         return self._root(number)
+
+    def drain_merged(self) -> dict[int, int]:
+        """Numbers that were merged since the last call, each to the one that stands for it now.
+
+        Examples
+        --------
+        >>> miner = TemplateMiner()
+        >>> miner.mine([f"queue of user {name} is full" for name in ("ann", "bob", "eve", "joe")])[-1]
+        1
+        >>> miner.drain_merged(), miner.drain_merged()
+        ({2: 1, 3: 1}, {})
+        """
+        merged, self._merged = self._merged, {}
+        return {number: self._root(number) for number in merged}
 
     def _root(self, number: int) -> int:
         parents = self._parents
@@ -158,6 +173,8 @@ class TemplateMiner:
         lowest = numbers[0]
         for number in numbers:
             self._parents[number] = lowest
+            if number != lowest:
+                self._merged[number] = lowest
         shown = self._shown[lowest]
         self._shown[lowest] = (*shown[:position], PARAMETER, *shown[position + 1 :])
         for word in values:
@@ -199,6 +216,7 @@ class TemplateMiner:
                 "numbers": self._numbers,
                 "lines": self.lines,
                 "overflowed": self.overflowed,
+                "merged": list(self._merged.items()),
             },
         )
 
@@ -220,6 +238,7 @@ class TemplateMiner:
         self._open = {tuple(form) for form in saved["open"]}
         self._numbers = dict(saved["numbers"])
         self.lines, self.overflowed = saved["lines"], saved["overflowed"]
+        self._merged = dict(saved.get("merged", ()))
 
 
 def _hole(form: Form, position: int) -> Form:

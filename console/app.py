@@ -14,6 +14,7 @@ from console import (
     api_incidents,
     api_intake,
     api_operations,
+    feedback,
     pages_account,
     pages_incidents,
     pages_services,
@@ -78,6 +79,7 @@ def endpoints(app: FastAPI, accounts: Accounts) -> tuple[Endpoint, ...]:
     )
     return (
         *api_intake.ENDPOINTS,
+        *feedback.ENDPOINTS,
         *api_alertmanager.ENDPOINTS,
         *api_incidents.ENDPOINTS,
         *api_operations.ENDPOINTS,

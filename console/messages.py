@@ -18,12 +18,13 @@ from console.pages import HERE, NAV, environment
 from model.account import Role
 from model.action import ActionKind
 from model.alert import Severity
+from model.feedback import Verdict
 from model.incident import ActKind, IncidentState
 from model.ticket import TicketState
 
 ROOT = HERE.parent
 PACKAGES = ("collectors", "detectors", "correlator", "incident_bridge", "runbooks", "console", "pipeline")  # fmt: skip
-CALLS = {"because": 0, "translate": 0, "_": 0, "say": 0, "_translate": 0, "gettext": 0, "Rule": 1}
+CALLS = {"because": 0, "translate": 0, "_": 0, "say": 0, "_translate": 0, "gettext": 0, "Fault": 0, "Rule": 1}
 """Functions whose argument at this place is a message id."""
 
 WORDS: tuple[str, ...] = (
@@ -34,7 +35,7 @@ WORDS: tuple[str, ...] = (
     "scrape", "log", "host", "collector", "intake", "store", "detectors", "correlator", "bridge",
     "pipeline", "outbox", "series",
     "signed_in", "token_made", "token_revoked", "user_saved", "user_disabled", "silenced",
-    "silence_ended", "revived", "reload",
+    "silence_ended", "revived", "reload", "feedback_withdrawn",
 )  # fmt: skip
 """Values that records hold and pages show in words, besides the enumerations."""
 
@@ -45,6 +46,7 @@ ENUMERATIONS: tuple[type[StrEnum], ...] = (
     ActKind,
     ActionKind,
     Role,
+    Verdict,
 )
 
 

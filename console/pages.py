@@ -37,6 +37,7 @@ NAV: tuple[tuple[str, str, str], ...] = (
     ("/tickets", "Tickets", "tickets"),
     ("/changes", "Changes", "changes"),
     ("/silences", "Silences", "silences"),
+    ("/feedback", "Feedback", "feedback"),
     ("/reports", "Reports", "reports"),
     ("/health", "Pipeline", "health"),
 )

@@ -63,6 +63,7 @@ def show_incident(call: Call) -> Response:
         elapsed=lambda clock: queries.elapsed_ms(clock, call.now_ms),
         priorities=tuple(Priority),
         prefilled=_prefilled(view.alerts),
+        said=queries.verdicts(call, view.alerts[:50]),
     )
 
 
@@ -125,7 +126,7 @@ def list_alerts(call: Call) -> Response:
     following = str(alerts.cursor(found[limit - 1])) if len(found) > limit else ""
     return page(
         call, "alerts.html", found=found[:limit], next=following, state=state,
-        services=sorted(call.ports.catalogue().services),
+        services=sorted(call.ports.catalogue().services), said=queries.verdicts(call, found[:limit]),
     )  # fmt: skip
 
 

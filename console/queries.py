@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from console.call import Call
@@ -10,6 +10,7 @@ from incident_bridge.lifecycle import allowed_acts
 from model.action import Page
 from model.alert import AlertStatus
 from model.change import Change
+from model.feedback import Feedback
 from model.incident import (
     ActKind,
     Incident,
@@ -19,7 +20,17 @@ from model.incident import (
 )
 from model.silence import Silence
 from runbooks.match import Match, match
-from store import alerts, changes, clocks, incidents, pages, silences, ticket_links, timeline
+from store import (
+    alerts,
+    changes,
+    clocks,
+    feedback,
+    incidents,
+    pages,
+    silences,
+    ticket_links,
+    timeline,
+)
 from store.rows import Cursor
 from store.ticket_links import TicketLink
 
@@ -150,3 +161,12 @@ def elapsed_ms(clock: SlaClock, now_ms: int) -> int:
     if clock.running and clock.stopped_ms is None:
         return clock.elapsed_ms + max(0, now_ms - clock.counted_ms)
     return clock.elapsed_ms
+
+
+def verdicts(call: Call, found: Iterable[AlertStatus]) -> dict[str, list[Feedback]]:
+    """What people said of some alerts, by the alert's id."""
+    said: dict[str, list[Feedback]] = {}
+    with call.ports.store.records.read() as conn:
+        for one in feedback.on_alerts(conn, (status.alert.id for status in found)):
+            said.setdefault(one.alert_id, []).append(one)
+    return said

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     LEVEL = "level"
     LOAD = "load"  # requests in flight, queues, connections: they pile up behind a slow callee
     HOST = "host"  # the ground it stands on
+    EXPIRY = "expiry"  # of a certificate: nothing is wrong yet
     TRAFFIC = "traffic"  # less (or more) to do: the effect of trouble elsewhere
 
 
@@ -38,6 +39,7 @@ POINTS: dict[Kind, int] = {
     Kind.LOAD: 8,
     Kind.HOST: 8,
     Kind.TRAFFIC: 3,
+    Kind.EXPIRY: 3,
 }
 
 OWN = frozenset({Kind.AVAILABILITY, Kind.RESOURCES})
@@ -51,6 +53,7 @@ _SIGNALS = {
     "saturation": Kind.RESOURCES,
     "logs": Kind.LOGS,
     "level": Kind.LEVEL,
+    "expiry": Kind.EXPIRY,
 }
 _PILES_UP = re.compile(
     r"in.?flight|in.?progress|queue|pending|backlog|connection|thread|pool", re.I
@@ -67,6 +70,7 @@ TITLES: dict[Kind, str] = {
     Kind.LOAD: gettext("{service}: work is piling up"),
     Kind.HOST: gettext("{service}: the host is overloaded"),
     Kind.TRAFFIC: gettext("{service}: traffic is far from usual"),
+    Kind.EXPIRY: gettext("{service}: a certificate will expire"),
 }
 """What is said first, in the order in which it is told: what hurts before what merely hints."""
 

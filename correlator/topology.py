@@ -9,6 +9,7 @@ from correlator.settings import CorrelatorSettings
 from model.alert import Alert
 from model.catalogue import Catalogue
 
+EXPIRY = "expiry"  # the `signal` of what is told long before it happens
 GROUP = "\x00"
 """A place that begins so is not a service but a group by labels."""
 
@@ -51,9 +52,12 @@ class Topology:
         """What it groups by: its service, or the `group_by` labels where that is unknown.
 
         What says which signal of a service it measures (as our own detectors do) is about that
-        service, in the catalogue or not: errors and slowness of one service are one trouble.
+        service, in the catalogue or not: errors and slowness of one service are one trouble. What
+        will expire in weeks is a matter of its own, which must not swallow the trouble of today.
         """
         service = self.service(alert)
+        if service and alert.signal == EXPIRY:
+            return GROUP.join(("", service, EXPIRY))
         if service in self._catalogue.services or service in self._infrastructure:
             return service
         if service and alert.signal:

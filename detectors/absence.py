@@ -19,6 +19,7 @@ class Absences:
 
     def __init__(self, silent_after_ms: int) -> None:
         self._silent_after_ms = silent_after_ms
+        self.deaf = False  # while history is learnt: it says nothing of who is heard now
         self.rows = RowArrays({"was_up": (np.bool_, 0), "first_ms": (np.int64, 0)})
         self._numbers: dict[str, int] = {}
         self._last_ms: list[int] = []
@@ -39,6 +40,8 @@ class Absences:
 
     def heard(self, service: str, time_ms: int) -> None:
         """A derived sample or a log line of a service came."""
+        if self.deaf:
+            return
         if time_ms > self._newest_ms:
             self._note_pause(time_ms)
             self._newest_ms = time_ms

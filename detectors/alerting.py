@@ -27,6 +27,16 @@ class Lasting:
     keep_ms: int
     keep_samples: int = 2
 
+    def longer(self, times: float) -> Lasting:
+        """The same, but for lasting so many times as long."""
+        if times == 1.0:
+            return self
+        return replace(
+            self,
+            for_ms=round(self.for_ms * times),
+            for_samples=max(1, round(self.for_samples * times)),
+        )
+
 
 @dataclass(slots=True)
 class Entry:

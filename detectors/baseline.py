@@ -21,6 +21,7 @@ DAMPED = 0.98  # a trend fades rather than run away (Gardner & McKenzie)
 CLIP_SPREAD = 5.0
 CLIP_LEVEL = 0.02
 UNCLIPPED = 10
+YOUNG = 10  # samples after which the spread is learnt fast, and nothing is judged yet
 SPREAD_TO_SIGMA = 1.2533  # mean absolute deviation to standard deviation of a normal distribution
 _SLOTS = 48  # half hours of a day
 _SLOT_MS = 1_800_000
@@ -84,9 +85,11 @@ class Baselines:
                 "season_slot": (np.int32, -1),
             }
         )
+        self.widths = RowArrays({"width": (np.float32, 1.0)})  # from feedback; not saved
         self._season = np.zeros((0, _SLOTS), dtype=np.float32)
         self._season_rows = 0
         self._season_free: list[int] = []
+        self.lenient = False
 
     def look(self, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8]) -> Bands:
         """Compare samples with their bands; learns nothing. `roles` are numbers of `ROLES`."""
@@ -95,15 +98,17 @@ class Baselines:
         learnt = Learnt(
             *(state[name][rows] for name in ("level", "slow", "trend", "spread", "count"))
         )
-        return self.compare(learnt, times_ms - state["first_ms"][rows], values, season, roles)
+        seen_ms = times_ms - state["first_ms"][rows]
+        return self.compare(rows, learnt, seen_ms, values, roles, season)
 
     def compare(
         self,
+        rows: Array,
         learnt: Learnt,
         seen_ms: Ints,
         values: Floats,
-        season: Floats | float,
         roles: NDArray[np.int8],
+        season: Floats | float = 0.0,
     ) -> Bands:
         """Compare samples with what was learnt, wherever that is kept."""
         count, slow = learnt.count, learnt.slow
@@ -112,6 +117,8 @@ class Baselines:
         expected = learnt.level + learnt.trend
         half = np.maximum(_WIDTH[roles] * np.maximum(spread, 1e-300), _FLOOR[roles])
         half = np.maximum(half, _RELATIVE[roles] * np.abs(expected + season))
+        if self.lenient:
+            half = half * self.widths["width"][rows]
         centre = np.clip(expected, slow - half, slow + half)
         high = np.maximum(centre + half + season, _AT_LEAST[roles])
         low = centre - half + season
@@ -156,6 +163,13 @@ class Baselines:
         self.rows.clear(rows)
         self.rows["season_slot"][rows] = season
         self._season[season[season >= 0]] = 0.0
+
+    def renew(self, rows: Array) -> None:
+        """Samples come at other distances from here on: learn level and spread as a young row does.
+
+        Of five minutes' means one cannot tell how far samples of 15 s spread. The time of day stays learnt.
+        """
+        self.rows["count"][rows] = np.minimum(self.rows["count"][rows], YOUNG)
 
     def watch_season(self, row: int) -> None:
         """Give a row a time-of-day profile."""

@@ -130,6 +130,13 @@ class Family:
         self._at[group] = self._evaluated[group] = self._time_ms[group] = 0
         self._interval_ms[group], self._dirty[group] = 0.0, False
 
+    def outputs(self, rows: Array) -> Ints:
+        """The derived rows that some input rows go into."""
+        known = rows[rows < len(self._group_of_row)]
+        groups = self._group_of_row[known]
+        out: Ints = self.out_rows[np.unique(groups[groups >= 0])]
+        return out[out >= 0]
+
     def touch(self, rows: Array, times_ms: Ints) -> None:
         """Note that inputs had samples."""
         groups = self._group_of_row[rows]

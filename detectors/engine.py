@@ -11,6 +11,7 @@ import numpy as np
 from detectors.alerting import Entry, Lasting
 from detectors.judge import Judge
 from detectors.knowledge import Knowledge
+from detectors.learning import Unheard
 from detectors.logside import LogSide
 from detectors.metricside import MetricSide
 from detectors.roles import ROLES, Kind
@@ -21,11 +22,14 @@ from detectors.tell import RULE_SOURCE, SOURCE, finite, silent_alert
 from detectors.watchers import watchers
 from model import codec
 from model.alert import Alert, Evidence
-from model.batch import LogBatch, MetricBatch, Rows
+from model.batch import Bools, LogBatch, MetricBatch, Rows
+from model.capacity import Capacity
 from model.errors import SnapshotError
+from model.feedback import Feedback
 from model.labels import Labels
 from model.reason import because
 from model.series import SeriesIndex
+from model.slo import SloState
 from model.units import format_duration
 
 _HOUSEKEEPING_MS = 1_000
@@ -65,6 +69,7 @@ class Engine:
         self._logs = LogSide(settings, self._judge)
         self._watchers = self._judge.watchers = watchers(self._judge, knowledge)
         self._own = {method: watcher for watcher in self._watchers for method in watcher.methods}
+        self._unheard = Unheard(self._judge, self._metrics.absences)
         self._housekept_ms = 0
         self._accepted = 0
         index.on_evict(self.forget)
@@ -76,6 +81,9 @@ class Engine:
             for watcher in self._watchers:
                 watcher.lines(batch, now_ms)
         else:
+            if batch.notes:
+                for watcher in self._watchers:
+                    watcher.noted(batch.notes)
             for rows, times_ms, values in layers(batch):
                 self._metrics.take(rows, times_ms, values, now_ms)
         return self._judge.alerting.drain()
@@ -91,6 +99,54 @@ class Engine:
                 watcher.step(now_ms)
             self._housekeep(now_ms)
         return self._judge.alerting.drain()
+
+    def learn(self, batch: MetricBatch, *, now_ms: int) -> None:
+        """History of about one moment; call in time order, before live samples of these rows.
+
+        What is abnormal in it is not learnt as normal, unless it lasted; nobody is told. Samples that
+        are not newer than what is known of their row are dropped.
+        """
+        if not len(batch):
+            return
+        at_ms = int(batch.times_ms.max())
+        with self._unheard:
+            for rows, times_ms, values in layers(batch):
+                self._metrics.take(rows, times_ms, values, at_ms)
+            self._metrics.step(at_ms)
+            for (method, row), entry in self._judge.alerting.entries():
+                if (watcher := self._own.get(method)) is not None:
+                    watcher.housekeep((method, row), entry, at_ms)
+                elif self._unheard.accepted(method, entry, self._settings):
+                    self._judge.alerting.resolve((method, row), entry.seen_ms, now_ms=at_ms)
+                    self._metrics.relearn(np.array([row]))
+                else:
+                    self._end_or_accept(method, row, entry, at_ms)
+        # They are of now, however old their samples are: not to be evicted.
+        known = batch.rows[(batch.rows >= 0) & (batch.rows < self._index.capacity)]
+        self._index.touch(self._metrics.outputs(known), now_ms)
+
+    def renew(self, rows: Rows) -> None:
+        """From here on samples of these rows come at other distances than those learnt so far.
+
+        How far they spread is learnt anew, but for rows that are abnormal: those stay judged by what
+        was learnt before.
+        """
+        rows = self._metrics.outputs(rows)
+        self._judge.renew(rows[~self._unheard.abnormal(rows)])
+
+    def learnt(self) -> None:
+        """The past has ended: what is still abnormal is to be seen live."""
+        self._unheard.clear()
+
+    def cold(self, rows: Rows) -> Bools:
+        """Which rows nothing is known of yet."""
+        self._metrics.ensure()
+        return np.asarray(self._judge.last_ms(rows) == 0)
+
+    def worth_learning(self, rows: Rows) -> Bools:
+        """Which rows are judged or go into what is judged."""
+        kinds = [self._metrics.classified(row).kind for row in rows.tolist()]
+        return np.asarray(np.array(kinds, dtype=np.int8) != Kind.IGNORED)
 
     def _housekeep(self, now_ms: int) -> None:
         """Resolve what went quiet, accept what became normal, notice who fell silent."""
@@ -128,11 +184,11 @@ class Engine:
             self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms, why=why)
             return
         lasted_ms = entry.seen_ms - entry.since_ms
-        settings = self._settings
+        wanted_ms = self._settings.accepted_after_ms(method)
         if (
-            method in ("baseline", "levelshift", "lograte", "flatline")
-            and lasted_ms >= settings.accept_after_ms
-            and entry.hits >= settings.accept_after_samples
+            wanted_ms is not None
+            and lasted_ms >= wanted_ms
+            and entry.hits >= self._settings.accept_after_samples
         ):
             why = because(
                 "it has lasted {duration} and counts as normal now",
@@ -146,6 +202,10 @@ class Engine:
         """Alerts that the store says are firing: seen again within the grace, or resolved."""
         self._judge.alerting.adopt(a for a in alerts if a.source in (SOURCE, RULE_SOURCE))
 
+    def heed(self, said: Iterable[Feedback]) -> None:
+        """What people said of alerts, all that is active: it takes more, or less, to tell again."""
+        self._judge.heed(said)
+
     def forget(self, rows: Rows) -> None:
         """These rows go to other series: nothing of the old ones may stay."""
         gone = set(rows.tolist())
@@ -158,6 +218,7 @@ class Engine:
                 self._judge.alerting.resolve(key, entry.seen_ms, now_ms=entry.seen_ms)
         for watcher in self._watchers:
             watcher.forget(rows)
+        self._unheard.clear()
         self._metrics.forget(rows)
         self._judge.forget(rows)
 
@@ -179,6 +240,14 @@ class Engine:
             labels, "baseline", role.unit, values[-1], lows[-1], highs[-1],
             times_ms=times_ms, values=values, lows=lows, highs=highs,
         )  # fmt: skip
+
+    def capacity(self) -> tuple[Capacity, ...]:
+        """What runs out when, what is first first; may be asked from another thread."""
+        return tuple(one for watcher in self._watchers for one in watcher.capacity())
+
+    def slos(self) -> tuple[SloState, ...]:
+        """How the objectives stood a few seconds ago; may be asked from any thread."""
+        return tuple(state for watcher in self._watchers for state in watcher.slos())
 
     def counters(self) -> dict[str, float]:
         """What `metrics.METRICS` names."""

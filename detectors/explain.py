@@ -61,7 +61,7 @@ def alert_labels(series: Labels, role: Role, severity: Severity, *, exact: bool)
     >>> str(alert_labels(series, CPU, Severity.WARNING, exact=False))
     '{alertname="CpuHigh", instance="c:1", metric="cpu_cores", service="cart", severity="warning", signal="saturation"}'
     """
-    extra = {n: series[n] for n in ("instance", "mountpoint") if n in series}
+    extra = {n: series[n] for n in ("instance", "mountpoint", "probe") if n in series}
     if exact:
         extra["series"] = series.fingerprint()
     return Labels.of(

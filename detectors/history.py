@@ -37,6 +37,10 @@ class History:
     def __len__(self) -> int:
         return len(self._place)
 
+    def rows(self) -> tuple[int, ...]:
+        """The rows that have a ring."""
+        return tuple(self._place)
+
     @property
     def nbytes(self) -> int:
         """Bytes held."""

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.alerting import Alerting, Entry, Lasting
-from detectors.baseline import Bands, Baselines
+from detectors.baseline import YOUNG, Bands, Baselines
 from detectors.counters import Clocks
 from detectors.explain import quantity
+from detectors.feedback import NEUTRAL, Heeded, Leniency
 from detectors.growth import grown
 from detectors.history import History
-from detectors.levelshift import shifted
-from detectors.light.clock import Times
 from detectors.light.state import COUNT, INTERVAL, LEVEL
-from detectors.light.tier import Close, Light
 from detectors.lograte import LogRates
+from detectors.plain import PlainSeries
 from detectors.roles import MEMORY_LEVEL, ROLE_NUMBER, ROLES, UP_ROLE, Kind, Role
 from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings, ThresholdRule
@@ -30,11 +29,11 @@ from detectors.tell import (
     rule_alert,
 )
 from detectors.threshold import Thresholds
-from detectors.wanted import Wanted
 from detectors.watcher import Settled, Watcher
 from model.alert import Alert
 from model.batch import Bools, Floats, Ints
 from model.errors import SnapshotError
+from model.feedback import Feedback
 from model.labels import Labels
 from model.series import SeriesIndex
 
@@ -50,6 +49,9 @@ class Judge:
         self._settings = self.settings = settings
         self._index = self.index = index
         self.watchers: tuple[Watcher, ...] = ()
+        self.past = False  # whether what is shown is history, of which nobody is told
+        self.heeded = Heeded()
+        self._lenient: dict[int, Leniency] = {}
         self.baselines = Baselines(
             sensitivity=settings.sensitivity,
             warm_up_ms=settings.warm_up_ms,
@@ -57,8 +59,7 @@ class Judge:
         )
         self.meta = RowArrays({"kind": (np.int8, 0), "role": (np.int8, 0), "family": (np.int8, -1)})
         self.clocks = Clocks()
-        self.light = Light(settings.sensitivity)
-        self.wanted = Wanted()
+        self.plain = PlainSeries(self)
         self.rates = LogRates(settings.templates_max)
         self.history = History(settings.watched_max)
         self.thresholds = Thresholds(rules)
@@ -82,15 +83,42 @@ class Judge:
     def ensure(self) -> None:
         """Have room for every row of the index."""
         self.baselines.rows.ensure(self._index.capacity)
+        self.baselines.widths.ensure(self._index.capacity)
         for arrays in self.arrays.values():
             arrays.ensure(self._index.capacity)
-        self.light.state.ensure(self._index.capacity)
+        self.plain.light.state.ensure(self._index.capacity)
+
+    def heed(self, said: Iterable[Feedback]) -> None:
+        """Take over what people said: all of it that is active."""
+        self.heeded = Heeded(said)
+        for row in self._lenient:
+            self.baselines.widths["width"][row] = 1.0
+        self._lenient = {}
+        if self.heeded:
+            own = (self._index.find(series) for series in self.heeded.series)
+            for row in {*self.history.rows(), *(row for row in own if row is not None)}:
+                self.met(row, self._index.labels(row))
+        self.baselines.lenient = bool(self.heeded)
+        self.plain.light.state.wake(np.array(list(self._lenient), dtype=np.int64))
+
+    def met(self, row: int, labels: Labels) -> None:
+        """A row is new, or what people said of it is."""
+        leniency = self.heeded.of(labels)
+        if leniency != NEUTRAL:
+            self._lenient[row] = leniency
+            self.baselines.widths.ensure(self._index.capacity)
+            self.baselines.widths["width"][row] = leniency.width
+
+    def leniency(self, row: int) -> Leniency:
+        """What people said of a row, as more or less patience with it."""
+        return self._lenient.get(row, NEUTRAL)
 
     def derived(self, labels: Labels, role: str, now_ms: int) -> int:
         """The row of a derived series, made if it is new; -1 where the index is full."""
         row = self._index.intern(labels, source="derived", now_ms=now_ms)
         if row >= 0:
             self.ensure()
+            self.met(row, labels)
             self.meta["kind"][row], self.meta["role"][row] = Kind.IGNORED, ROLE_NUMBER[role]
             self.history.watch(row)
             self.thresholds.add(row, labels)
@@ -100,68 +128,36 @@ class Judge:
 
     def want(self, name: str, rows: Array, wanted: bool = True) -> None:
         """Show the watcher of this name every sample of these plain rows from now on, or no more."""
-        self.wanted.set(name, rows, wanted)
-        self.light.state.wake(rows)
+        self.plain.want(name, rows, wanted)
 
-    def plain(
-        self, rows: Array, times_ms: Times, values: Floats, now_ms: int, *, counters: bool
-    ) -> None:
-        """Series of unknown meaning: a level must shift, and stay shifted, to be told."""
-        if self.thresholds.rules:
-            good = self.light.usable(rows, times_ms, values)
-            times = np.broadcast_to(times_ms, rows.shape)[good]
-            self.rules(rows[good], times, values[good], now_ms)
-        take = self.light.counters if counters else self.light.gauges
-        close = take(rows, times_ms, values)
-        if close is not None:
-            self._look_closely(close, now_ms)
-
-    def _look_closely(self, close: Close, now_ms: int) -> None:
-        """What may be outside, is shown to somebody, or belongs to an alert."""
-        rows, times_ms, values = close.rows, close.times_ms, close.values
-        state, places = self.light.state, close.places
-        roles = self.meta["role"][rows]
-        self.flat(rows, times_ms, values, close.flat & (roles != ROLE_NUMBER["quiet"]), now_ms)
-        bands = self.baselines.compare(close.learnt, close.seen_ms, close.bounded, 0.0, roles)
-        marked = self.alerting.marked("levelshift", rows)
-        self.light.unlearn(close, bands.outside | marked)
-        self.history.add(rows, times_ms, values, bands.low, bands.high)
-        sums = state.sums[:, places]
-        over = shifted(sums, np.where(bands.warm, bands.score, 0.0), bands.outside)
-        state.sums[:, places] = sums
-        outside = bands.outside & over
-        seen = Settled(
-            "levelshift", rows, times_ms, values, roles, bands.low, bands.high, outside, marked
-        )
-        shown = self.wanted.show(seen, self.watchers, now_ms)
-        self._tell(seen, bands.score, now_ms)
-        shown |= (sums > 0.0).any(axis=0) | self.history.has(rows)
-        for method in ("levelshift", "flatline"):
-            shown |= self.alerting.marked(method, rows)
-        state.hot[places] = shown
+    def renew(self, rows: Array) -> None:
+        """Samples come at other distances from here on: see `Baselines.renew`."""
+        self.baselines.renew(rows)
+        self.plain.light.state.renew(rows, YOUNG)
 
     def last_ms(self, rows: Array) -> Ints:
-        """When each row had its last sample."""
-        return self._of(rows, self.light.state.last_ms, self.clocks.rows["last_ms"])
+        """When each row had its last sample, 0 before the first one."""
+        return self._of(rows, self.plain.light.state.last_ms, self.clocks.rows["last_ms"])
 
     def interval_ms(self, rows: Array) -> Floats:
         """The usual interval of each row's samples, 0 before the second one."""
-        found = self._of(rows, self.light.state.clock[INTERVAL], self.clocks.rows["interval_ms"])
-        return found.astype(np.float64)
+        return self._of(
+            rows, self.plain.light.state.clock[INTERVAL], self.clocks.rows["interval_ms"]
+        )
 
     def learnt(self, rows: Array) -> Array:
         """How many samples of each row were learnt."""
-        return self._of(rows, self.light.state.learnt[COUNT], self.baselines.rows["count"])
+        return self._of(rows, self.plain.light.state.learnt[COUNT], self.baselines.rows["count"])
 
     def level(self, row: int) -> float:
         """The usual level of a row."""
-        light, rows = self.light.state.learnt[LEVEL], np.array([row])
-        return float(self._of(rows, light, self.baselines.rows["level"])[0])
+        found = self.plain.light.state.learnt[LEVEL]
+        return float(self._of(np.array([row]), found, self.baselines.rows["level"])[0])
 
     def _of(self, rows: Array, light: Array, other: Array) -> Array:
         """What is kept of rows: of plain ones by the light tier, of all others by row."""
         found = other[rows]
-        places = self.light.state.of(rows)
+        places = self.plain.light.state.of(rows)
         plain = places >= 0
         found[plain] = light[places[plain]]
         return found
@@ -175,13 +171,18 @@ class Judge:
         roles: NDArray[np.int8],
         now_ms: int,
         method: str = "baseline",
+        ruled: bool = False,
     ) -> None:
-        """Derived series: outside the band, of enough events, is abnormal."""
+        """Derived series: outside the band, of enough events, is abnormal.
+
+        `ruled` says that the user's thresholds have seen these samples already.
+        """
         self.clocks.tick(rows, times_ms)
         self._index.touch(rows, now_ms)
         bands = self.baselines.look(rows, times_ms, values, roles)
         self._settle(method, rows, times_ms, values, roles, bands, bands.outside & enough, now_ms)
-        self.rules(rows, times_ms, values, now_ms)
+        if not ruled:
+            self.rules(rows, times_ms, values, now_ms)
 
     def _settle(
         self,
@@ -203,9 +204,9 @@ class Judge:
         )
         for watcher in self.watchers:
             watcher.settled(seen, now_ms)
-        self._tell(seen, bands.score, now_ms)
+        self.tell(seen, bands.score, now_ms)
 
-    def _tell(self, found: Settled, score: Floats, now_ms: int) -> None:
+    def tell(self, found: Settled, score: Floats, now_ms: int) -> None:
         """Let `alerting` know of what is abnormal, and of what was."""
         for at in np.flatnonzero(found.outside | found.firing).tolist():
             number = int(found.roles[at])
@@ -234,6 +235,7 @@ class Judge:
             return metric_alert(series, role, method, seen, entry, self.history)
 
         key = (method, seen.row)
+        lasting = lasting.longer(self.leniency(seen.row).patience)
         if abnormal:
             peak = seen.value / seen.high if seen.high > 0 else 0.0
             self.alerting.abnormal(
@@ -343,11 +345,12 @@ class Judge:
 
     def forget(self, rows: Array) -> None:
         """These rows go to other series."""
-        for arrays in self.arrays.values():
+        for arrays in (*self.arrays.values(), self.baselines.widths):
             arrays.clear(rows)
+        for row in set(rows.tolist()) & self._lenient.keys():
+            del self._lenient[row]
         self.baselines.forget(rows)
-        self.light.state.forget(rows)
-        self.wanted.forget(rows)
+        self.plain.forget(rows)
         self.history.forget(rows)
         self.thresholds.forget(rows)
         self.rates.forget(set(rows.tolist()))
@@ -356,7 +359,7 @@ class Judge:
     def nbytes(self) -> int:
         """Bytes held in arrays."""
         held = sum(arrays.nbytes for arrays in self.arrays.values())
-        held += self.light.nbytes + self.wanted.nbytes
+        held += self.plain.nbytes
         return held + self.baselines.nbytes + self.history.nbytes
 
     def save(self, encode: Callable[[Alert], Any]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -365,7 +368,7 @@ class Judge:
         watched = sorted(row for row, _ in places["place"] if self._index.in_use(row))
         labels = [[row, list(map(list, self._index.labels(row).pairs))] for row in watched]
         state = {"history": places, "watched": labels, "alerting": self.alerting.save(encode)}
-        held |= {**self.light.state.save(self.meta["kind"]), **self.wanted.save()}
+        held |= self.plain.save()
         return {**held, **self.baselines.save(self._index.capacity)}, state
 
     def load(
@@ -382,8 +385,7 @@ class Judge:
             if self._index.find(Labels(tuple((n, v) for n, v in pairs))) != row:
                 raise SnapshotError("detector snapshot: does not fit the series index")
         self.baselines.load(arrays)
-        self.light.state.load(arrays)
-        self.wanted.load(arrays)
+        self.plain.load(arrays)
         self.history.load(arrays, state["history"])
         self.alerting.load(state["alerting"], decode)
         if self.thresholds.rules:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+
+Name = tuple[str, str]
+"""An identifier: its kind and its value."""
 
 _ID = re.compile(
     # request_id=83f2, traceId: 7ab3
@@ -15,6 +19,11 @@ _ID = re.compile(
     # a trace's 16 or 32 hexadecimal digits
     r"|\b(?P<hex>[0-9a-f]{16}(?:[0-9a-f]{16})?)\b"
 )
+
+_NAMES = re.compile(r"(?:[iI]d|ID)[=:][\"']?$")
+_DIGIT = re.compile(r"\d")
+_SPLIT: Name = ("", "")  # a word that names what the next one holds
+_WORD_MAX = 128
 
 
 def identifiers(message: str, most: int = 2) -> list[tuple[str, str]]:
@@ -31,6 +40,58 @@ def identifiers(message: str, most: int = 2) -> list[tuple[str, str]]:
     []
     """
     found: dict[str, str] = {}
+    for kind, value in _all(message):
+        found.setdefault(kind, value)
+        if len(found) >= most:
+            break
+    return list(found.items())
+
+
+class Words(dict[str, tuple[Name, ...]]):
+    """Word to the identifiers in it, worked out once: `of` gives what `identifiers` does, many times as fast.
+
+    Starts anew when it holds `words_max`. What stands in two words, a name and behind a space its value,
+    is found as in `identifiers`.
+
+    Examples
+    --------
+    >>> words = Words(1000)
+    >>> words.of("Received block blk_-16089 of size 91178 from /10.250.10.6 for request_id=8f2a")
+    [('blk_', '-16089'), ('request_id', '8f2a')]
+    >>> words.of("sessionID: 99x1 opened")
+    [('sessionID', '99x1')]
+    """
+
+    def __init__(self, words_max: int) -> None:
+        super().__init__()
+        self.words_max = words_max
+
+    def __missing__(self, word: str) -> tuple[Name, ...]:
+        if len(self) >= self.words_max:
+            self.clear()
+        found = (_SPLIT,) if _NAMES.search(word) else tuple(_all(word)) if _may(word) else ()
+        if len(word) <= _WORD_MAX:
+            self[word] = found
+        return found
+
+    def of(self, message: str, most: int = 2) -> list[Name]:
+        """The identifiers of a message, each with its kind, in order, no kind twice."""
+        found = [name for word in message.split() for name in self[word]]
+        if len(found) < 2 and _SPLIT not in found:
+            return found
+        if _SPLIT in found:
+            return identifiers(message, most)
+        first: dict[str, str] = {}
+        for kind, value in found:
+            first.setdefault(kind, value)
+        return list(first.items())[:most]
+
+
+def _may(word: str) -> bool:
+    return len(word) > 3 and not word.isalpha() and _DIGIT.search(word) is not None
+
+
+def _all(message: str) -> Iterator[Name]:
     for match in _ID.finditer(message):
         if (name := match["name"]) is not None:
             kind, value = name, match["value"]
@@ -41,7 +102,4 @@ def identifiers(message: str, most: int = 2) -> list[tuple[str, str]]:
         else:
             kind, value = "hex", match["hex"]
         if any(char.isdigit() for char in value):
-            found.setdefault(kind, value)
-        if len(found) >= most:
-            break
-    return list(found.items())
+            yield kind, value

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from model.slo import Objective
+
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
@@ -14,6 +16,9 @@ class Knowledge:
     ----------
     tiers : dict of str to int
         Service to tier, 1 (the business stops without it) to 4; what is not listed counts as 3.
+    slos : tuple of Objective
+        Objectives, each with its own name.
     """
 
     tiers: Mapping[str, int] = field(default_factory=dict)
+    slos: tuple[Objective, ...] = ()

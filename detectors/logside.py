@@ -11,7 +11,7 @@ from detectors.judge import Judge
 from detectors.newtemplate import Newcomer, NewTemplates
 from detectors.roles import ROLE_NUMBER
 from detectors.settings import DetectorSettings
-from detectors.tell import template_alert
+from detectors.tell import template_alert, template_series
 from model.alert import Alert
 from model.batch import LogBatch
 from model.labels import Labels
@@ -37,7 +37,8 @@ class LogSide:
         self.lines += len(batch)
         self._judge.rates.take(batch, now_ms)
         for newcomer in self.templates.take(batch):
-            if self.templates.worth_telling(newcomer):
+            patience = self._judge.heeded.of(template_series(newcomer)).patience
+            if self.templates.worth_telling(newcomer, patience):
                 self._tell(newcomer, now_ms)
 
     def _tell(self, newcomer: Newcomer, now_ms: int) -> None:

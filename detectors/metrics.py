@@ -21,5 +21,34 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_detector_watched_series": ("gauge", "Series with a plotted history."),
     "tocsin_detector_alerts_pending": ("gauge", "Anomalies that have not lasted long enough yet."),
     "tocsin_detector_alerts_firing": ("gauge", "Alerts firing."),
+    "tocsin_detector_forecast_resources": (
+        "gauge",
+        "Disks, quotas, queues and the like whose past is kept for forecasts.",
+    ),
+    "tocsin_detector_forecast_refused_total": (
+        "counter",
+        "Series without a forecast because of forecast.series_max.",
+    ),
+    "tocsin_slo_objective_ratio": (
+        "gauge",
+        "Share of events that an objective promises to be good.",
+    ),
+    "tocsin_slo_attained_ratio": (
+        "gauge",
+        "Share of events in the objective's window that was good.",
+    ),
+    "tocsin_slo_error_budget_remaining_ratio": (
+        "gauge",
+        "Share of the error budget that is left; below 0 it is overdrawn.",
+    ),
+    "tocsin_slo_burn_rate": (
+        "gauge",
+        "How fast the budget burnt in the last hour (of 30 days); 1 spends it in exactly the window.",
+    ),
+    "tocsin_slo_events": ("gauge", "Events in the objective's window."),
+    "tocsin_slo_failures": ("gauge", "Failed events in the objective's window."),
+    "tocsin_detector_probes": ("gauge", "Probes whose results are watched."),
+    "tocsin_detector_probes_failing": ("gauge", "Probes whose last result was a failure."),
+    "tocsin_detector_certificates": ("gauge", "Certificates whose expiry is watched."),
     "tocsin_detector_state_bytes": ("gauge", "Memory held by the learnt state."),
 }

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from detectors.absence import Absences
 from detectors.derive import Family, families
 from detectors.judge import Judge
-from detectors.roles import ROLE_NUMBER, Class, Kind, classify, service_of
+from detectors.light.clock import Times
+from detectors.roles import ROLE_NUMBER, WATCHED, Class, Kind, classify, service_of
 from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings
 from detectors.signals import Signal, signals
@@ -62,11 +63,10 @@ class MetricSide:
             at = slice(None) if (kinds == kind).all() else np.flatnonzero(kinds == kind)
             if kind in (Kind.GAUGE, Kind.COUNTER):
                 some_ms = time_ms if alike else times_ms[at]
-                counters = kind == Kind.COUNTER
-                self._judge.plain(rows[at], some_ms, values[at], now_ms, counters=counters)
+                self._plain(kind, rows[at], some_ms, values[at], now_ms)
             else:
                 self._others(kind, rows[at], times_ms[at], values[at], now_ms)
-        dropped, resets = self._judge.light.counted()
+        dropped, resets = self._judge.plain.light.counted()
         self.dropped += dropped
         self.resets += resets
 
@@ -79,14 +79,32 @@ class MetricSide:
             kinds = self._meta["kind"][rows]
         return kinds
 
+    def _plain(self, kind: int, rows: Rows, times_ms: Times, values: Floats, now_ms: int) -> None:
+        """Samples of gauges and counters of unknown meaning."""
+        if self._judge.thresholds.rules or any(w.wants_plain for w in self._judge.watchers):
+            good = self._judge.plain.light.usable(rows, times_ms, values)
+            every_ms = np.broadcast_to(times_ms, rows.shape)
+            self._show(rows[good], every_ms[good], values[good], now_ms, plain=True)
+        counters = kind == Kind.COUNTER
+        self._judge.plain.take(rows, times_ms, values, now_ms, counters=counters)
+
+    def _show(
+        self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int, *, plain: bool
+    ) -> None:
+        """Raw samples that can be used: for the user's thresholds, and for watchers that want them."""
+        if self._judge.thresholds.rules:
+            self._judge.rules(rows, times_ms, values, now_ms)
+        for watcher in self._judge.watchers:
+            if watcher.wants_plain if plain else watcher.wants_samples:
+                watcher.samples(rows, times_ms, values, now_ms)
+
     def _others(self, kind: int, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
         """Samples of what is not a plain series."""
         good = self._clocks.newer(rows, times_ms, values)
         if not good.all():
             self.dropped += int(np.count_nonzero(~good))
             rows, times_ms, values = rows[good], times_ms[good], values[good]
-        if self._judge.thresholds.rules:
-            self._judge.rules(rows, times_ms, values, now_ms)
+        self._show(rows, times_ms, values, now_ms, plain=False)
         if kind == Kind.INPUT:
             self._inputs(rows, times_ms, values, now_ms)
         elif kind == Kind.UP:
@@ -100,25 +118,42 @@ class MetricSide:
             self._meet(row)
         kinds = self._meta["kind"][rows]
         for kind in (Kind.GAUGE, Kind.COUNTER):
-            self._judge.light.state.add(rows[kinds == kind])
+            self._judge.plain.light.state.add(rows[kinds == kind])
 
-    def _meet(self, row: int) -> None:
-        """Decide what a new row is for."""
+    def classified(self, row: int) -> Class:
+        """What a row of the index is for."""
         if not self._index.in_use(row):
-            self._meta["kind"][row] = Kind.IGNORED
-            return
+            return Class(Kind.IGNORED)
         labels = self._index.labels(row)
         name = labels.get(NAME, "")
         kind = self._index.kind(name)
         if kind == "unknown" and name.endswith(("_total", "_bucket")):
             kind = self._index.kind(name.rpartition("_")[0])
-        made = classify(labels, kind)
+        return classify(labels, kind)
+
+    def outputs(self, rows: Array) -> Rows:
+        """Rows, and the derived rows that they go into."""
+        derived = [family.outputs(rows) for family in self._families.values()]
+        return np.unique(np.concatenate([rows, *derived])).astype(np.int32)
+
+    def _meet(self, row: int) -> None:
+        """Decide what a new row is for."""
+        made = self.classified(row)
+        if not self._index.in_use(row):
+            self._meta["kind"][row] = Kind.IGNORED
+            return
+        labels = self._index.labels(row)
         self._meta["kind"][row] = made.kind
         quiet = made.family == "quiet" or not self._settings.level_alerts
         self._meta["role"][row] = ROLE_NUMBER["quiet"] if quiet else 0
         self._judge.thresholds.add(row, labels)
+        self._judge.met(row, labels)
         if made.kind is Kind.INPUT:
             self._meet_input(row, made)
+        elif made.family in WATCHED:
+            self._meta["role"][row] = ROLE_NUMBER[made.family]
+            if made.family != "certificate":
+                self._judge.history.watch(row)
         elif made.kind is Kind.MEMORY:
             self._meta["role"][row] = ROLE_NUMBER["memory"]
             self._judge.history.watch(row)
@@ -218,7 +253,7 @@ class MetricSide:
     def relearn(self, rows: Array) -> None:
         """Begin anew: what lasted long enough is the new normal."""
         self._judge.baselines.relearn(rows)
-        self._judge.light.state.relearn(rows)
+        self._judge.plain.light.state.relearn(rows)
 
     def forget(self, rows: Rows) -> None:
         """These rows go to other series."""

@@ -122,10 +122,10 @@ class NewTemplates:
         if len(self._known) + len(self._new) < self._templates_max:
             self._known[key] = None
 
-    def worth_telling(self, newcomer: Newcomer) -> bool:
+    def worth_telling(self, newcomer: Newcomer, patience: float = 1.0) -> bool:
         """Whether its first lines came fast enough: a fatal one at once, others a few within seconds.
 
-        One that begins slowly is chatter that the learning happened not to meet, and is known from then on.
+        `patience`, of what people said of such alerts, multiplies how many are needed. One that begins slowly is chatter that the learning happened not to meet, and is known from then on.
         """
         if newcomer.told or newcomer.severity >= _FATAL:
             newcomer.told = True
@@ -134,7 +134,7 @@ class NewTemplates:
         if lasted_ms > _WITHIN_MS:
             self.settle(newcomer.number)
             return False
-        needed = self._lines * (1 if newcomer.severity >= _ERROR else _WARN_FACTOR)
+        needed = self._lines * (1 if newcomer.severity >= _ERROR else _WARN_FACTOR) * patience
         newcomer.told = newcomer.count >= needed and lasted_ms >= _SPAN_MS
         return newcomer.told
 

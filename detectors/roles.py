@@ -227,6 +227,21 @@ LOG_ERRORS = Role(
     warm_up_ms=45_000,
     keep_ms_max=3_000,
 )
+# Told by probes.py.
+PROBE = Role("probe", "ProbeFailed", "availability", "", "", up=False, down=True)
+PROBE_DURATION = Role(
+    "probe_duration",
+    "ProbeSlow",
+    "latency",
+    "seconds",
+    gettext("a probe of {instance} takes {value}, expected at most {high}"),
+    relative=1.0,
+    floor=0.5,  # the way there and back varies by tenths of a second
+    for_ms=60_000,
+    for_samples=5,
+)
+# Told by certificates.py.
+CERTIFICATE = Role("certificate", "CertificateExpiring", "expiry", "seconds", "")
 
 ROLES: tuple[Role, ...] = (
     UNKNOWN,
@@ -242,7 +257,12 @@ ROLES: tuple[Role, ...] = (
     DISK,
     LOG_ERRORS,
     MEDIAN,
+    PROBE,
+    PROBE_DURATION,
+    CERTIFICATE,
 )
+WATCHED = frozenset({"probe", "probe_duration", "certificate"})
+"""Roles of raw series that watchers take out of `samples` themselves."""
 ROLE_NUMBER = {role.name: number for number, role in enumerate(ROLES)}
 EVENT_ROLES = {"new_template": "NewErrorTemplate", "silent": "MetricAbsent", "flat": "MetricFlat"}
 
@@ -255,6 +275,11 @@ _LATENCY = re.compile(
 )
 _PARTS = re.compile(r"(_bucket|_sum|_count|_created|_info|_build_info|_timestamp_seconds)$")
 _STARTED = re.compile(r"(start_time|boot_time|last_.*time|_time_seconds)")
+
+_CERTIFICATE = re.compile(
+    r"^probe_ssl_earliest_cert_(expiry|not_before)$|cert(ificate)?s?_not_(after|before)$"
+    r"|cert(ificate)?s?_expir(y|es|ation)_timestamp_seconds$"
+)
 
 STATUS_LABELS = ("code", "status", "status_code", "http_status", "status_class", "grpc_code")
 _GRPC_ERRORS = ("Unknown", "Internal", "Unavailable", "DataLoss", "DeadlineExceeded")
@@ -317,6 +342,8 @@ def classify(labels: Labels, kind: str) -> Class:
         return Class(Kind.IGNORED if _PARTS.search(name) else _plain(name, kind), "quiet")
     if host := _host_class(name, labels):
         return host
+    if watched := _watched_class(name):
+        return watched
     if name == "process_cpu_seconds_total":
         return Class(Kind.INPUT, "cpu", ("seconds",), owner, counter=True)
     if name == "process_resident_memory_bytes":
@@ -334,6 +361,15 @@ def classify(labels: Labels, kind: str) -> Class:
 
 def _plain(name: str, kind: str) -> Kind:
     return Kind.COUNTER if kind == "counter" or name.endswith("_total") else Kind.GAUGE
+
+
+def _watched_class(name: str) -> Class | None:
+    """Results of probes, and moments at which certificates expire (or began)."""
+    if name in ("probe_success", "probe_duration_seconds"):
+        return Class(Kind.IGNORED, "probe" if name == "probe_success" else "probe_duration")
+    if _CERTIFICATE.search(name):
+        return Class(Kind.IGNORED, "certificate")
+    return Class(Kind.IGNORED) if name.startswith("probe_") else None
 
 
 def _host_class(name: str, labels: Labels) -> Class | None:

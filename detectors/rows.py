@@ -115,11 +115,26 @@ def layers(batch: MetricBatch) -> Iterator[tuple[Rows, Ints, Floats]]:
     >>> [rows.tolist() for rows, _, _ in layers(batch)]
     [[3, 4], [3]]
     """
-    rows, count = batch.rows, len(batch)
+    for pick in pieces(batch.rows):
+        if isinstance(pick, slice):
+            yield batch.rows, batch.times_ms, batch.values
+        else:
+            yield batch.rows[pick], batch.times_ms[pick], batch.values[pick]
+
+
+def pieces(rows: Array) -> Iterator[slice | Ints]:
+    """Positions of each row's first sample, then of each row's second, and so on.
+
+    Examples
+    --------
+    >>> [at.tolist() for at in pieces(np.array([3, 4, 3])) if not isinstance(at, slice)]
+    [[0, 1], [2]]
+    """
+    count = len(rows)
     if count == 0:
         return
     if (rows[1:] > rows[:-1]).all() or _unlike(rows):  # nearly always
-        yield rows, batch.times_ms, batch.values
+        yield slice(0, count)
         return
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
@@ -130,5 +145,4 @@ def layers(batch: MetricBatch) -> Iterator[tuple[Rows, Ints, Floats]]:
     by_layer = np.argsort(occurrence, kind="stable")
     bounds = np.cumsum(np.bincount(occurrence))
     for start, stop in zip(np.r_[0, bounds[:-1]].tolist(), bounds.tolist(), strict=True):
-        pick = by_layer[start:stop]
-        yield rows[pick], batch.times_ms[pick], batch.values[pick]
+        yield by_layer[start:stop]

@@ -15,11 +15,15 @@ remembered with all it met before. One that rests while few are known waits for 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from detectors.keys import identifiers
+from detectors.keys import Words
 from model.units import Milliseconds
+
+_WORDS_MAX = 50_000
+_LINE_MAX = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,7 @@ class Odd:
     rare: int | None = None
     missing: int | None = None
     share: float = 0.0  # of the kind's identifiers that are so, too
+    line: str = ""  # its last one
 
 
 @dataclass(slots=True)
@@ -86,6 +91,7 @@ class _Key:
     templates: dict[int, None] = field(default_factory=dict)
     recent: dict[int, None] = field(default_factory=dict)  # those met since it rested last
     told: bool = False
+    line: str = ""
 
 
 @dataclass(slots=True)
@@ -96,6 +102,7 @@ class _Kind:
     met: dict[int, float] = field(default_factory=dict)  # template to identifiers that met it
     beside: dict[int, dict[int, float]] = field(default_factory=dict)  # of rests: with both, or one
     waiting: list[str] = field(default_factory=list)  # values that rested while few were known
+    rests: int = 0  # how often one came to rest
 
     def meet(self, template: int, settings: SequenceSettings) -> bool:
         """Count an identifier that meets a template for the first time, if there is room."""
@@ -114,6 +121,18 @@ class _Kind:
         if self.known >= settings.memory:
             self._halve()
 
+    def merge(self, merged: Mapping[int, int]) -> None:
+        """Templates are others: an identifier that met both met one, so the greater count is kept."""
+        if merged.keys().isdisjoint(self.met):
+            return
+        self.met = _joined(self.met, merged)
+        beside: dict[int, dict[int, float]] = {}
+        for template, others in self.beside.items():
+            into = beside.setdefault(merged.get(template, template), {})
+            for other, n in _joined(others, merged).items():
+                into[other] = max(into.get(other, 0.0), n)
+        self.beside = beside
+
     def _halve(self) -> None:
         self.known /= 2
         self.met = {template: n / 2 for template, n in self.met.items() if n >= 1}
@@ -128,7 +147,7 @@ class _Kind:
         met = [(self.met[t] / self.known, t) for t in key.templates if t in self.met]
         share, rare = min(met, default=(1.0, -1))
         if share < settings.rare_share:
-            return Odd(key.kind, key.value, key.last_ms, rare=rare, share=share)
+            return Odd(key.kind, key.value, key.last_ms, rare=rare, share=share, line=key.line)
         # A single line is no course of events that something could be missing from.
         for template in key.recent if len(key.recent) > 1 else ():
             others = self.beside.get(template, {})
@@ -139,7 +158,9 @@ class _Kind:
                 share = (of - n) / of
                 # What it met before it need not meet again.
                 if share < settings.missing_share and other not in key.templates:
-                    return Odd(key.kind, key.value, key.last_ms, missing=other, share=share)
+                    return Odd(
+                        key.kind, key.value, key.last_ms, missing=other, share=share, line=key.line
+                    )
         return None
 
 
@@ -162,6 +183,7 @@ class Sequences:
         self.settings = settings or SequenceSettings()
         self.odd_total = 0
         self.refused = 0
+        self._words = Words(_WORDS_MAX)
         self._kinds: dict[str, _Kind] = {}
         self._open: dict[tuple[str, str], _Key] = {}  # the one idle for longest first
         self._resting: dict[tuple[str, str], _Key] = {}  # the one resting for longest first
@@ -176,7 +198,8 @@ class Sequences:
         template : int
         message : str
         """
-        for name in identifiers(message):
+        names = self._words.of(message)
+        for name in names:
             kind = self._kinds.get(name[0])
             if kind is None:
                 if len(self._kinds) >= self.settings.kinds_max:
@@ -185,14 +208,32 @@ class Sequences:
                 kind = self._kinds[name[0]] = _Kind()
             key = self._open.pop(name, None) or self._wake(name, kind, time_ms)
             self._open[name] = key
-            key.last_ms = max(key.last_ms, time_ms)
+            key.line = message[:_LINE_MAX]
+            if time_ms > key.last_ms:
+                key.last_ms = time_ms
             if template not in key.templates:
                 if not kind.meet(template, self.settings):
                     self.refused += 1
                     continue
                 key.templates[template] = None
             key.recent[template] = None
-        return self.step(time_ms)
+        return self.step(time_ms) if self._open else []
+
+    def merge(self, merged: Mapping[int, int]) -> None:
+        """Templates turned out to be others: each number is to stand for another from now on."""
+        if not merged:
+            return
+        for kind in self._kinds.values():
+            kind.merge(merged)
+        for key in (*self._open.values(), *self._resting.values()):
+            if not merged.keys().isdisjoint(key.templates):
+                key.templates = {merged.get(t, t): None for t in key.templates}
+                key.recent = {merged.get(t, t): None for t in key.recent}
+
+    def known(self, kind: str) -> tuple[float, int]:
+        """How many identifiers of a kind are known, and how often one came to rest."""
+        found = self._kinds[kind]
+        return found.known, found.rests
 
     def _wake(self, name: tuple[str, str], kind: _Kind, time_ms: int) -> _Key:
         key = self._resting.pop(name, None)
@@ -224,6 +265,7 @@ class Sequences:
             del self._resting[next(iter(self._resting))]
         kind = self._kinds[key.kind]
         kind.learn(key, self.settings)
+        kind.rests += 1
         kind.waiting.append(key.value)
         if kind.known < self.settings.known_min:
             return []
@@ -234,6 +276,8 @@ class Sequences:
         # One that goes on meanwhile is judged when it rests again.
         key = self._resting.get(name)
         odd = kind.judge(key, self.settings) if key and not key.told else None
+        if key is not None:
+            key.line = ""
         if key is None or odd is None:
             return []
         key.told = True
@@ -250,6 +294,7 @@ class Sequences:
                     list(kind.met.items()),
                     [[template, list(others.items())] for template, others in kind.beside.items()],
                     kind.waiting,
+                    kind.rests,
                 ]
                 for name, kind in self._kinds.items()
             ],
@@ -266,20 +311,29 @@ class Sequences:
                 dict(met),
                 {template: dict(others) for template, others in beside},
                 list(waiting),
+                *rests,
             )
-            for name, known, met, beside, waiting in saved["kinds"]
+            for name, known, met, beside, waiting, *rests in saved["kinds"]
         }
         self._open = {(key.kind, key.value): key for key in map(_key, saved["open"])}
         self._resting = {(key.kind, key.value): key for key in map(_key, saved["resting"])}
         self.odd_total, self.refused = saved["totals"]
 
 
+def _joined(counts: Mapping[int, float], merged: Mapping[int, int]) -> dict[int, float]:
+    joined: dict[int, float] = {}
+    for template, n in counts.items():
+        into = merged.get(template, template)
+        joined[into] = max(joined.get(into, 0.0), n)
+    return joined
+
+
 def _plain(key: _Key) -> list[Any]:
     recent = list(key.recent)
-    return [key.kind, key.value, key.last_ms, list(key.templates), recent, key.told]
+    return [key.kind, key.value, key.last_ms, list(key.templates), recent, key.told, key.line]
 
 
 def _key(plain: list[Any]) -> _Key:
-    kind, value, last_ms, templates, recent, told = plain
+    kind, value, last_ms, templates, recent, told, *line = plain
     met = dict.fromkeys(templates), dict.fromkeys(recent)
-    return _Key(kind, value, last_ms, *met, told)
+    return _Key(kind, value, last_ms, *met, told, *line)

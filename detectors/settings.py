@@ -10,6 +10,26 @@ from model.units import Milliseconds
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastSettings:
+    """When something that runs out is told of.
+
+    Attributes
+    ----------
+    warn_ahead_ms
+        A warning where it is full within this, by the middle of the forecast, and within three quarters
+        of it by the early end of the interval.
+    critical_ahead_ms
+        Critical where it is full within this, by the middle of the forecast. 0 makes nothing critical.
+    series_max : int
+        Limit: resources (disks, quotas, queues, …) whose past is kept, about 9 KB each.
+    """
+
+    warn_ahead_ms: Milliseconds = 345_600_000
+    critical_ahead_ms: Milliseconds = 14_400_000
+    series_max: int = 5_000
+
+
+@dataclass(frozen=True, slots=True)
 class DetectorSettings:
     """The few knobs of the learnt detectors.
 
@@ -27,7 +47,10 @@ class DetectorSettings:
     update_interval_ms
         A firing alert is told again, with fresh evidence, at most this often.
     accept_after_ms, accept_after_samples
-        What has lasted this long, and for this many samples, is the new normal; its alert resolves and says so.
+        A change of a metric of unknown meaning that has lasted this long, and for this many samples, is the
+        new normal; its alert (information only) resolves and says so.
+    accept_faults_after_ms
+        The same for errors, latency, traffic, CPU and log rates: long, since a long outage is still one.
     stale_after_ms
         A firing alert whose series stopped reporting resolves after this long (and five sample intervals).
     silent_after_ms
@@ -42,10 +65,17 @@ class DetectorSettings:
         (a fatal one at once).
     adopt_grace_ms
         After a restart, alerts that the store holds as firing must be seen again within this time.
+    probe_failures : int
+        A probe that fails so many times running is told.
+    certificate_warning_ms, certificate_critical_ms : duration
+        So long before its end a certificate is told of; one that lives for days only a quarter, and
+        a twelfth, of its life before.
     level_alerts : bool
         Tell changes of level of metrics whose meaning is unknown (as information, never as an incident).
     templates_max, watched_max, alerts_max : int
         Limits: remembered log templates, series with a plotted history, alerts pending or firing at once.
+    forecast : ForecastSettings
+        When something runs out.
     """
 
     sensitivity: float = 1.0
@@ -56,6 +86,7 @@ class DetectorSettings:
     update_interval_ms: Milliseconds = 10_000
     accept_after_ms: Milliseconds = 3_600_000
     accept_after_samples: int = 200
+    accept_faults_after_ms: Milliseconds = 604_800_000
     stale_after_ms: Milliseconds = 30_000
     silent_after_ms: Milliseconds = 60_000
     log_learning_ms: Milliseconds = 45_000
@@ -63,10 +94,27 @@ class DetectorSettings:
     log_quiet_ms: Milliseconds = 12_000
     new_template_lines: int = 5
     adopt_grace_ms: Milliseconds = 60_000
+    probe_failures: int = 3
+    certificate_warning_ms: Milliseconds = 21 * 86_400_000
+    certificate_critical_ms: Milliseconds = 3 * 86_400_000
     level_alerts: bool = True
     templates_max: int = 20_000
     watched_max: int = 20_000
     alerts_max: int = 10_000
+    forecast: ForecastSettings = ForecastSettings()
+
+    def accepted_after_ms(self, method: str) -> int | None:
+        """How long what a method tells must last to be normal; None where it never is.
+
+        Examples
+        --------
+        >>> settings = DetectorSettings()
+        >>> settings.accepted_after_ms("baseline") > settings.accepted_after_ms("levelshift")
+        True
+        """
+        if method in ("levelshift", "flatline"):
+            return self.accept_after_ms
+        return self.accept_faults_after_ms if method in ("baseline", "lograte") else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,6 +67,7 @@ def metric_alert(
         "service": service_of(series) or series.get("instance", series.get(NAME, "")),
         "metric": series.get(NAME, ""),
         "mountpoint": series.get("mountpoint", ""),
+        "instance": series.get("instance", ""),
         "value": quantity(seen.value, role.unit),
         "low": quantity(seen.low, role.unit),
         "high": quantity(seen.high, role.unit),
@@ -130,6 +131,12 @@ def silent_alert(service: str, last_ms: int, entry: Entry) -> Alert:
     )
 
 
+def template_series(newcomer: Newcomer) -> Labels:
+    """What stands for a template where a series is asked for."""
+    text = newcomer.text[:TEMPLATE_LABEL_MAX]
+    return Labels.of({NAME: "log_template", "service": newcomer.service, "template": text})
+
+
 def template_alert(newcomer: Newcomer, entry: Entry, needed: int) -> Alert:
     """An error template that was never seen before."""
     text = newcomer.text[:TEMPLATE_LABEL_MAX]
@@ -154,7 +161,7 @@ def template_alert(newcomer: Newcomer, entry: Entry, needed: int) -> Alert:
             text=text,
         ),
         evidence=Evidence(
-            Labels.of({NAME: "log_template", "service": newcomer.service, "template": text}),
+            template_series(newcomer),
             "newtemplate",
             "",
             float(count),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from detectors.rows import Array
 from model.batch import Bools, Floats, Ints, LogBatch
+from model.slo import SloState
+from model.capacity import Capacity
+from model.reason import Reason
 
 if TYPE_CHECKING:
     from detectors.alerting import Entry
@@ -74,6 +78,10 @@ class Settled:
 class Watcher:
     """Base of the methods that stand beside the baselines; each overrides what it needs.
 
+    While `judge.past` holds, what is shown is history that is being learnt (back-fill): `now_ms` is of that
+    time, `step` is not called, and `judge.alerting` is another one that nobody hears. So a watcher asks the
+    judge for it each time, and its clock may go back.
+
     A watcher tells through `judge.alerting`, with keys `(one of its methods, number)`. It never raises
     for what the world sends, reads no clock, and keeps nothing that `save` does not give.
 
@@ -84,10 +92,22 @@ class Watcher:
     methods : frozenset of str
         First halves of its keys in `Alerting`. The engine ends an alert of a row that stopped
         reporting, and accepts what lasts, only for methods not listed here: a watcher ends its own.
+    wants_samples : bool
+        Whether `samples` is to be called at all.
+    wants_plain : bool
+        Whether it is to be called with gauges and counters of unknown meaning, too: most samples of a site.
     """
 
     name = ""
     methods: frozenset[str] = frozenset()
+    wants_samples = False
+    wants_plain = False
+
+    def samples(self, rows: Array, times_ms: Ints, values: Floats, now_ms: int) -> None:
+        """Raw samples that can be used arrived, each row once: counters as they are, parts of histograms too."""
+
+    def noted(self, notes: Mapping[int, Reason]) -> None:
+        """Why rows have the values that are shown next, where their collector said so."""
 
     def settled(self, seen: Settled, now_ms: int) -> None:
         """Samples were judged."""
@@ -117,9 +137,17 @@ class Watcher:
     def forget(self, rows: Array) -> None:
         """These rows go to other series; alerts on them are to be resolved."""
 
+    def capacity(self) -> tuple[Capacity, ...]:
+        """What it knows of when things run out: a value, which other threads may read."""
+        return ()
+
     def counters(self) -> dict[str, float]:
         """What `metrics.METRICS` names."""
         return {}
+
+    def slos(self) -> tuple[SloState, ...]:
+        """Objectives as they stand; asked from other threads."""
+        return ()
 
     @property
     def nbytes(self) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from detectors.certificates import Certificates
 from detectors.judge import Judge
 from detectors.knowledge import Knowledge
+from detectors.probes import Probes
+from detectors.slo import Slos
 from detectors.watcher import Watcher
 
 
 def watchers(judge: Judge, knowledge: Knowledge) -> tuple[Watcher, ...]:
     """All of them, made anew."""
-    return ()
+    return (Slos(judge, knowledge.slos), Probes(judge), Certificates(judge))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from model.reason import Reason
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -50,6 +53,8 @@ class MetricBatch:
         When it reached us.
     source : str
         Name of the collector or target it came from.
+    notes : dict of int to Reason
+        Why a row's latest value is what it is, where the collector knows ("answers HTTP 503").
     """
 
     rows: Rows
@@ -57,6 +62,7 @@ class MetricBatch:
     values: Floats
     arrival_ms: int
     source: str
+    notes: Mapping[int, Reason] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         assert self.rows.shape == self.times_ms.shape == self.values.shape
@@ -97,6 +103,9 @@ class LogBatch:
     arrival_ms : int
     source : str
         File or feed.
+    merged : dict of int to int
+        Template numbers that turned out to be another's since the batch before, each with the number that
+        stands for it from this batch on.
     """
 
     times_ms: Ints
@@ -107,6 +116,7 @@ class LogBatch:
     template_texts: dict[int, str]
     arrival_ms: int
     source: str
+    merged: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         count = len(self.lines)

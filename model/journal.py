@@ -14,6 +14,7 @@ class JournalKind(StrEnum):
     HEARTBEAT = "heartbeat"  # Heartbeat
     ACT = "act"  # Act
     SILENCE = "silence"  # Silence
+    FEEDBACK = "feedback"  # Feedback
 
 
 @dataclass(frozen=True, slots=True)

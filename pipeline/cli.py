@@ -26,6 +26,7 @@ COMMANDS = {
     "report": ("report:report", "MTTD, MTTA, MTTR, SLA attainment and availability."),
     "incidents": ("incidents:app", "List incidents, show one, act on it."),
     "alerts": ("alerts:app", "List alerts, push one by hand."),
+    "feedback": ("feedback:app", "Say that an alert was noise or a good catch; take it back."),
     "silences": ("silences:app", "List, add and expire silences."),
     "changes": ("changes:app", "List changes, announce one."),
     "routes": ("routes:app", "Try the routing tree."),

@@ -22,6 +22,7 @@ from model.batch import LogBatch, MetricBatch
 from model.change import Change
 from model.codec import decode
 from model.errors import TocsinError
+from model.feedback import Feedback
 from model.incident import Act, Grouping
 from model.journal import Heartbeat, JournalEntry, JournalKind
 from model.silence import Silence
@@ -29,6 +30,7 @@ from store import alerts as alert_rows
 from store import audit as audit_rows
 from store import changes as change_rows
 from store import clocks as clock_rows
+from store import feedback as feedback_rows
 from store import groupings as grouping_rows
 from store import heartbeats as heartbeat_rows
 from store import incidents as incident_rows
@@ -44,7 +46,7 @@ HEARTBEAT_SOURCE = "heartbeat"
 WAITING_MAX = 600
 """Steps with decisions that are kept while the store refuses: ten minutes of a busy loop."""
 
-Pushed = Alert | Change | Heartbeat | Act | Silence
+Pushed = Alert | Change | Heartbeat | Act | Silence | Feedback
 _DETAIL_BYTES_MAX = 2_000
 _KINDS: dict[JournalKind, type[Any]] = {
     JournalKind.ALERT: Alert,
@@ -52,6 +54,7 @@ _KINDS: dict[JournalKind, type[Any]] = {
     JournalKind.HEARTBEAT: Heartbeat,
     JournalKind.ACT: Act,
     JournalKind.SILENCE: Silence,
+    JournalKind.FEEDBACK: Feedback,
 }
 
 
@@ -64,6 +67,7 @@ class StepOutput:
     changes: list[Change] = field(default_factory=list)
     silences: list[Silence] = field(default_factory=list)
     heartbeats: list[Heartbeat] = field(default_factory=list)
+    feedback: list[Feedback] = field(default_factory=list)
     offset: int | None = None
     now_ms: int = 0
 
@@ -75,7 +79,12 @@ class StepOutput:
             for b in self.bridged
         )
         return not (
-            decided or self.changes or self.silences or self.heartbeats or self.offset is not None
+            decided
+            or self.changes
+            or self.silences
+            or self.heartbeats
+            or self.feedback
+            or self.offset is not None
         )
 
 
@@ -127,6 +136,7 @@ class Core:
         self.steps = 0
         self._report = report
         self._waiting: list[StepOutput] = []
+        self._said: dict[str, Feedback] = {}
 
     @property
     def full(self) -> bool:
@@ -155,11 +165,14 @@ class Core:
             ledger = ledger_rows.restorable(conn, since_ms=incidents_since_ms, simulated=simulated)
             # A simulated past has no heartbeats; those of the store are of the living.
             heartbeats = [] if simulated else heartbeat_rows.everything(conn)
+            said = feedback_rows.active(conn)
         self.taken = self.offset
         self.correlator.restore(statuses, groupings, silences, changes)
         self.bridge.restore(incidents, clocks, ledger)
         firing = [status.alert for status in statuses if status.alert.firing]
         self.heartbeats.restore(heartbeats, (a for a in firing if a.source == HEARTBEAT_SOURCE))
+        self._said = {feedback.id: feedback for feedback in said}
+        self.engine.heed(said)
         self.engine.adopt(alert for alert in firing if alert.source in OWN_SOURCES)
 
     def step(
@@ -190,6 +203,9 @@ class Core:
             self.flush()
         out = StepOutput(offset=entries[-1].offset if entries else None, now_ms=now_ms)
         items, acts = _sort([*self._decode(entries), *values], out)
+        if out.feedback:
+            self._said.update((feedback.id, feedback) for feedback in out.feedback)
+            self.engine.heed(self._said.values())
         found: list[Alert] = []
         for batch in batches:
             found += self.engine.take(batch, now_ms=now_ms)
@@ -261,6 +277,7 @@ def _write(conn: Connection, out: StepOutput) -> None:
     change_rows.save(conn, out.changes)
     silence_rows.save(conn, out.silences)
     heartbeat_rows.save(conn, out.heartbeats)
+    feedback_rows.save(conn, out.feedback)
     for correlated in out.correlated:
         alert_rows.save(conn, correlated.alerts)
         grouping_rows.save(conn, correlated.groupings)
@@ -284,6 +301,9 @@ def _sort(
     for value in values:
         if isinstance(value, Heartbeat):
             out.heartbeats.append(value)
+            continue
+        if isinstance(value, Feedback):
+            out.feedback.append(value)
             continue
         items.append(value)
         if isinstance(value, Act):

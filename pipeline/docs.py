@@ -308,6 +308,7 @@ def pages() -> dict[str, str]:
     from incident_bridge import lifecycle
     from incident_bridge.settings import SlaSettings
     from pipeline.cli import app
+    from pipeline.objectives import ObjectivesFile
     from pipeline.settings import CatalogueFile, Machine, RoutesFile, RulesFile
 
     files = {
@@ -316,6 +317,7 @@ def pages() -> dict[str, str]:
         "routes.yaml": RoutesFile,
         "sla.yaml": SlaSettings,
         "rules.yaml": RulesFile,
+        "slo.yaml": ObjectivesFile,
     }
     return {
         "configuration.md": configuration_page(files),

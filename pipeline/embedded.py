@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from collectors.backfill import Backfill
 from collectors.base import Collector
 from model.batch import LogBatch, MetricBatch
 from model.clock import Clock
@@ -25,6 +26,7 @@ log = logging.getLogger("tocsin.pipeline")
 SNAPSHOT = "stages"
 ENTRIES_PER_STEP_MAX = 5_000
 STEP_GAP_S = 0.1  # pushes wake the loop, but a storm is taken in batches
+LEARN_S = 0.08  # of each gap between steps goes to the past, while targets learn from it
 PROBE_EVERY_S = 10.0
 LONGEST_OVER_MS = 600_000
 STOP_S = 20.0
@@ -62,6 +64,8 @@ class Embedded:
         Stages by name, in the order they are loaded; all in one snapshot, of one moment.
     counting
         Whose counters are published after each full step.
+    backfill
+        Holds back what new targets send until they have learnt from their past.
     on_commit
         Called after each step that wrote something (wakes the performer).
     """
@@ -78,6 +82,7 @@ class Embedded:
         clock: Clock,
         pace: Pace,
         counting: Sequence[Counts] = (),
+        backfill: Backfill | None = None,
         on_commit: Callable[[StepOutput], None] = lambda _: None,
     ) -> None:
         self.core = core
@@ -94,6 +99,7 @@ class Embedded:
         self._quarantine = Quarantine(checkpoints.folder / "suspects.json")
         self._saved = saved
         self._counting = tuple(counting)
+        self._backfill = backfill
         self._on_commit = on_commit
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -217,10 +223,11 @@ class Embedded:
                 self.core.flush()  # before anything is taken from a collector, which forgets it
             most = self._quarantine.portion(self.core.taken, ENTRIES_PER_STEP_MAX)
             entries = self._without_poison(self.store.journal.read(self.core.taken, most), now_ms)
-            batches = self._poll(now_ms) if poll else []
-            out = self._step(now_ms, batches, entries)
-            if not out.empty:
-                self._on_commit(out)
+            *held, batches = self._due(now_ms) if poll else [[]]
+            for earlier in held:
+                self._told(self._step(now_ms, earlier, []))
+            self._told(self._step(now_ms, batches, entries))
+            learning = self._learn(now_ms)
             if poll:
                 self._probe(now_ms)
                 self._housekeeping(now_ms)
@@ -229,7 +236,32 @@ class Embedded:
             return False
         if poll or self.failing_since_ms is None:
             self._well(now_ms)
-        return len(entries) == most
+        return len(entries) == most or learning
+
+    def _told(self, out: StepOutput) -> None:
+        if not out.empty:
+            self._on_commit(out)
+
+    def _due(self, now_ms: int) -> list[list[MetricBatch | LogBatch]]:
+        """What is to be judged now: one round, or several where a target's past is learnt at last."""
+        batches = self._poll(now_ms)
+        return [batches] if self._backfill is None else self._backfill.hold(batches, now_ms)
+
+    def _learn(self, now_ms: int) -> bool:
+        """Learn from the past for a moment; True if there is more of it."""
+        if self._backfill is None:
+            return False
+        engine, ends_s = self.core.engine, self.clock.monotonic_s() + LEARN_S
+        while (lesson := self._backfill.next_lesson(now_ms)) is not None:
+            if lesson.batch is not None:
+                engine.learn(lesson.batch, now_ms=now_ms)
+            if lesson.renew is not None:
+                engine.renew(lesson.renew)
+            if lesson.ends:
+                engine.learnt()
+            if self.clock.monotonic_s() >= ends_s:
+                break
+        return self._backfill.learning
 
     def _step(
         self, now_ms: int, batches: list[MetricBatch | LogBatch], entries: list[JournalEntry]

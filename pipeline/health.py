@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from collectors.backfill import Backfill
 from collectors.host import HostCollector
+from collectors.probe import Prober
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
 from collectors.tail import LogTail
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 
 _COLLECTORS: dict[type, str] = {
     Scraper: gettext("scrape targets"),
+    Prober: gettext("probes"),
     LogTail: gettext("log files"),
     HostCollector: gettext("this machine"),
     SelfMetrics: gettext("Tocsin itself"),
+    Backfill: gettext("the past from a Prometheus"),
 }
 STUCK_AFTER_MS = 30_000  # a loop that made no step for so long is not well
 

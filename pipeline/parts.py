@@ -50,13 +50,17 @@ class Parts:
         )
         self.core = wiring.build_core(settings, store, self.index, report=log.warning)
         intake = wiring.build_intake(machine, self.index, telemetry, clock)
-        self.collectors: tuple[Collector, ...] = intake.collectors
+        backfill = wiring.build_backfill(machine, self.index, intake, self.core.engine, clock)
+        pulled = (*intake.collectors, *([] if backfill is None else [backfill]))
+        self.collectors: tuple[Collector, ...] = pulled
         saved: dict[str, Saved] = {"index": self.index, "engine": self.core.engine, **intake.saved}
+        if backfill is not None:
+            saved["backfill"] = backfill
         self.embedded = Embedded(
             core=self.core,
             store=store,
             index=self.index,
-            collectors=intake.collectors,
+            collectors=self.collectors,
             checkpoints=checkpoints,
             saved=saved,
             clock=clock,
@@ -65,8 +69,9 @@ class Parts:
                 self.core.engine,
                 self.core.heartbeats,
                 self.core.correlator,
-                *intake.collectors,
+                *self.collectors,
             ),
+            backfill=backfill,
             on_commit=self._committed,
         )
         self.retention = Retention(

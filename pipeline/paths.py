@@ -47,4 +47,6 @@ def _names_files(name: str) -> bool:
 def _joined(names: Any, folder: Path) -> Any:
     if isinstance(names, tuple):
         return tuple(_joined(name, folder) for name in names)
+    if isinstance(names, dict):  # such as header names to files
+        return {key: _joined(name, folder) for key, name in names.items()}
     return str(folder / names) if isinstance(names, str) and names else names

@@ -46,7 +46,8 @@ class LogReader:
         """One batch of lines that arrived together; none for none."""
         if not lines:
             return []
-        numbers = self._miner.mine([line.line for line in lines])
+        mined = self._miner.mine([line.line for line in lines])
+        numbers = [self._miner.current(number) for number in mined]
         return [
             LogBatch(
                 np.array([line.time_ms for line in lines], dtype=np.int64),
@@ -57,5 +58,6 @@ class LogReader:
                 {number: self._miner.text(number) for number in sorted(set(numbers))},
                 now_ms,
                 lines[0].source or "recording",
+                self._miner.drain_merged(),
             )
         ]

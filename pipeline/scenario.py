@@ -37,6 +37,7 @@ _FILES = {
     "routes": "routes.yaml",
     "sla": "sla.yaml",
     "rules": "rules.yaml",
+    "slo": "slo.yaml",
 }
 _RECORDS_SHOWN = 5
 

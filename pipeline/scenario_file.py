@@ -1,6 +1,6 @@
 """The scenario language: what a file may say, and its text into values with every problem's place.
 
-A file is configuration blocks (`settings`, `catalogue`, `routes`, `sla`, `rules`: YAML), `load` blocks
+A file is configuration blocks (`settings`, `catalogue`, `routes`, `sla`, `rules`, `slo`: YAML), `load` blocks
 (series in promtool's notation) and `at` blocks (what happens, then what is expected). docs/scenarios.md
 describes it for those who write one.
 """
@@ -22,7 +22,7 @@ from pipeline.scenario_words import Check, Input, Words, parse_statement
 
 T = TypeVar("T")
 
-CONFIG_BLOCKS = ("settings", "catalogue", "routes", "sla", "rules")
+CONFIG_BLOCKS = ("settings", "catalogue", "routes", "sla", "rules", "slo")
 FILE_CHARACTERS_MAX = 4 * 1024 * 1024
 DURATION_MAX_MS = 400 * 86_400_000
 

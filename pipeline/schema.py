@@ -10,6 +10,7 @@ from typing import Any
 
 from incident_bridge.settings import SlaSettings
 from model.labels import Labels, Matcher
+from pipeline.objectives import ObjectivesFile
 from pipeline.reading import setting_fields, unit_of
 from pipeline.settings import CatalogueFile, Machine, RoutesFile, RulesFile
 
@@ -19,6 +20,7 @@ FILES: dict[str, Any] = {
     "routes.yaml": RoutesFile,
     "sla.yaml": SlaSettings,
     "rules.yaml": RulesFile,
+    "slo.yaml": ObjectivesFile,
 }
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean"}
 

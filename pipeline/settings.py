@@ -5,6 +5,7 @@
     routes.yaml     receivers, desks, who is told of what
     sla.yaml        promises
     rules.yaml      plain thresholds
+    slo.yaml        objectives and their error budgets
 
 Each component declares its own settings beside its code; here they are nested and checked.
 A missing file means its defaults.
@@ -17,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from collectors.prometheus_settings import BackfillSettings
+from collectors.probe_settings import ProbeSettings
 from collectors.settings import (
     HostSettings,
     IntakeLimits,
@@ -39,7 +42,9 @@ from incident_bridge.settings import (
 from model.catalogue import Catalogue, Service, Team
 from model.errors import LabelError
 from model.labels import Matcher
+from model.slo import Objective
 from model.units import Milliseconds
+from pipeline import objectives
 from pipeline.pace import Pace
 from pipeline.paths import anchor
 from pipeline.positions import Document, parse
@@ -105,6 +110,8 @@ class Machine:
     pipeline: PipelineSettings = PipelineSettings()
     store: StoreSettings = StoreSettings()
     scrape: ScrapeSettings = ScrapeSettings()
+    backfill: BackfillSettings = BackfillSettings()
+    probes: ProbeSettings = ProbeSettings()
     host: HostSettings = HostSettings()
     self: SelfSettings = SelfSettings()
     logs: LogSettings = LogSettings()
@@ -152,6 +159,7 @@ class Settings:
     sla: SlaSettings
     rules: tuple[ThresholdRule, ...]
     catalogue: Catalogue = field(default_factory=Catalogue)
+    slos: tuple[Objective, ...] = ()
 
     @property
     def data(self) -> Path:
@@ -190,13 +198,17 @@ def load(folder: Path) -> Settings:
     routes, routes_doc = _file(folder, "routes.yaml", RoutesFile, problems)
     sla, sla_doc = _file(folder, "sla.yaml", SlaSettings, problems)
     rules, _ = _file(folder, "rules.yaml", RulesFile, problems)
+    slos, slo_doc = _file(folder, "slo.yaml", objectives.ObjectivesFile, problems)
     _check_catalogue(catalogue_doc)
+    objectives.check(
+        slo_doc, (str(s.get("name")) for _, s in _entries(catalogue_doc.data, "services"))
+    )
     _check_routes(routes_doc, catalogue_doc)
     _check_sla(sla_doc, catalogue_doc)
     _check_machine(machine_doc)
-    for document in (machine_doc, catalogue_doc, routes_doc, sla_doc):
+    for document in (machine_doc, catalogue_doc, routes_doc, sla_doc, slo_doc):
         problems += document.problems
-    if problems or not (machine and listed and routes and sla and rules):
+    if problems or not (machine and listed and routes and sla and rules and slos):
         raise ConfigurationError(problems)
     bridge = replace(machine.bridge, desks=routes.desks, receivers=routes.receivers)
     return Settings(
@@ -206,6 +218,7 @@ def load(folder: Path) -> Settings:
         sla,
         rules.rules,
         Catalogue.of(listed.services, listed.teams),
+        slos.objectives,
     )
 
 
@@ -318,6 +331,12 @@ def _check_machine(document: Document) -> None:
     for key in ("desks", "receivers"):
         if ("bridge", key) in document.keys:
             document.problem(("bridge", key), "belongs into routes.yaml", key=True)
+    probes = document.data.get("probes") if isinstance(document.data, dict) else None
+    names = list[str]()
+    for i, probe in _entries(probes, "targets"):
+        if (name := str(probe.get("name"))) in names:
+            document.problem(("probes", "targets", i, "name"), f'two probes are named "{name}"')
+        names.append(name)
     correlator = document.data.get("correlator") if isinstance(document.data, dict) else None
     for i, rule in _entries(correlator, "inhibit"):
         for side in ("source", "target"):

@@ -18,6 +18,7 @@ from model.change import Change
 from model.clock import ManualClock
 from model.codec import encode
 from model.errors import TransientError
+from model.feedback import Feedback
 from model.incident import Act
 from model.journal import Heartbeat, JournalEntry, JournalKind
 from model.series import SeriesIndex
@@ -29,7 +30,7 @@ from pipeline.settings import Settings
 from store import outbox
 from store.store import Store
 
-Pushed = Alert | Change | Heartbeat | Act | Silence
+Pushed = Alert | Change | Heartbeat | Act | Silence | Feedback
 
 _KINDS: dict[type, JournalKind] = {
     Alert: JournalKind.ALERT,
@@ -37,6 +38,7 @@ _KINDS: dict[type, JournalKind] = {
     Heartbeat: JournalKind.HEARTBEAT,
     Act: JournalKind.ACT,
     Silence: JournalKind.SILENCE,
+    Feedback: JournalKind.FEEDBACK,
 }
 ROUNDS_MAX = 1_000
 FOREVER_MS = 1 << 62

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collectors import metrics as collectors_metrics
+from collectors.backfill import Backfill
 from collectors.base import Collector
 from collectors.heartbeat import Heartbeats
 from collectors.host import HostCollector
+from collectors.probe import Prober
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
 from collectors.tail import LogTail
@@ -69,10 +71,16 @@ def build_index(machine: Machine) -> SeriesIndex:
     return SeriesIndex(machine.pipeline.series_max, machine.pipeline.series_per_source_max)
 
 
-def build_knowledge(settings: Settings) -> Knowledge:
-    """What the detectors are to know of the catalogue."""
+def build_knowledge(settings: Settings, *, simulated: bool = False) -> Knowledge:
+    """What the detectors are to know of the catalogue and the objectives.
+
+    A simulated past has a sample every few minutes: real budgets are not spent by it.
+    """
     services = settings.catalogue.services
-    return Knowledge(tiers={name: service.tier for name, service in services.items()})
+    return Knowledge(
+        tiers={name: service.tier for name, service in services.items()},
+        slos=() if simulated else settings.slos,
+    )
 
 
 def build_core(
@@ -94,7 +102,9 @@ def build_core(
     )
     return Core(
         store=store,
-        engine=Engine(machine.detectors, index, settings.rules, build_knowledge(settings)),
+        engine=Engine(
+            machine.detectors, index, settings.rules, build_knowledge(settings, simulated=simulated)
+        ),
         heartbeats=Heartbeats(machine.limits.heartbeats_max),
         correlator=Correlator(machine.correlator, settings.catalogue),
         bridge=bridge,
@@ -167,11 +177,30 @@ def build_intake(
     miner = TemplateMiner(machine.templates)
     tail = LogTail(machine.logs, miner, machine.watermark)
     collectors: list[Collector] = [Scraper(machine.scrape, index, clock, machine.watermark), tail]
+    if machine.probes.targets:
+        collectors.append(Prober(machine.probes, index, clock))
     if machine.host.enabled:
         collectors.append(HostCollector(machine.host, index))
     if machine.self.enabled:
         collectors.append(SelfMetrics(machine.self, index, telemetry.registry))
     return Intake(tuple(collectors), {"miner": miner, "tail": tail})
+
+
+def build_backfill(
+    machine: Machine, index: SeriesIndex, intake: Intake, engine: Engine, clock: Clock
+) -> Backfill | None:
+    """What lets scrape targets learn from their past, where a Prometheus is named."""
+    if not machine.backfill.enabled:
+        return None
+    scraper = next(one for one in intake.collectors if isinstance(one, Scraper))
+    return Backfill(
+        machine.backfill,
+        index,
+        clock,
+        target_of=scraper.target_of,
+        cold=engine.cold,
+        worth=engine.worth_learning,
+    )
 
 
 def default_config() -> Path:

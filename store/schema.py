@@ -219,6 +219,18 @@ silences = Table(
     Index(None, "ends_ms"),
 )
 
+feedback = Table(
+    "feedback",
+    records,
+    _key("id"),
+    _text("alert_id"),
+    _ms("time_ms"),
+    _flag("active"),
+    _text("body"),
+    Index(None, "alert_id"),
+    Index(None, "time_ms", "id"),
+)
+
 changes = Table(
     "changes",
     records,

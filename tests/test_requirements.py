@@ -17,7 +17,7 @@ def _requirements(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip() and line[0] != "#"]
 
 
-@pytest.mark.parametrize("name", ["base", "build", "dev"])
+@pytest.mark.parametrize("name", ["base", "build", "dev", "peers"])
 def test_every_requirement_is_pinned_with_a_hash(name: str) -> None:
     lines = _requirements(FOLDER / f"{name}.txt")
     assert lines
@@ -35,13 +35,13 @@ def test_no_address(path: Path) -> None:
 
 def test_dev_agrees_with_base() -> None:
     pinned = {}
-    for name in ("base", "build", "dev"):
+    for name in ("base", "build", "dev", "peers"):
         for line in _requirements(FOLDER / f"{name}.txt"):
             package, _, version = line.split()[0].partition("==")
             assert pinned.setdefault(package, version) == version, f"{package} is pinned twice"
 
 
-@pytest.mark.parametrize("name", ["base", "build", "dev"])
+@pytest.mark.parametrize("name", ["base", "build", "dev", "peers"])
 def test_everything_asked_for_is_pinned(name: str) -> None:
     asked = {
         re.split(r"[<>=\[; ]", line)[0].lower().replace("_", "-")

@@ -55,6 +55,11 @@ class Calibration:
             decades[known:] = decades[known - 1] + further
         return np.asarray(10.0**-decades)
 
+    def decades(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """How rare the scores of a table are, -log10 of the share that reaches them, and the scores."""
+        rare = np.asarray(-np.log10(self.rates()), dtype=np.float64)
+        return rare, np.arange(_BINS, dtype=np.float64) * _WIDTH
+
     def threshold(self, share: float) -> float:
         """The score that this share of all samples reaches.
 

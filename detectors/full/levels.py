@@ -69,6 +69,11 @@ class Levels:
             self.ring[turn, rows] = np.where(whole, day, self.ring[turn, rows])
         return error, near, day - old, fast, jump, standard
 
+    def old(self, rows: NDArray[np.int64], age: Array32) -> Array32:
+        """The level of about a ring ago, that `look` compares with; the mean where that is not known yet."""
+        turn = (age.astype(np.int64) // BLOCK) % BLOCKS
+        return np.asarray(np.where(age < BLOCK * BLOCKS, self.mean[rows], self.ring[turn, rows]))
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """State by name."""
         return {

@@ -55,6 +55,14 @@ class Profiles:
             self.table[slot, rows] = learnt
         return error
 
+    def expected(
+        self, rows: NDArray[np.int64], times_ms: NDArray[np.int64], otherwise: Array32
+    ) -> Array32:
+        """What is usual at that time; what the caller says where that was never seen."""
+        slot = times_ms % self.period_ms * self.slots // self.period_ms
+        known = self.table[slot, rows]
+        return np.asarray(np.where(np.isnan(known), otherwise, known))
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """State by name."""
         return {"table": self.table}

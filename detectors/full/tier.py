@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -132,33 +134,120 @@ class FullTier:
     def forget(self, rows: NDArray[np.int64]) -> None:
         """These rows go to other series."""
         fresh = FullTier(1)
-        for (_, mine), (_, new) in zip(self._parts(), fresh._parts(), strict=True):
-            if self.capacity == 1:
-                mine[...] = new
-                continue
-            axis = next(i for i in range(mine.ndim) if mine.shape[i] != new.shape[i])
-            mine[(slice(None),) * axis + (rows,)] = new
+        for (name, mine), (_, new) in zip(self._parts(), fresh._parts(), strict=True):
+            mine[(slice(None),) * row_axes()[name] + (rows,)] = new
+
+    def part(self, rows: NDArray[np.int64]) -> FullTier:
+        """A tier of copies of these rows, in that order; its calibration is empty."""
+        made = FullTier(len(rows))
+        for (name, mine), (_, theirs) in zip(self._parts(), made._parts(), strict=True):
+            theirs[...] = mine.take(rows, axis=row_axes()[name])
+        return made
+
+    def peek(self, rows: NDArray[np.int64], times_ms: Ints, values: Floats) -> Array32:
+        """What `score` would say; nothing is learnt."""
+        out = np.full(len(rows), np.nan, dtype=np.float32)
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            some = self.part(rows[part])
+            out[part] = some.score(np.arange(some.capacity), times_ms[part], values[part])
+        return out
+
+    def grow(self, capacity: int) -> None:
+        """Have room for more rows; one array after the other, so that little is held twice."""
+        fresh = FullTier(1)
+        for holder, field, name in self._holders():
+            old = getattr(holder, field)
+            axis = row_axes()[name]
+            shape = list(old.shape)
+            shape[axis] = capacity
+            new = np.empty(shape, dtype=old.dtype)
+            begin = (slice(None),) * axis
+            new[(*begin, slice(0, self.capacity))] = old
+            empty = dict(fresh._parts())[name]
+            new[(*begin, slice(self.capacity, None))] = empty
+            setattr(holder, field, new)
+        self.capacity = capacity
+
+    def expected(self, rows: NDArray[np.int64], times_ms: Ints) -> tuple[Array32, Array32]:
+        """What each component expects, and what nine samples of ten stay within of it.
+
+        Returns
+        -------
+        two of float32, shape (components, n)
+            Expected values and distances, >= 0, in the rows' units. A component that compares no value
+            with an expected one (the joint rarity, the drifts) gives those of what it is built on.
+        """
+        levels, gate = self._levels, self._tails.gate[:, rows]
+        mean = levels.mean[rows]
+        day, week = (profile.expected(rows, times_ms, mean) for profile in (self._day, self._week))
+        season_of_week = gate[3] < gate[2]
+        season = np.where(season_of_week, week, day)
+        old = levels.old(rows, self._age[rows])
+        expected = (
+            mean, levels.short[rows], day, week, old, mean, mean, levels.last[rows], day, week, season,
+        )  # fmt: skip
+        near = np.where(season_of_week, gate[3], gate[2])
+        sizes = (
+            gate[0], gate[1], gate[2], gate[3], gate[4] + gate[0], gate[0], gate[0], gate[7],
+            gate[2], gate[3], near,
+        )  # fmt: skip
+        return np.stack(expected), np.stack(sizes)
+
+    def ages(self, rows: NDArray[np.int64]) -> Array32:
+        """Samples learnt of each row."""
+        return np.asarray(self._age[rows])
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
         return sum(array.nbytes for _, array in self._parts())
 
-    def _parts(self) -> list[tuple[str, NDArray[Any]]]:
-        parts: dict[str, Levels | Profiles | Joint | Tails | Combination | Alarms] = {
+    def _holders(self) -> list[tuple[Any, str, str]]:
+        """Who holds which array under which attribute, and the array's name."""
+        parts: dict[str, Any] = {
             "levels": self._levels, "day": self._day, "week": self._week, "joint": self._joint,
             "tails": self._tails, "combination": self._combination, "alarms": self._alarms,
         }  # fmt: skip
-        found: list[tuple[str, NDArray[Any]]] = [
-            ("age", self._age), ("drift", self._drift),
-        ]  # fmt: skip
+        found: list[tuple[Any, str, str]] = [(self, "_age", "age"), (self, "_drift", "drift")]
         for name, part in parts.items():
-            found += [(f"{name}.{field}", array) for field, array in part.arrays().items()]
+            for field in part.arrays():
+                inner, _, attribute = field.rpartition(".")
+                found.append(
+                    (getattr(part, inner) if inner else part, attribute, f"{name}.{field}")
+                )
         return found
+
+    def _parts(self) -> list[tuple[str, NDArray[Any]]]:
+        return [(name, getattr(holder, field)) for holder, field, name in self._holders()]
 
     def _shared(self) -> list[tuple[str, NDArray[Any]]]:
         """What belongs to rows, and what all of them share."""
         return [*self._parts(), ("calibration.counts", self.calibration.counts)]
+
+    def arrays(self, length: int | None = None) -> dict[str, NDArray[Any]]:
+        """State by name, of the first `length` rows (all)."""
+        found = {"calibration.counts": self.calibration.counts}
+        for name, array in self._parts():
+            found[name] = array[(slice(None),) * row_axes()[name] + (slice(0, length),)]
+        return found
+
+    def restore(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over what `arrays` gave; the capacity becomes as many rows.
+
+        Raises
+        ------
+        SnapshotError
+            If one is missing or of another shape; nothing has changed then.
+        """
+        age = arrays.get("age")
+        made = FullTier(0 if age is None else len(age))
+        for name, mine in made._shared():
+            saved = arrays.get(name)
+            if saved is None or saved.shape != mine.shape or saved.dtype != mine.dtype:
+                raise SnapshotError(f"full tier snapshot: array {name} is missing or misshapen")
+            mine[...] = saved
+        self.__dict__.update(made.__dict__)
 
     def save(self) -> bytes:
         """Everything learnt, checksummed; `load` of the same version reads it."""
@@ -182,6 +271,16 @@ class FullTier:
                 raise SnapshotError(f"full tier snapshot: array {name} is missing or misshapen")
         for name, mine in parts:
             mine[...] = arrays[name]
+
+
+@cache
+def row_axes() -> dict[str, int]:
+    """Which axis of each array counts rows."""
+    one, two = FullTier(1)._parts(), FullTier(2)._parts()
+    return {
+        name: next(i for i in range(a.ndim) if a.shape[i] != b.shape[i])
+        for (name, a), (_, b) in zip(one, two, strict=True)
+    }
 
 
 def _place(rows: NDArray[np.int64]) -> At:

@@ -112,6 +112,12 @@ class State:
         self.sums[:, places] = 0.0
         self.hot[places] = True
 
+    def renew(self, rows: Rows, young: int) -> None:
+        """Learn level and spread as of a series that was seen so often only."""
+        places = self.of(rows[rows < len(self._place)])
+        places = places[places >= 0]
+        self.learnt[COUNT, places] = np.minimum(self.learnt[COUNT, places], young)
+
     def wake(self, rows: Rows) -> None:
         """Look closely at these rows' next samples."""
         places = self.of(rows[rows < len(self._place)])

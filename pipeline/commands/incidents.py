@@ -85,6 +85,8 @@ def show(incident: IncidentId, url: Url = "", token: Token = "", json: AsJson = 
     for line in _attached(head):
         output.console.print(output.printable(line), markup=False, soft_wrap=True)
     output.console.print()
+    output.show_table(["ALERT", "NAME", "SERVICE", "SAID"], _alerts(found), empty="")
+    output.console.print()
     output.show_table(
         ["TIME", "WHAT", "WHO", "SAID"],
         [
@@ -103,6 +105,19 @@ def _attached(incident: dict[str, Any]) -> list[str]:
     runbooks = [f"runbook  {r['title']}" for r in incident.get("runbooks", [])]
     lines = [line.rstrip() for line in (*tickets, *runbooks)]
     return ["", *lines] if lines else []
+
+
+def _alerts(found: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Alerts with the ids that `tocsin feedback give` takes."""
+    return [
+        (
+            status["id"],
+            status["alert"]["labels"].get("alertname", ""),
+            status["alert"]["labels"].get("service", ""),
+            status["alert"]["summary"] or status["alert"]["annotations"].get("summary", ""),
+        )
+        for status in found.get("alerts", [])
+    ]
 
 
 def _said(text: Any) -> str:

@@ -166,3 +166,24 @@ def test_f25_a_snapshot_of_before_texts_had_units_is_read() -> None:
     new.load(seal("templates", 1, state))
     assert new.mine(["cart is empty"]) == [number]
     assert new.text(number) == "cart is empty"
+
+
+@settings(deadline=None)
+@given(MESSAGES, st.integers(1, 7))
+def test_every_number_ever_given_can_be_followed_by_the_merges_told(
+    messages: list[str], size: int
+) -> None:
+    miner, follow = TemplateMiner(), {}
+    for at in range(0, len(messages), size):
+        given_out = miner.mine(messages[at : at + size])
+        follow.update(miner.drain_merged())
+        # A restart between asking must lose none.
+        restored = TemplateMiner()
+        restored.load(miner.save())
+        miner = restored
+        follow.update({number: number for number in given_out if number not in follow})
+    for number in list(follow):
+        end = number
+        while follow[end] != end:
+            end = follow[end]
+        assert end == miner.current(number)

@@ -151,3 +151,51 @@ def test_it_notices(kind: str) -> None:
     found = play(FullTier(1), values[:, None])
     assert found[late, 0, 0].max() > 1.3 * usual[steps // 2 :].max()
     assert found[late, 1, 0].max() > 0.0
+
+
+def test_peeking_scores_as_scoring_does_and_learns_nothing() -> None:
+    tier, other = FullTier(5), FullTier(5)
+    values = noise(80, 5)
+    play(tier, values)
+    play(other, values)
+    before = tier.save()
+    rows = np.array([3, 0, 4])
+    times_ms, sample = np.full(3, START_MS + 80 * STEP_MS), np.array([10.0, 60.0, np.nan])
+    peeked = tier.peek(rows, times_ms, sample)
+    assert tier.save() == before
+    np.testing.assert_allclose(peeked, other.score(rows, times_ms, sample), rtol=1e-5)
+    assert len(tier.peek(rows[:0], times_ms[:0], sample[:0])) == 0
+
+
+def test_a_grown_tier_goes_on_where_it_was() -> None:
+    values = noise(160, 9)
+    whole, grown = FullTier(9), FullTier(2)
+    wanted = play(whole, values)
+    np.testing.assert_array_equal(play(grown, values[:80, :2]), wanted[:80, :, :2])
+    grown.grow(9)
+    late = play(grown, values[80:], 80)
+    np.testing.assert_array_equal(late[:, :, :2], wanted[80:, :, :2])
+    np.testing.assert_array_equal(late[:, :, 2:], play(FullTier(7), values[80:, 2:], 80))
+
+
+def test_some_rows_are_kept_and_restored() -> None:
+    tier, other = FullTier(6), FullTier(1)
+    play(tier, noise(50, 6))
+    kept = tier.part(np.array([5, 1]))
+    other.restore(kept.arrays(2))
+    assert other.capacity == 2
+    again = noise(20, 6, seed=3)
+    np.testing.assert_array_equal(
+        play(other, again[:, [5, 1]], 50), play(tier, again, 50)[:, :, [5, 1]]
+    )
+    with pytest.raises(SnapshotError):
+        other.restore({"age": np.zeros(2, dtype=np.float32)})
+
+
+def test_what_is_expected_follows_the_hour() -> None:
+    time = np.arange(3 * 288)
+    tier = FullTier(1)
+    play(tier, (100 + 30 * np.sin(2 * np.pi * time / 288))[:, None])
+    expected, sizes = tier.expected(np.array([0]), np.array([START_MS + 72 * STEP_MS]))
+    assert abs(expected[2, 0] - 130) < 3 and abs(expected[0, 0] - 100) < 12
+    assert (sizes >= 0).all() and sizes[2, 0] < sizes[0, 0]

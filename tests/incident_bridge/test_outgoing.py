@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from incident_bridge.outgoing import Outgoing, allowed
+from incident_bridge.outgoing import Outgoing
+from model.addresses import allowed
 from model.clock import ManualClock, SystemClock
 from model.errors import PermanentError, TransientError
 

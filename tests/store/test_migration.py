@@ -18,8 +18,8 @@ STEP = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "records_0002"
-down_revision = "records_0001"
+revision = "records_9999"
+down_revision = "records_0002"
 
 
 def upgrade():
@@ -56,7 +56,7 @@ def test_both_schemas_live_in_one_database(tmp_path: Path) -> None:
     with store.records.read() as conn:
         assert migration.differences(conn, schema.records) == []
         assert migration.differences(conn, schema.journal) == []
-        assert migration.revision(conn, schema.records) == "records_0001"
+        assert migration.revision(conn, schema.records) == "records_0002"
         assert migration.revision(conn, schema.journal) == "journal_0001"
     store.close()
 
@@ -84,7 +84,7 @@ def test_f27_an_upgrade_with_data_loses_nothing(tmp_path: Path) -> None:
     migration.migrate(database, schema.records, folders=_next_version(tmp_path / "n", STEP))
     with database.read() as conn:
         rows = conn.exec_driver_sql("SELECT name, record, shoe_size FROM users ORDER BY name").all()
-        assert migration.revision(conn, schema.records) == "records_0002"
+        assert migration.revision(conn, schema.records) == "records_9999"
         assert [(name, size) for name, _, size in rows] == [("ann", 42), ("bob", 42)]
         assert '"password_hash":"hash"' in rows[0][1]
         assert len(audit.recent(conn)) == 1

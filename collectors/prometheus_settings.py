@@ -1,0 +1,116 @@
+"""What can be set about asking a Prometheus, or what speaks as one, for its series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from model.units import Milliseconds, SizeBytes
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """Where a Prometheus HTTP API is, and how much of an answer is believed.
+
+    Attributes
+    ----------
+    url : str
+        The address without `/api/v1`, such as "http://prometheus:9090"; Thanos, Mimir
+        ("http://mimir/prometheus") and VictoriaMetrics answer as well. "": nothing is asked.
+    org_id : str
+        The tenant, sent as `X-Scope-OrgID` (Mimir, Cortex, Loki).
+    bearer_token_file, username, password_file : str
+        Credentials; files are read anew for each request.
+    ca_file : str
+        Certificates to trust instead of the system's.
+    timeout_ms : duration
+        For a whole answer.
+    body_bytes_max : size
+        Decoded bytes of one answer.
+    tries_max : int
+        Attempts at one request, with growing pauses, where another may help.
+    """
+
+    url: str = ""
+    org_id: str = ""
+    bearer_token_file: str = ""
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    timeout_ms: Milliseconds = 30_000
+    body_bytes_max: SizeBytes = 64 * 2**20
+    tries_max: int = 3
+
+    def __post_init__(self) -> None:
+        if self.url and not self.url.startswith(("http://", "https://")):
+            raise ValueError(f'url must begin with http:// or https://, got "{self.url[:60]}"')
+        if self.url.rstrip("/").endswith("/api/v1"):
+            raise ValueError("url must be the address without /api/v1")
+
+
+@dataclass(frozen=True, slots=True)
+class BackfillSettings(ApiSettings):
+    """What new scrape targets learn from a Prometheus' past before they are judged.
+
+    Attributes
+    ----------
+    url : str
+        The address of a Prometheus HTTP API without `/api/v1`, such as "http://prometheus:9090"; Thanos,
+        Mimir ("http://mimir/prometheus") and VictoriaMetrics answer as well. "": there is no back-fill.
+    org_id : str
+        The tenant, sent as `X-Scope-OrgID` (Mimir, Cortex).
+    bearer_token_file, username, password_file : str
+        Credentials; files are read anew for each request.
+    ca_file : str
+        Certificates to trust instead of the system's.
+    timeout_ms : duration
+        For a whole answer.
+    body_bytes_max : size
+        Decoded bytes of one answer.
+    tries_max : int
+        Attempts at one request, with growing pauses, where another may help.
+    selectors : tuple of str
+        What is fetched, such as `{job=~"shop|db"}`; default: by the `job` and `instance` of each target.
+    days : int
+        How far back.
+    coarse_step_ms : duration
+        The distance of samples of the distant past.
+    fine_ms : duration
+        How much of the near past is fetched sample by sample.
+    hold_ms : duration
+        How long a target's live samples wait for its past; then the distant past is skipped, and after
+        as long again the target starts cold.
+    series_max : int
+        Series that learn at the same time; further ones start cold and are counted.
+    samples_max : int
+        Samples of one answer, and of what waits to be learnt.
+    targets_per_query : int
+        Targets of a job that are asked for in one request.
+    pause_ratio : float
+        After each answer nothing is asked for this many times as long as it took.
+    """
+
+    selectors: tuple[str, ...] = ()
+    days: int = 14
+    coarse_step_ms: Milliseconds = 300_000
+    fine_ms: Milliseconds = 3 * 3_600_000
+    hold_ms: Milliseconds = 120_000
+    series_max: int = 50_000
+    samples_max: int = 500_000
+    targets_per_query: int = 50
+    pause_ratio: float = 0.5
+
+    def __post_init__(self) -> None:
+        ApiSettings.__post_init__(self)
+        if not 0 <= self.days <= 400:
+            raise ValueError("days must lie between 0 and 400")
+        if self.coarse_step_ms < 15_000:
+            raise ValueError("coarse_step must be at least 15s")
+        if self.samples_max < 11_000:
+            raise ValueError("samples_max must be at least 11000")
+
+    @property
+    def enabled(self) -> bool:
+        """Whether there is anything to ask."""
+        return bool(self.url)

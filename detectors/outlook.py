@@ -1,0 +1,211 @@
+"""From a level's past to when it runs out: trends over many windows, and which of them is believed.
+
+A window's trend is believed only as far ahead as `REACH` times what it looked at: ten steady minutes
+say something of the next hour and nothing of next week.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from detectors.levels import WIDTHS_MS, Levels
+from detectors.trend import Trend, crossing, fit, thin
+from model.batch import Bools, Floats, Ints
+
+REACH = 6.0
+Z = 1.45  # 80 % of a Student t with about six degrees of freedom: so many blocks tell the wandering
+_SOONER = 0.5  # a younger trend is believed beside an older one where it is over in half the time
+_MINUTE_MS = 60_000
+_USUAL = 1.3  # a rise up to this multiple of what was seen before is nothing new
+_BEYOND = 0.3  # … unless it goes this share of a usual rise past all that was seen
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A window: its resolution, how many buckets, how many make a point, and points by day (0: all pairs)."""
+
+    level: int
+    count: int
+    by: int
+    rhythm: int = 0
+
+    @property
+    def ms(self) -> int:
+        """How long it is."""
+        return self.count * WIDTHS_MS[self.level]
+
+    @property
+    def point_ms(self) -> int:
+        """How long one of its points is."""
+        return self.by * WIDTHS_MS[self.level]
+
+
+SPANS: tuple[Span, ...] = (
+    Span(0, 15, 1),  # a quarter of an hour
+    Span(0, 30, 1),
+    Span(0, 60, 2),
+    Span(0, 120, 4),
+    Span(1, 36, 1),  # six hours
+    Span(1, 72, 2),
+    Span(1, 144, 4),  # a day
+    Span(1, 288, 6, 24),  # two: from here on like hours are compared
+    Span(2, 96, 2, 12),
+    Span(2, 168, 4, 6),  # a week
+    Span(2, 336, 8, 3),
+    Span(2, 672, 24),  # four weeks, by whole days
+)
+LEVEL_SPANS = tuple(
+    tuple(number for number, span in enumerate(SPANS) if span.level == level) for level in range(3)
+)
+FIELDS = ("early", "middle", "late", "slope", "line", "grown", "made")
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is believed of one track. Times in ms since the epoch.
+
+    Attributes
+    ----------
+    span : Span
+        The window.
+    early_ms, middle_ms, late_ms : float
+        When it is full; `inf` where it may as well never be.
+    slope_ms : float
+        Growth by millisecond.
+    line : float
+        The trend's level at `made_ms`, the end of the window.
+    """
+
+    span: Span
+    early_ms: float
+    middle_ms: float
+    late_ms: float
+    slope_ms: float
+    line: float
+    made_ms: float
+
+
+def look(levels: Levels, tracks: Ints, full: Floats, number: int) -> dict[str, Floats]:
+    """One window of some tracks.
+
+    Parameters
+    ----------
+    tracks, full : shape (n,)
+        Numbers, and the level at which each is full (`inf`: never; its growth is looked at all the same).
+    number : int
+        Of `SPANS`.
+
+    Returns
+    -------
+    dict of `FIELDS` to float64, shape (n,)
+        Times and slopes in milliseconds; `middle` NaN where no trend holds, `slope` where nothing is known.
+    """
+    span = SPANS[number]
+    means, peaks = levels.window(span.level, tracks, span.count)
+    points = thin(means, span.by)
+    trend = fit(points, thin(peaks, span.by, peaks=True), span.rhythm)
+    room = full - trend.level - trend.peak
+    early, middle, late = crossing(np.where(np.isinf(room), 1e300, room), trend, Z)
+    # A straight line starts at the last point's middle.
+    end_ms = levels.end_ms(span.level, tracks).astype(np.float64)
+    from_ms = end_ms - 0.5 * span.point_ms
+    endless = np.isinf(full)
+    within = endless | (middle * span.point_ms <= REACH * span.ms)
+    believed = trend.holds & within & ~_usual(levels, tracks, span, trend)
+    with np.errstate(invalid="ignore"):
+        found = {
+            "early": from_ms + early * span.point_ms,
+            "middle": np.where(endless, np.inf, from_ms + middle * span.point_ms),
+            "late": from_ms + late * span.point_ms,
+        }
+    found["middle"] = np.where(believed, found["middle"], np.nan)
+    enough = np.count_nonzero(~np.isnan(points), axis=1) >= 0.75 * points.shape[1]
+    found["slope"] = np.where(enough, trend.slope / span.point_ms, np.nan)
+    found["line"], found["made"] = trend.level, end_ms
+    found["grown"] = trend.slope * points.shape[1]
+    return found
+
+
+def _usual(levels: Levels, tracks: Ints, span: Span, trend: Trend) -> Bools:
+    """Which rises are like those before, that ended: backups, rotated logs, mornings, teeth of a saw."""
+    usual = np.zeros(len(tracks), dtype=np.bool_)
+    coarse = 1 if span.level == 0 else 2
+    steps = max(1, span.ms // WIDTHS_MS[coarse])
+    size = 288 if coarse == 1 else 672
+    for at in np.flatnonzero(trend.holds).tolist():
+        track = tracks[at : at + 1]
+        past = levels.window(coarse, track, size)[0][0]
+        recent_ms = int(levels.end_ms(coarse, track)[0])
+        begun_ms = int(levels.end_ms(span.level, track)[0]) - span.ms
+        skip = max(0, -(-(recent_ms - begun_ms) // WIDTHS_MS[coarse]))
+        past = past[: size - skip] if skip else past
+        grown = float(trend.slope[at]) * (span.ms / span.point_ms)
+        usual[at] = is_usual(past, steps, grown, float(trend.level[at]), teeth=1 + (span.level > 0))
+    return usual
+
+
+def is_usual(past: Floats, steps: int, grown: float, level: float, *, teeth: int) -> bool:
+    """Whether a rise has its like in the past, and has not gone past it.
+
+    Parameters
+    ----------
+    past : float64, shape (n,)
+        The level before the rise, oldest first.
+    steps : int
+        How many of its points a rise takes.
+    grown, level : float
+        The rise, and where it has come to.
+    teeth : int
+        How often such a rise must have fallen back.
+
+    Examples
+    --------
+    >>> saw = np.tile(np.arange(12) / 12, 5)
+    >>> is_usual(saw, 6, 0.5, 0.8, teeth=2), is_usual(saw, 6, 0.5, 1.3, teeth=2)
+    (True, False)
+    """
+    if np.count_nonzero(~np.isnan(past)) < max(24, 2 * steps):
+        return False
+    change = past[steps:] - past[:-steps]
+    if np.isnan(change).all():
+        return False
+    most, top = float(np.nanmax(change)), float(np.nanmax(past))
+    if most <= 0 or grown > _USUAL * most or level > top + _BEYOND * most:
+        return False
+    with np.errstate(invalid="ignore"):
+        fallen = change <= -0.5 * most
+    return int(np.count_nonzero(fallen[1:] & ~fallen[:-1])) + int(fallen[0]) >= teeth
+
+
+def believe(found: dict[str, Floats], track: int, last: float, *, least_ms: int) -> Outlook | None:
+    """Of a track's windows the one to go by: the longest that holds, or a younger that is over in half the time.
+
+    Parameters
+    ----------
+    found : dict of `FIELDS` to float64, shape (n_tracks, n_spans)
+    last : float
+        The level now: where it fell well below a line, the line is over.
+    least_ms : int
+        Windows shorter than this are not asked.
+    """
+    best: Outlook | None = None
+    for number in range(len(SPANS) - 1, -1, -1):
+        span = SPANS[number]
+        middle = float(found["middle"][track, number])
+        line, grown = float(found["line"][track, number]), float(found["grown"][track, number])
+        if span.ms < least_ms or not middle == middle or last < line - 0.25 * grown:
+            continue
+        one = Outlook(
+            span,
+            float(found["early"][track, number]),
+            middle,
+            float(found["late"][track, number]),
+            float(found["slope"][track, number]),
+            line,
+            float(found["made"][track, number]),
+        )
+        if best is None or one.middle_ms - one.made_ms < _SOONER * (best.middle_ms - one.made_ms):
+            best = one
+    return best

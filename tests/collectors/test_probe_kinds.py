@@ -1,0 +1,460 @@
+"""Every way in which a probe fails, and the sentence it earns; against real peers on loopback."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collectors.der import validity_ms
+from collectors.probe_settings import (
+    DnsProbe,
+    HttpProbe,
+    ProbeKind,
+    ProbeTarget,
+    TcpProbe,
+    TlsProbe,
+)
+from collectors.probing import Names
+from tests.collectors.probing_peers import (
+    CLOCK,
+    Authority,
+    addresses,
+    answers,
+    drips,
+    name_server,
+    pours,
+    probe,
+    rude,
+    said,
+    sends,
+    silent,
+    web,
+)
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+DAY_MS = 86_400_000
+
+
+def http(port: int, path: str = "/", host: str = "shop.test", **settings: object) -> ProbeTarget:
+    made = HttpProbe(**settings)  # type: ignore[arg-type]
+    return ProbeTarget("shop", ProbeKind.HTTP, f"http://{host}:{port}{path}", http=made)
+
+
+def https(port: int, authority: Authority | str, **tls: object) -> ProbeTarget:
+    file = authority if isinstance(authority, str) else authority.file
+    made = TlsProbe(ca_file=file, **tls)  # type: ignore[arg-type]
+    return ProbeTarget("shop", ProbeKind.HTTP, f"https://shop.test:{port}/", tls=made)
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+def test_a_good_page_has_every_phase_and_blackbox_exporters_names() -> None:
+    with web() as page:
+        result = probe(http(page.port, expect_body="w.lcome"))
+    assert said(result) == ""
+    assert [phase for phase, _ in result.phases] == ["resolve", "connect", "processing", "transfer"]
+    assert sum(seconds for _, seconds in result.phases) <= result.seconds
+    assert result.address == "127.0.0.1"
+    names = {(metric, dict(labels).get("phase")) for metric, labels in result.values}
+    assert {
+        ("probe_http_duration_seconds", p) for p in ("resolve", "connect", "processing")
+    } < names
+    assert result.values["probe_http_status_code", ()] == 200
+    assert result.values["probe_failed_due_to_regex", ()] == 0
+    assert result.values["probe_ip_protocol", ()] == 4
+    assert result.values["probe_http_uncompressed_body_length", ()] == 19
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({}, "answers HTTP 503 instead of 2xx"),
+        ({"expect_status": (200, "300-399")}, "answers HTTP 503 instead of 200, 300-399"),
+        # Both sides of the boundary: it is what was expected.
+        ({"expect_status": (503,)}, ""),
+    ],
+)
+def test_the_status_is_compared(settings: dict[str, object], sentence: str) -> None:
+    with web() as page:
+        page.status = 503
+        result = probe(http(page.port, **settings))
+        where = f"http://shop.test:{page.port}/"
+    assert said(result) == (f"{where} {sentence}" if sentence else "")
+    assert result.values["probe_http_status_code", ()] == 503
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"expect_body": "shop$"}, ""),
+        ({"expect_body": "closed"}, "the answer of {} does not hold closed"),
+        ({"reject_body": "welc"}, "the answer of {} holds welc"),
+        ({"reject_body": "closed"}, ""),
+    ],
+)
+def test_the_body_is_searched(settings: dict[str, object], sentence: str) -> None:
+    with web() as page:
+        result = probe(http(page.port, **settings))
+        assert said(result) == sentence.format(f"http://shop.test:{page.port}/")
+    assert result.values["probe_failed_due_to_regex", ()] == bool(sentence)
+
+
+def test_what_is_asked_and_secrets_from_files(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("s3cret\n")
+    (tmp_path / "password").write_text("pässword".encode("ascii", "ignore").decode())
+    with web() as page:
+        target = http(
+            page.port,
+            "/login?key=1",
+            method="POST",
+            body="a=1",
+            headers={"X-From": "tocsin", "Host": "shop.example"},
+            header_files={"X-Key": str(tmp_path / "key")},
+            username="ann",
+            password_file=str(tmp_path / "password"),
+        )
+        assert said(probe(target)) == ""
+        [(method, path, headers, body)] = page.asked
+        assert (method, path, body) == ("POST", "/login?key=1", b"a=1")
+        assert headers["x-key"] == "s3cret" and headers["x-from"] == "tocsin"
+        assert headers["host"] == "shop.example"
+        assert headers["authorization"] == "Basic YW5uOnBzc3dvcmQ="
+        assert "key=1" not in target.instance
+        (tmp_path / "key").unlink()
+        assert said(probe(target)) == f"the secret's file {tmp_path / 'key'} cannot be read"
+        (tmp_path / "key").write_text("two\r\nX-Evil: lines")
+        assert "does not hold one line of text" in said(probe(target))
+
+
+def test_redirects_stay_on_the_host_and_take_no_secret_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("s3cret")
+    with web() as page, web() as other:
+        page.redirects = {"/": "/next", "/away": f"http://www.shop.test:{other.port}/", "/in": "file:///etc/passwd", "/loop": "/loop"}  # fmt: skip
+        assert said(probe(http(page.port))) == ""
+        assert [path for _, path, _, _ in page.asked] == ["/", "/next"]
+        assert "answers HTTP 302" in said(probe(http(page.port, follow_redirects=False)))
+        assert "www.shop.test, which redirect_hosts does not name" in said(
+            probe(http(page.port, "/away"))
+        )
+        assert not other.asked
+        target = http(
+            page.port, "/away",
+            redirect_hosts=("www.shop.test",), header_files={"X-Key": str(tmp_path / "key")},
+        )  # fmt: skip
+        assert said(probe(target)) == ""
+        assert page.asked[-1][2]["x-key"] == "s3cret" and "x-key" not in other.asked[-1][2]
+        assert "redirects to what is no address" in said(probe(http(page.port, "/in")))
+        assert "redirects more than 5 times" in said(probe(http(page.port, "/loop")))
+
+
+def test_addresses_that_are_never_or_not_wanted_to_be_reached() -> None:
+    never = probe(http(80, host="metadata.test"))
+    assert said(never) == "metadata.test leads to 169.254.169.254, which may not be connected to"
+    with web() as page:
+        inside = ProbeTarget(
+            "s", ProbeKind.HTTP, f"http://shop.test:{page.port}/", allow_private=False
+        )
+        assert "127.0.0.1, which may not be connected to" in said(probe(inside))
+        only_six = ProbeTarget("s", ProbeKind.HTTP, f"http://shop.test:{page.port}/", ip="6")
+        assert said(probe(only_six)) == "DNS: shop.test has no address of the wanted kind"
+    assert page.asked == []
+
+
+def test_the_next_address_is_tried_where_the_first_refuses() -> None:
+    with web() as page:  # listens on 127.0.0.1 alone; both.test is 127.0.0.2 as well
+        result = probe(http(page.port, host="both.test"))
+    assert said(result) == "" and result.address == "127.0.0.1"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def test_refused_and_unknown_names() -> None:
+    port = _free_port()
+    assert said(probe(http(port))) == f"http://shop.test:{port}/ refuses the connection"
+    assert said(probe(http(port, host="nobody.test"))).startswith("DNS: there is no such name")
+
+
+@pytest.mark.parametrize(
+    ("behave", "sentence"),
+    [
+        (silent, "no answer from {} within 300ms"),
+        (drips(b""), "no answer from {} within 300ms"),
+        (drips(HEAD), "no answer from {} within 300ms"),
+        (drips(HEAD + b"Content-Length: 100000\r\n\r\n"), "no whole answer from {} within 300ms"),
+        (drips(HEAD + b"Transfer-Encoding: chunked\r\n\r\n"), "no whole answer from {} within 300ms"),
+        (pours(b"HTTP/1.1 200 OK\r\nX-A: "), "what answers at {} does not speak HTTP"),
+        (sends(b"SSH-2.0-OpenSSH_9.7\r\n"), "what answers at {} does not speak HTTP"),
+        (sends(b"\x15\x03\x01\x00\x02\x02\x46"), "what answers at {} does not speak HTTP"),
+        (sends(), "{} hangs up without an answer"),
+        (sends(HEAD, b"Content-Length: 9\r\n\r\nhalf"), "{} breaks off in the middle of its answer"),
+        (sends(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"ff\r\nhalf"), "{} breaks off in the middle of its answer"),
+        (sends(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"zz\r\n"), "{} breaks off in the middle of its answer"),
+    ],
+)  # fmt: skip
+def test_rude_web_servers_cost_no_more_than_the_timeout(
+    behave: Callable[[socket.socket], None], sentence: str
+) -> None:
+    with rude(behave) as port:
+        began = time.monotonic()
+        result = probe(http(port), timeout_ms=300)
+        assert time.monotonic() - began < 1.5
+        assert said(result) == sentence.format(f"http://shop.test:{port}/")
+
+
+def test_an_endless_body_is_read_up_to_the_limit() -> None:
+    with rude(pours(HEAD + b"\r\n")) as port:
+        plain = probe(http(port), body_bytes_max=100_000)
+        assert said(plain) == ""  # nothing of the body was asked for
+        assert plain.values["probe_http_uncompressed_body_length", ()] == 100_000
+        searched = probe(http(port, expect_body="end"), body_bytes_max=100_000)
+        assert said(searched).startswith("the first 100000 bytes of the answer of")
+
+
+def test_a_certificate_is_read_and_https_is_spoken(authority: Authority) -> None:
+    context, ends_ms = authority.context("shop.test", days=20)
+    with web(context) as page:
+        result = probe(https(page.port, authority))
+    assert said(result) == ""
+    assert [p for p, _ in result.phases] == ["resolve", "connect", "tls", "processing", "transfer"]
+    assert result.expires_ms == ends_ms
+    assert result.values["probe_ssl_earliest_cert_expiry", ()] == ends_ms / 1000
+    assert result.values["probe_http_ssl", ()] == 1
+    assert ("probe_tls_version_info", (("version", "TLSv1.3"),)) in result.values
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "began", "tls", "sentence"),
+    [
+        (("shop.test",), -2.0, 90.0, {}, "the certificate of {} expired 2d ago"),
+        (("shop.test",), 90.0, -3.0, {}, "the certificate of {} is valid only in 2d23h"),
+        (("other.test",), 90.0, 1.0, {}, "the certificate of {} is not for shop.test"),
+        (("other.test",), 90.0, 1.0, {"server_name": "other.test"}, ""),
+        (("other.test",), -2.0, 90.0, {"insecure": True}, ""),
+    ],
+)
+def test_bad_certificates(
+    authority: Authority,
+    names: tuple[str, ...],
+    days: float,
+    began: float,
+    tls: dict[str, object],
+    sentence: str,
+) -> None:
+    context, ends_ms = authority.context(*names, days=days, began_days=began)
+    with web(context) as page:
+        result = probe(https(page.port, authority, **tls))
+        assert said(result) == sentence.format(f"https://shop.test:{page.port}/")
+    assert result.expires_ms == ends_ms  # of what is refused, too
+
+
+def test_an_authority_nobody_knows(authority: Authority, tmp_path: Path) -> None:
+    context, _ = authority.context()
+    (tmp_path / "strange").mkdir()
+    other = Authority(tmp_path / "strange")
+    with web(context) as page:
+        result = probe(https(page.port, other))
+        assert "is signed by no authority that is trusted here" in said(result)
+        missing = probe(https(page.port, str(tmp_path / "none.pem")))
+        assert said(missing) == f"a certificate file cannot be used: {tmp_path / 'none.pem'}"
+
+
+@pytest.mark.parametrize(
+    ("behave", "sentence"),
+    [
+        (silent, "no TLS handshake with {} within 300ms"),
+        (drips(b"\x16\x03\x03\x40\x00"), "no TLS handshake with {} within 300ms"),
+        (sends(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "what answers at {} does not speak TLS"),
+        (sends(bytes(range(256)) * 20), "what answers at {} does not speak TLS"),
+        (sends(b""), "{} hangs up without an answer"),
+    ],
+)
+def test_rude_tls_servers(
+    authority: Authority, behave: Callable[[socket.socket], None], sentence: str
+) -> None:
+    with rude(behave) as port:
+        target = ProbeTarget(
+            "s", ProbeKind.TLS, f"shop.test:{port}", tls=TlsProbe(ca_file=authority.file)
+        )
+        began = time.monotonic()
+        result = probe(target, timeout_ms=300)
+        assert time.monotonic() - began < 1.5
+        assert said(result) == sentence.format(f"shop.test:{port}")
+
+
+def tcp(port: int, **settings: str) -> ProbeTarget:
+    return ProbeTarget("db", ProbeKind.TCP, f"127.0.0.1:{port}", tcp=TcpProbe(**settings))
+
+
+def test_tcp_says_and_hears() -> None:
+    with rude(sends(b"+PO", b"NG\r\n")) as port:
+        assert said(probe(tcp(port))) == ""
+        assert said(probe(tcp(port, send="PING\r\n", expect=r"^\+PONG"))) == ""
+        wrong = probe(tcp(port, send="PING\r\n", expect="^-ERR"))
+        assert said(wrong) == f"127.0.0.1:{port} answers '+PONG\\r\\n', not ^-ERR"
+        assert wrong.values["probe_failed_due_to_regex", ()] == 1
+    port = _free_port()
+    assert said(probe(tcp(port))) == f"127.0.0.1:{port} refuses the connection"
+    with rude(silent) as port:
+        late = probe(tcp(port, send="x", expect="y"), timeout_ms=200)
+        assert said(late) == f"no whole answer from 127.0.0.1:{port} within 200ms"
+
+
+def ask(port: int, name: str = "shop.test", **settings: object) -> ProbeTarget:
+    made = DnsProbe(server=f"127.0.0.1:{port}", **settings)  # type: ignore[arg-type]
+    return ProbeTarget("dns", ProbeKind.DNS, name, dns=made)
+
+
+@pytest.mark.parametrize(
+    ("reply", "settings", "sentence"),
+    [
+        (answers("192.0.2.1", "192.0.2.2"), {"expect": ("192.0.2.2",)}, ""),
+        (answers("192.0.2.1"), {"expect": ("192.0.2.9",)}, "DNS: shop.test is 192.0.2.1, and 192.0.2.9 is not among it"),
+        (answers(rcode="NXDOMAIN"), {}, "DNS: NXDOMAIN for shop.test"),
+        (answers(rcode="SERVFAIL"), {}, "DNS: SERVFAIL for shop.test"),
+        (answers(rcode="NXDOMAIN"), {"rcode": "NXDOMAIN"}, ""),
+        (answers("192.0.2.1"), {"rcode": "NXDOMAIN"}, "DNS: NOERROR for shop.test instead of NXDOMAIN"),
+        (answers(), {}, "DNS: shop.test has no A record"),
+        (answers("10 Mail.shop.test.", kind="MX"), {"type": "MX", "expect": ("10 mail.shop.test",)}, ""),
+        (answers('"v=spf1 -all"', kind="TXT"), {"type": "TXT", "expect": ("v=spf1 -all",)}, ""),
+        (lambda _: None, {}, "no answer from shop.test within 300ms"),
+        # What is not an answer to our question is passed over: anybody can send a datagram.
+        (lambda _: b"garbage", {}, "no answer from shop.test within 300ms"),
+        (lambda question: answers("6.6.6.6")(dns.message.make_query(question.question[0].name, "A")), {}, "no answer from shop.test within 300ms"),
+    ],
+)  # fmt: skip
+def test_dns(
+    reply: Callable[[dns.message.Message], bytes | None], settings: dict[str, object], sentence: str
+) -> None:
+    with name_server(reply) as port:
+        began = time.monotonic()
+        result = probe(ask(port, **settings), timeout_ms=300)
+        assert time.monotonic() - began < 1.5
+    assert said(result) == sentence
+    answered = not sentence.startswith("no answer")
+    assert result.values["probe_dns_query_succeeded", ()] == answered
+
+
+def test_a_lost_datagram_is_asked_again() -> None:
+    seen: list[int] = []
+
+    def loses_the_first(question: dns.message.Message) -> bytes | None:
+        seen.append(question.id)
+        return answers("192.0.2.1")(question) if len(seen) > 1 else None
+
+    with name_server(loses_the_first) as port:
+        assert said(probe(ask(port), timeout_ms=900)) == ""
+    assert len(seen) == 2
+
+
+def test_nobody_listens_at_the_name_server() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    result = probe(ask(port, transport="tcp"))
+    assert said(result) == "shop.test refuses the connection"
+
+
+def test_a_look_up_that_hangs_costs_one_thread_however_often_it_is_tried() -> None:
+    release = threading.Event()
+
+    def hangs(host: str, port: int) -> list[str]:
+        if host == "hangs.test":
+            release.wait(10)
+        return addresses("shop.test", port)
+
+    names = Names(2, hangs)
+    with web() as page:
+        for _ in range(4):
+            result = probe(http(page.port, host="hangs.test"), names=names, timeout_ms=50)
+            where = f"http://hangs.test:{page.port}/"
+            assert said(result) == f"DNS: no address of {where} within 50ms"
+        assert len(names) == 1
+        assert said(probe(http(page.port), names=names)) == ""  # others are not held up
+        release.set()
+        for _ in range(500):
+            if not len(names):
+                break
+            time.sleep(0.01)
+        assert said(probe(http(page.port, host="hangs.test"), names=names)) == ""
+
+
+def test_no_thread_of_a_probe_outlives_it() -> None:
+    with rude(drips(b"")) as port:
+        before = threading.active_count()
+        for _ in range(3):
+            probe(http(port), timeout_ms=50)
+        lookups = [t for t in threading.enumerate() if t.name == "lookup"]
+        assert not lookups
+        # The peer's own threads end as soon as their next byte is refused.
+        assert threading.active_count() <= before + 3
+
+
+@given(st.binary(max_size=300))
+def test_anything_may_be_said_to_be_a_certificate(data: bytes) -> None:
+    try:
+        validity_ms(data)
+    except ValueError:
+        pass
+
+
+@given(st.data())
+def test_a_broken_certificate_never_crashes(authority_der: bytes, data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(authority_der) - 1))
+    byte = data.draw(st.integers(0, 255))
+    broken = authority_der[:at] + bytes([byte]) + authority_der[at + 1 :]
+    try:
+        validity_ms(broken[: data.draw(st.integers(0, len(broken)))])
+    except ValueError:
+        pass
+
+
+@pytest.fixture(scope="module")
+def authority_der(authority: Authority) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(Path(authority.file).read_text())
+
+
+@pytest.mark.parametrize("days", [1.0, 400.0, 20_000.0, 365_000.0])
+def test_the_times_of_certificates_are_those_that_cryptography_reads(
+    authority: Authority, days: float
+) -> None:
+    from cryptography import x509
+
+    issued = authority.ca.issue_cert("shop.test", not_after=_in(days))
+    pem = issued.cert_chain_pems[0].bytes()
+    read = x509.load_pem_x509_certificate(pem)
+    wanted = read.not_valid_before_utc, read.not_valid_after_utc
+    found = validity_ms(ssl.PEM_cert_to_DER_cert(pem.decode()))
+    assert found == tuple(round(moment.timestamp() * 1000) for moment in wanted)
+
+
+def _in(days: float) -> object:
+    import datetime
+
+    return datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+
+
+def test_a_certificate_that_expires_while_we_look_is_not_said_to_have_expired_in_the_future(
+    authority: Authority,
+) -> None:
+    context, ends_ms = authority.context(days=-1, began_days=9)
+    with web(context) as page:
+        # Our own clock is behind: OpenSSL's is the machine's.
+        result = probe(https(page.port, authority), now_ms=ends_ms - DAY_MS)
+    assert said(result) == f"a certificate of https://shop.test:{page.port}/ has expired"
+    assert CLOCK.now_ms() > ends_ms

@@ -1,0 +1,402 @@
+"""Objectives as a watcher of the engine: what fires when, in virtual time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from detectors.engine import Engine
+from detectors.knowledge import Knowledge
+from detectors.settings import DetectorSettings
+from detectors.slo_objective import Budget
+from detectors.slo_rules import PAIRS, burns
+from model.alert import Alert
+from model.batch import MetricBatch
+from model.labels import Labels
+from model.series import SeriesIndex
+from model.slo import DAY_MS, Objective, ObjectiveKind, SloState
+
+START = 1_800_000_000_000
+HOUR, MINUTE = 3_600_000, 60_000
+INTERVAL = 15_000
+
+
+class World:
+    """A service that is scraped every 15 s, in virtual time."""
+
+    def __init__(self, *objectives: Objective, instances: int = 1) -> None:
+        self.objectives = objectives
+        self.index = SeriesIndex()
+        self.engine = self.fresh(self.index)
+        self.now_ms = START
+        self.counts = np.zeros((instances, 2))
+        self.told: list[Alert] = []
+        self.instances = instances
+
+    def fresh(self, index: SeriesIndex) -> Engine:
+        return Engine(DetectorSettings(), index, (), Knowledge(slos=self.objectives))
+
+    def row(self, name: str, **labels: str) -> int:
+        """A row of service "shop"."""
+        return self.index.intern(
+            Labels.of({"__name__": name, "service": "shop", **labels}), now_ms=self.now_ms
+        )
+
+    def run(
+        self, duration_ms: int, *, rate: float = 10.0, errors: float = 0.0, every: int = INTERVAL
+    ) -> list[Alert]:
+        """Go on for so long: requests per second, and the share that fails."""
+        found: list[Alert] = []
+        for _ in range(duration_ms // every):
+            self.now_ms += every
+            self.counts[:, 0] += rate * (1 - errors) * every / 1000 / self.instances
+            self.counts[:, 1] += rate * errors * every / 1000 / self.instances
+            samples = {
+                self.row("http_requests_total", code=code, instance=f"shop:{n}"): value
+                for n in range(self.instances)
+                for code, value in zip(("200", "500"), self.counts[n].tolist(), strict=True)
+            }
+            found += self.push(samples)
+        self.told += found
+        return found
+
+    def push(self, samples: dict[int, float]) -> list[Alert]:
+        """One scrape, and a step."""
+        batch = MetricBatch.of(
+            list(samples), self.now_ms, list(samples.values()), arrival_ms=self.now_ms
+        )
+        found = self.engine.take(batch, now_ms=self.now_ms) + self.engine.step(self.now_ms)
+        return [alert for alert in found if alert.name.startswith("ErrorBudget")]
+
+    def restart(self, *objectives: Objective) -> None:
+        """Save, and go on with what was saved."""
+        index = SeriesIndex()
+        index.load(self.index.save())
+        data = self.engine.save()
+        if objectives:
+            self.objectives = objectives
+        self.index, self.engine = index, self.fresh(index)
+        self.engine.load(data)
+
+    def state(self) -> SloState:
+        """The first objective, as published."""
+        self.now_ms += 11_000
+        self.engine.step(self.now_ms)
+        return self.engine.slos()[0]
+
+
+def fired(alerts: list[Alert]) -> list[tuple[str, str]]:
+    """Names and severities of what began, in order, once each."""
+    keys = dict.fromkeys((a.name, a.severity.value, a.starts_ms) for a in alerts if a.firing)
+    return [(name, severity) for name, severity, _ in keys]
+
+
+SHOP = Objective("shop")
+BURN = "ErrorBudgetBurn"
+
+
+def test_two_lines_of_configuration_are_enough() -> None:
+    assert (SHOP.name, SHOP.objective, SHOP.window_ms) == ("shop-availability", 99.9, 30 * DAY_MS)
+
+
+def test_an_outage_pages_and_ends_with_its_short_window() -> None:
+    world = World(SHOP)
+    world.run(2 * HOUR, errors=0.0005)
+    assert world.told == []
+    began_ms = world.now_ms
+    found = world.run(10 * MINUTE, errors=0.3)
+    assert fired(found) == [(BURN, "critical")]
+    # 2 % of the month's budget at 30 % failures: 173 s.
+    assert 150_000 <= found[0].starts_ms - began_ms <= 200_000
+    assert found[0].labels["slo"] == "shop-availability"
+    over_ms = world.now_ms
+    found = world.run(8 * HOUR, errors=0.0005, every=30_000)
+    ended = [a for a in found if not a.firing]
+    assert len(ended) == 1 and 4 * MINUTE <= ended[0].ends_ms - over_ms <= 6 * MINUTE
+    # What was paged leaves nothing slower behind.
+    assert fired([a for a in found if a.starts_ms > over_ms]) == []
+
+
+def test_the_sentence_and_the_evidence() -> None:
+    world = World(SHOP)
+    world.run(2 * HOUR)
+    found = world.run(10 * MINUTE, errors=0.2)
+    alert = found[-1]
+    assert alert.summary is not None and alert.evidence is not None
+    said = alert.summary.text()
+    assert said.startswith("shop burns its error budget ")
+    assert "requests failed in the last 1h; what is left for 30d is gone in " in said
+    evidence = alert.evidence
+    assert evidence.component == "burn rate 1h/5m"
+    assert evidence.threshold == 14.4 and evidence.score >= 14.4
+    assert len(evidence.times_ms) == len(evidence.values) == len(evidence.highs) >= 30
+    assert set(evidence.highs) == {14.4}
+    # It was quiet, then it burns: 20 % of a budget of 0.1 % is 200 times too fast.
+    assert evidence.values[0] == 0.0 and evidence.values[-1] == pytest.approx(200.0, rel=0.02)
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("share", [0.99, 1.0])
+def test_both_sides_of_every_burn_rate(at: int, share: float) -> None:
+    """Failures fill one pair's long window to just below its factor, and to it."""
+    budget, pair = Budget(SHOP), PAIRS[at]
+    for minute in range(5 * 24 * 60):
+        time_ms = START + minute * MINUTE
+        recent = 5 * 24 * 60 - minute <= pair.long_ms // MINUTE
+        budget.count(time_ms, 1_000_000.0, 1_000.0 * pair.factor * share if recent else 0.0)
+    seen = [budget.look(p, budget.latest_ms) for p in PAIRS]
+    tells = [burns(p, s, errors_min=10, firing=False) for p, s in zip(PAIRS, seen, strict=True)]
+    assert seen[at].long == pytest.approx(pair.factor * share)
+    assert seen[at].short == pytest.approx(pair.factor * share)
+    assert tells[at] is (share == 1.0)
+    # A faster pair is not reached by what a slower one is for.
+    assert not any(tells[:at])
+
+
+def test_one_failure_of_ten_requests_at_night_tells_nothing() -> None:
+    world = World(SHOP)
+    world.run(HOUR, rate=0.1)
+    found = world.run(10 * MINUTE, rate=0.02, errors=0.1)
+    found += world.run(HOUR, rate=0.02)
+    assert found == []
+
+
+def test_a_cold_start_does_not_make_the_first_failure_a_catastrophe() -> None:
+    world = World(SHOP)
+    assert fired(world.run(3 * MINUTE, errors=0.05)) == []
+    # But a real outage is one from the first minute on: 2 % of the budget are 52 s of nothing but failures.
+    world = World(SHOP)
+    assert fired(world.run(2 * MINUTE, errors=1.0)) == [(BURN, "critical")]
+
+
+def test_a_slow_burn_that_turns_into_an_outage_pages() -> None:
+    """Severity is part of an alert's identity: the ticket's alert ends, the page's begins."""
+    world = World(SHOP)
+    world.run(2 * HOUR)
+    slow = world.run(20 * HOUR, errors=0.004, every=MINUTE)
+    assert fired(slow) == [(BURN, "warning")]
+    found = world.run(10 * MINUTE, errors=0.5)
+    assert fired([a for a in found if a.severity.value == "critical"]) == [(BURN, "critical")]
+    ended = [a for a in found if not a.firing]
+    assert [a.severity.value for a in ended] == ["warning"]
+    assert ended[0].summary is not None and "burns fast now" in ended[0].summary.text()
+
+
+def test_page_and_ticket_can_be_switched_off() -> None:
+    for page, ticket, expected in (
+        (True, False, [(BURN, "critical")]),
+        (False, False, []),
+    ):
+        world = World(Objective("shop", page=page, ticket=ticket))
+        world.run(2 * HOUR)
+        found = world.run(20 * MINUTE, errors=0.5)
+        assert fired(found) == expected
+        assert world.state().remaining < 1.0
+
+
+def test_a_spent_budget_is_told_once_and_ends() -> None:
+    world = World(Objective("shop", window_ms=DAY_MS, objective=99.0))
+    world.run(26 * HOUR, rate=1.0, every=5 * MINUTE)
+    found = world.run(40 * MINUTE, rate=1.0, errors=0.5)
+    assert ("ErrorBudgetSpent", "warning") in fired(found)
+    spent = next(a for a in found if a.name == "ErrorBudgetSpent")
+    assert spent.summary is not None and "99 % are promised" in spent.summary.text()
+    state = world.state()
+    assert state.remaining < 0 and state.gone_ms is None
+    found = world.run(2 * HOUR, rate=1.0)
+    assert [a.name for a in found if not a.firing].count("ErrorBudgetSpent") == 1
+    assert "ErrorBudgetSpent" not in [
+        name for name, _ in fired(found) if name != "ErrorBudgetSpent"
+    ]
+    # A day later the window has left it behind.
+    assert world.run(26 * HOUR, rate=1.0, every=MINUTE) == [] and world.state().remaining == 1.0
+
+
+def test_instances_are_summed_and_come_and_go() -> None:
+    world = World(SHOP, instances=3)
+    world.run(HOUR, errors=0.01)
+    state = world.state()
+    assert state.total == pytest.approx(36_000, rel=0.02)
+    assert state.bad == pytest.approx(360, rel=0.02)
+    assert state.attained == pytest.approx(0.99, abs=1e-4)
+    # One goes and comes back from zero; nothing is counted twice.
+    world.counts[1] = 0.0
+    world.run(HOUR, errors=0.01)
+    assert world.state().total == pytest.approx(72_000, rel=0.02)
+    assert world.state().bad == pytest.approx(720, rel=0.02)
+
+
+def test_another_services_failures_are_not_ours() -> None:
+    world = World(SHOP)
+    for _ in range(400):
+        world.now_ms += INTERVAL
+        row = world.index.intern(
+            Labels.of({"__name__": "http_requests_total", "service": "other", "code": "500"})
+        )
+        world.counts[0, 1] += 100
+        assert world.push({row: float(world.counts[0, 1])}) == []
+    assert world.state().total == 0 and world.state().attained is None
+
+
+def test_latency_counts_what_is_slower_than_a_bound() -> None:
+    world = World(
+        Objective("shop", kind=ObjectiveKind.LATENCY, threshold_ms=300, objective=99.0),
+        Objective("shop", kind=ObjectiveKind.LATENCY, threshold_ms=500, objective=99.0),
+    )
+    bounds = ("0.1", "0.5", "1", "+Inf")
+    found: list[Alert] = []
+    for scrape in range(1, 241):
+        world.now_ms += INTERVAL
+        done = scrape * 150.0
+        slow = 0.0 if scrape < 200 else (scrape - 199) * 150.0
+        values = (done - slow - 10, done - slow, done - slow, done)
+        found += world.push(
+            {
+                world.row("http_request_duration_seconds_bucket", le=le): value
+                for le, value in zip(bounds, values, strict=True)
+            }
+        )
+    assert {a.labels["slo"] for a in found if a.firing} == {
+        "shop-latency-300ms",
+        "shop-latency-500ms",
+    }
+    assert found[0].summary is not None
+    assert "took longer than 300ms" in found[0].summary.text()
+    world.state()
+    first, second = world.engine.slos()
+    # No bound at 300 ms: counted at the next one, and said so.
+    assert (first.bound_s, second.bound_s) == (0.5, None)
+    assert first.bad == pytest.approx(41 * 150, rel=0.05)
+
+
+@pytest.mark.parametrize("which", ["good", "bad"])
+def test_named_counters(which: str) -> None:
+    total = 'orders_total{region="eu"}'
+    chosen = (
+        {"good": 'orders_total{region="eu",ok="yes"}'} if which == "good"
+        else {"bad": 'orders_total{region="eu",ok="no"}'}
+    )  # fmt: skip
+    world = World(Objective("shop", total=total, **chosen))
+    found: list[Alert] = []
+    for scrape in range(1, 300):
+        world.now_ms += INTERVAL
+        failed = 0.0 if scrape < 250 else (scrape - 249) * 75.0
+        samples = {
+            world.row("orders_total", region="eu", ok="yes"): scrape * 150.0 - failed,
+            world.row("orders_total", region="eu", ok="no"): failed,
+            world.row("orders_total", region="us", ok="no"): scrape * 1000.0,
+        }
+        found += world.push(samples)
+    assert fired(found) == [(BURN, "critical")]
+    state = world.state()
+    assert state.total == pytest.approx(298 * 150)
+    assert state.bad == pytest.approx(50 * 75)
+
+
+def test_a_named_counter_that_begins_again() -> None:
+    world = World(Objective("shop", total="orders_total", bad="failed_orders_total"))
+    for total, bad in ((10, 1), (30, 2), (5, 1), (15, 1)):
+        world.now_ms += INTERVAL
+        world.push({world.row("orders_total"): total, world.row("failed_orders_total"): bad})
+    # 20 of the first two scrapes, 5 after the reset, 10; failures: 1, 1, 0.
+    assert (world.state().total, world.state().bad) == (35.0, 2.0)
+
+
+def test_probes_count_one_by_one() -> None:
+    world = World(
+        Objective("shop", kind=ObjectiveKind.PROBE, probe="front", objective=99.0, errors_min=3)
+    )
+    found: list[Alert] = []
+    for number in range(120):
+        world.now_ms += MINUTE
+        up = 0.0 if number >= 100 else 1.0
+        found += world.push(
+            {
+                world.row("probe_success", probe="front"): up,
+                world.row("probe_success", probe="back"): 0.0,
+            }
+        )
+    assert fired(found) == [(BURN, "critical")]
+    assert found[0].summary is not None and "of probes failed" in found[0].summary.text()
+    assert (world.state().total, world.state().bad) == (120.0, 20.0)
+
+
+def test_the_forecast_and_the_plot() -> None:
+    world = World(SHOP)
+    world.run(2 * HOUR, errors=0.01)
+    state = world.state()
+    assert state.burn == pytest.approx(10.0, rel=0.02)
+    assert state.gone_ms is not None and state.soonest_ms is not None
+    assert state.gone_ms == pytest.approx(3 * DAY_MS * state.remaining, rel=0.02)
+    assert state.soonest_ms < state.gone_ms < (state.latest_ms or 0)
+    assert state.left[0] == 1.0 and state.left[-1] == pytest.approx(state.remaining, abs=0.002)
+    assert len(state.times_ms) == len(state.left)
+    assert sum(state.totals) == pytest.approx(state.total)
+
+
+def test_a_restart_changes_nothing() -> None:
+    """The ring of thirty days comes from the snapshot; alerts, counts and sentences are the same."""
+    runs = []
+    for restarts in (False, True):
+        world = World(SHOP, Objective("shop", kind=ObjectiveKind.PROBE))
+        for errors in (0.0, 0.0005, 0.4, 0.4, 0.0, 0.02):
+            world.run(8 * MINUTE, errors=errors)
+            if restarts:
+                world.restart()
+        runs.append((world.told, world.engine.slos(), world.engine.save()))
+    assert runs[0][0] and runs[0] == runs[1]
+
+
+def test_an_older_snapshot_without_objectives_is_read() -> None:
+    world = World()
+    world.run(MINUTE)
+    world.restart(SHOP)
+    world.run(10 * MINUTE, errors=0.01)
+    assert world.state().bad == pytest.approx(60, rel=0.1)
+
+
+def test_objectives_come_and_go_with_the_configuration() -> None:
+    other = Objective("shop", "strict", objective=99.99)
+    world = World(SHOP)
+    world.run(2 * HOUR)
+    world.run(10 * MINUTE, errors=0.4)
+    kept = world.state()
+    # Another one is put before it: the counts stay with the name.
+    world.restart(other, SHOP)
+    world.run(INTERVAL)
+    found = {s.objective.name: s for s in world.engine.slos()}
+    assert found["shop-availability"].bad == kept.bad
+    assert found["strict"].total <= 1500
+    assert found["shop-availability"].firing == "critical"
+    # Another objective of the same counts: nothing is lost. Another window: it begins anew.
+    world.restart(Objective("shop", objective=99.0))
+    assert world.engine.slos()[0].bad == kept.bad
+    world.restart(Objective("shop", window_ms=7 * DAY_MS))
+    assert world.engine.slos()[0].bad == 0.0
+    # Taken out while it burns: its alert ends and says why.
+    world.restart(other)
+    told = world.run(MINUTE)
+    ended = [a for a in told if not a.firing and a.labels["slo"] == "shop-availability"]
+    assert len(ended) <= 1
+
+
+def test_it_drains_when_nothing_reports_any_more() -> None:
+    world = World(SHOP)
+    world.run(HOUR)
+    assert fired(world.run(10 * MINUTE, errors=0.5)) == [(BURN, "critical")]
+    ended: list[Alert] = []
+    for _ in range(60):
+        world.now_ms += INTERVAL
+        ended += [a for a in world.engine.step(world.now_ms) if a.name == BURN and not a.firing]
+    assert len(ended) == 1
+
+
+def test_metrics_have_the_objectives_labels() -> None:
+    world = World(SHOP)
+    world.run(HOUR, errors=0.01)
+    world.state()
+    found = world.engine.counters()
+    labels = '{objective="shop-availability",service="shop"}'
+    assert found[f"tocsin_slo_objective_ratio{labels}"] == pytest.approx(0.999)
+    assert 0 < found[f"tocsin_slo_error_budget_remaining_ratio{labels}"] < 1
+    assert found[f"tocsin_slo_burn_rate{labels}"] == pytest.approx(10.0, rel=0.02)
