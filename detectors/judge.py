@@ -28,7 +28,7 @@ from detectors.tell import (
     metric_alert,
     rule_alert,
 )
-from detectors.threshold import Thresholds
+from detectors.threshold import Thresholds, bounds
 from detectors.watcher import Settled, Watcher
 from model.alert import Alert
 from model.batch import Bools, Floats, Ints
@@ -322,7 +322,7 @@ class Judge:
             ):
                 if not abnormal and not known:
                     continue
-                low, high = _bounds(rule)
+                low, high = bounds(rule)
                 seen = Sighting(
                     int(rows[at]), int(times_ms[at]), float(values[at]), low, high, 0.0, rule.value
                 )
@@ -391,13 +391,3 @@ class Judge:
         if self.thresholds.rules:
             for row in self._index.rows():
                 self.thresholds.add(row, self._index.labels(row))
-
-
-def _bounds(rule: ThresholdRule) -> tuple[float, float]:
-    """The band a rule leaves normal, for the plot."""
-    infinite = float("inf")
-    if rule.op in (">", ">="):
-        return -infinite, rule.value
-    if rule.op in ("<", "<="):
-        return rule.value, infinite
-    return -infinite, infinite

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from detectors.rows import Array
 from model.batch import Bools, Floats, Ints, LogBatch
-from model.slo import SloState
 from model.capacity import Capacity
 from model.reason import Reason
+from model.slo import SloState
 
 if TYPE_CHECKING:
     from detectors.alerting import Entry
