@@ -11,6 +11,7 @@ from detectors.absence import Absences
 from detectors.derive import Family, families
 from detectors.judge import Judge
 from detectors.light.clock import Times
+from detectors.light.state import neighbours
 from detectors.roles import ROLE_NUMBER, WATCHED, Class, Kind, classify, service_of
 from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings
@@ -60,7 +61,7 @@ class MetricSide:
             rows, times_ms, values = rows[good], times_ms[good], values[good]
         kinds = self._kinds(rows, values)
         for kind in np.flatnonzero(np.bincount(kinds, minlength=len(Kind))).tolist():
-            at = slice(None) if (kinds == kind).all() else np.flatnonzero(kinds == kind)
+            at = neighbours(np.flatnonzero(kinds == kind))
             if kind in (Kind.GAUGE, Kind.COUNTER):
                 some_ms = time_ms if alike else times_ms[at]
                 self._plain(kind, rows[at], some_ms, values[at], now_ms)

@@ -172,7 +172,7 @@ _SAVED = ("rows", "learnt", "clock", "sums", "last_ms", "first_ms", "value")
 _FILLS: dict[str, Any] = {"rows": -1, "value": np.nan}
 
 
-def neighbours(places: Rows) -> At:
+def neighbours(places: Rows | NDArray[np.intp]) -> At:
     """Places as a slice where they follow one another: a view costs nothing.
 
     Examples
@@ -183,7 +183,7 @@ def neighbours(places: Rows) -> At:
     first, last = int(places[0]), int(places[-1])
     if last - first + 1 == len(places) and (places[1:] - places[:-1] == 1).all():
         return slice(first, last + 1)
-    return places.astype(np.intp)  # once, and not by each that is indexed with it
+    return places.astype(np.intp, copy=False)  # once, and not by each that is indexed with it
 
 
 def _longer(array: Array, length: int, fill: float) -> Array:
