@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.absence import Absences
+from detectors.classify import Class, classify
 from detectors.derive import Family, families
 from detectors.judge import Judge
 from detectors.light.clock import Times
 from detectors.light.state import neighbours
-from detectors.roles import ROLE_NUMBER, WATCHED, Class, Kind, classify, service_of
+from detectors.roles import ROLE_NUMBER, WATCHED, Kind, service_of
 from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings
 from detectors.signals import Signal, signals
