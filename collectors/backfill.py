@@ -74,6 +74,7 @@ class Backfill:
         self._held: dict[str, deque[MetricBatch]] = {}
         self._ready: set[str] = set()
         self._run: Run | None = None
+        self._expected = 0
         self._series = self._points = self._failures = self._refused = self._unmatched = 0
 
     # -- the collector's side
@@ -95,6 +96,7 @@ class Backfill:
         return {
             "tocsin_backfill_series_total": self._series,
             "tocsin_backfill_points_total": self._points,
+            "tocsin_backfill_points_expected": self._expected,
             "tocsin_backfill_failures_total": self._failures,
             "tocsin_backfill_refused_total": self._refused,
             "tocsin_backfill_unmatched_total": self._unmatched,
@@ -226,7 +228,7 @@ class Backfill:
             run.rows |= came.rows
             if not coarse:
                 run.fine_rows |= came.rows
-            run.lessons.extend(Lesson(batch) for batch in came.lessons)
+            run.lessons.extend(Lesson(batch, coarse=coarse) for batch in came.lessons)
 
     def _fail(self, why: Reason, now_ms: int) -> None:
         self._failures += 1
@@ -267,6 +269,7 @@ class Backfill:
         until_ms = max(goal.until_ms for goal in goals)
         made = plan(self.settings, series=series, interval_ms=beat_ms, now_ms=until_ms)
         self._begun.update(goal.source for goal in goals)
+        self._expected += series * made.points
         self._run = Run(goals, made, now_ms)
         fetcher = Fetcher(self._run, self.api, self.settings, self._clock)
         threading.Thread(target=fetcher.run, name="backfill", daemon=True).start()

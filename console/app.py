@@ -14,10 +14,13 @@ from console import (
     api_incidents,
     api_intake,
     api_operations,
+    capacity,
     feedback,
     pages_account,
     pages_incidents,
     pages_services,
+    probes,
+    slos,
 )
 from console.accounts import Accounts
 from console.api_operations import AccountApi
@@ -80,6 +83,9 @@ def endpoints(app: FastAPI, accounts: Accounts) -> tuple[Endpoint, ...]:
     return (
         *api_intake.ENDPOINTS,
         *feedback.ENDPOINTS,
+        *slos.ENDPOINTS,
+        *probes.ENDPOINTS,
+        *capacity.ENDPOINTS,
         *api_alertmanager.ENDPOINTS,
         *api_incidents.ENDPOINTS,
         *api_operations.ENDPOINTS,

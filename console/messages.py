@@ -31,10 +31,10 @@ WORDS: tuple[str, ...] = (
     "auto", "light", "dark", "ok", "firing", "pending", "active", "expired",
     "deploy", "rollback", "config", "flag", "schema", "infrastructure",
     "opened", "repeat", "escalated", "reopened", "sla", "priority", "dead_letter",
-    "baseline", "levelshift", "growth", "flatline", "absence", "threshold", "lograte", "newtemplate",
+    "baseline", "levelshift", "growth", "flatline", "absence", "threshold", "lograte", "newtemplate", "probe", "certificate", "expiry",
     "scrape", "log", "host", "collector", "intake", "store", "detectors", "correlator", "bridge",
     "pipeline", "outbox", "series",
-    "signed_in", "token_made", "token_revoked", "user_saved", "user_disabled", "silenced",
+    "slo", "spent", "unknown", "signed_in", "token_made", "token_revoked", "user_saved", "user_disabled", "silenced",
     "silence_ended", "revived", "reload", "feedback_withdrawn",
 )  # fmt: skip
 """Values that records hold and pages show in words, besides the enumerations."""

@@ -69,6 +69,7 @@ def build(call: Call) -> Report:
             team=call.query("team"),
             simulated=queries.simulated_of(call),
             services=sorted(call.ports.catalogue().services),
+            slos=() if queries.simulated_of(call) else call.ports.slos(),
         )
 
 

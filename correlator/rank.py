@@ -42,6 +42,7 @@ _KIND_SAYS: dict[Kind, str] = {
     Kind.LOAD: gettext("work piles up in {service} ({points})"),
     Kind.HOST: gettext("the host is under pressure ({points})"),
     Kind.TRAFFIC: gettext("traffic of {service} is unusual ({points})"),
+    Kind.EXPIRY: gettext("a certificate of {service} will expire ({points})"),
 }
 
 

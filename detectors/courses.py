@@ -13,7 +13,7 @@ from typing import Any
 
 from detectors.alerting import Entry, Lasting
 from detectors.judge import Judge
-from detectors.logkinds import LogKinds
+from detectors.logkinds import LogKinds, Part
 from detectors.logsettings import LogLineSettings
 from detectors.logtell import OddCourses, courses_alert
 from detectors.rows import Array
@@ -26,6 +26,8 @@ METHOD = "sequences"
 _WINDOW_MS = 600_000
 _STALLED_MS = 60_000
 _LINES_MAX = 5
+_BARE = 32
+_DIVERSE_MIN, _DIVERSE = 50, 0.1
 _RECENT_MAX = 2_000
 _WARN_MIN, _WARN_FACTOR = 10, 5.0
 _SURPRISE = 20.0  # of the Poisson tail's exponent: once in e^20 windows
@@ -83,8 +85,10 @@ class Courses(Watcher):
         self._follow = Sequences(sequences or limits)
         self._groups_max = settings.groups_max
         self._groups: dict[tuple[str, int, bool], _Group] = {}
+        self._rare: dict[str, int] = {}  # by kind: those that met what few do
         self._rests: dict[str, deque[tuple[int, int]]] = {}  # by kind: times, and rests until then
         self._clock_ms = self._heard_ms = self._numbered = 0
+        self._bare: dict[int, int] = {}  # by template: lines in a row that named nothing
         self.refused = 0
 
     def lines(self, batch: LogBatch, now_ms: int) -> None:
@@ -92,19 +96,37 @@ class Courses(Watcher):
         if batch.merged:
             self._follow.merge(batch.merged)
             self._regroup(batch.merged)
+            for old in batch.merged:
+                self._bare.pop(old, None)
         odd: list[Odd] = []
-        line = self._follow.line
         for part in self._kinds.parts:
-            templates = batch.templates[part.at].tolist()
-            messages = map(batch.lines.__getitem__, part.at.tolist())
-            for time_ms, template, message in zip(
-                part.times_ms.tolist(), templates, messages, strict=True
-            ):
-                if found := line(time_ms, template, message):
-                    odd += found
+            odd += self._read(batch, part)
             self._clock_ms = max(self._clock_ms, int(part.times_ms[-1]))
         self._heard_ms = now_ms
         self._take(odd, now_ms)
+
+    def _read(self, batch: LogBatch, part: Part) -> list[Odd]:
+        odd: list[Odd] = []
+        meet, words = self._follow.meet, self._follow.words
+        bare, lines = self._bare, batch.lines
+        templates = batch.templates[part.at].tolist()
+        for at, time_ms, template in zip(
+            part.at.tolist(), part.times_ms.tolist(), templates, strict=True
+        ):
+            # Kinds that never name anything are looked at now and then only.
+            without = bare.get(template, 0)
+            if without >= _BARE and without % _BARE:
+                bare[template] = without + 1
+                continue
+            names = words.of(lines[at])
+            found = meet(names, time_ms, template, lines[at])
+            if not names:
+                bare[template] = without + 1
+            elif without:
+                bare[template] = 0
+            if found:
+                odd += found
+        return odd
 
     def step(self, now_ms: int) -> None:
         """Where no lines come any more, what waits comes to rest all the same."""
@@ -134,9 +156,10 @@ class Courses(Watcher):
                 group = self._groups[key] = _Group(self._numbered)
             group.share = one.share
             group.recent.append(max(one.time_ms, self._clock_ms))
+            self._rare[one.kind] = self._rare.get(one.kind, 0) + (one.rare is not None)
             if one.line:
                 group.lines.append(one.line)
-            touched[key] = group.recent[-1]
+            touched[key] = min(one.time_ms, touched.get(key, one.time_ms))
         for key, at_ms in touched.items():
             self._tell(key, self._groups[key], at_ms, now_ms)
 
@@ -159,6 +182,8 @@ class Courses(Watcher):
         many = count >= max(_WARN_MIN, _WARN_FACTOR * expected) and rarity >= _SURPRISE
         serious = many and self._serious(key, count)
         kind, template, missing = key
+        if not missing and not serious and self._diverse(kind, total):
+            return
         service = self._kinds.writer(template)
         found = OddCourses(
             service=service,
@@ -184,6 +209,10 @@ class Courses(Watcher):
         alerting.abnormal(
             (METHOD, number), at_ms, now_ms=now_ms, lasting=_AT_ONCE, peak=rarity, describe=describe
         )
+
+    def _diverse(self, kind: str, rests: int) -> bool:
+        """Whether identifiers of a kind have little in common: each meets something rare."""
+        return self._rare.get(kind, 0) > max(_DIVERSE_MIN, _DIVERSE * rests)
 
     def _rested(self, kind: str) -> int:
         """How many of a kind came to rest in the window."""
@@ -213,8 +242,11 @@ class Courses(Watcher):
 
     def housekeep(self, key: tuple[str, int], entry: Entry, now_ms: int) -> None:
         """No more of them for a window: over. The line's clock counts, or ours where lines have ended."""
-        clock_ms = max(self._clock_ms, now_ms - self._heard_ms - _STALLED_MS + self._clock_ms)
-        if clock_ms - entry.seen_ms >= _WINDOW_MS:
+        clock_ms = self._clock_ms + max(0, now_ms - self._heard_ms - _STALLED_MS)
+        last_ms = [
+            g.recent[-1] for g in self._groups.values() if g.number == key[1] // 2 and g.recent
+        ]
+        if not last_ms or clock_ms - last_ms[0] >= _WINDOW_MS:
             self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms)
 
     def counters(self) -> dict[str, float]:
@@ -233,6 +265,8 @@ class Courses(Watcher):
                 for key, g in self._groups.items()
             ],
             "rests": [[kind, [list(at) for at in rests]] for kind, rests in self._rests.items()],
+            "rare": list(self._rare.items()),
+            "bare": list(self._bare.items()),
             "clocks": [self._clock_ms, self._heard_ms, self._numbered, self.refused],
         }
 
@@ -249,4 +283,5 @@ class Courses(Watcher):
             kind: deque((minute, count) for minute, count in rests)
             for kind, rests in state["rests"]
         }
+        self._bare, self._rare = dict(state["bare"]), dict(state["rare"])
         self._clock_ms, self._heard_ms, self._numbered, self.refused = state["clocks"]

@@ -45,6 +45,7 @@ _WARN = 13
 _UNKNOWN, _NOBODY = -2, -1
 _LATE_MS = 300_000  # lines may be read so much later than metrics
 _TOLD_MAX = 5
+_FADE_MS = 30 * 86_400_000
 _AT_ONCE = Lasting(0, 1, 0, 1)
 
 
@@ -113,11 +114,15 @@ class ExpectedLines(Watcher):
         gap = times_ms - before
         # A gap in which the service itself was away says nothing of the line.
         events = (before > 0) & (gap >= _EVENT_MS) & (clock_ms - clock_before >= 0.8 * gap)
-        for at in np.flatnonzero(events).tolist():
+        watched = events & (rows["allowed_ms"][kinds] > 0)
+        for at in np.flatnonzero(watched).tolist():
             self._learn(int(kinds[at]), float(gap[at]))
+        others = events & ~watched
+        if others.any():
+            self._learn_all(kinds[others], gap[others])
         rows["last_ms"][kinds], rows["clock_ms"][kinds] = times_ms, clock_ms
         for at in np.flatnonzero(first & rows["missed"][kinds]).tolist():
-            self._came(int(kinds[at]), now_ms)
+            self._came(int(kinds[at]), int(times_ms[at]), now_ms)
 
     def _learn(self, kind: int, gap_ms: float) -> None:
         rows = self._rows
@@ -128,11 +133,18 @@ class ExpectedLines(Watcher):
                 return
         else:
             rows["broken"][kind] = max(0.0, rows["broken"][kind] - 0.05)
-        self._ring["gap_ms"][kind, rows["gaps"][kind] % _GAPS] = gap_ms
-        rows["gaps"][kind] += 1
-        # What was long once is forgotten over some hundred gaps.
-        rows["longest_ms"][kind] = max(gap_ms, rows["longest_ms"][kind] * 0.999)
-        rows["dirty"][kind] = True
+        self._learn_all(np.array([kind]), np.array([gap_ms]))
+
+    def _learn_all(self, kinds: Array, gaps_ms: Array) -> None:
+        """Gaps of kinds in the order of the kinds, each kind's in theirs."""
+        rows = self._rows
+        starts = np.flatnonzero(np.r_[True, kinds[1:] != kinds[:-1]])
+        counts = np.diff(np.r_[starts, len(kinds)])
+        rank = np.arange(len(kinds)) - np.repeat(starts, counts)
+        self._ring["gap_ms"][kinds, (rows["gaps"][kinds] + rank) % _GAPS] = gaps_ms
+        rows["gaps"][kinds[starts]] += counts.astype(np.int32)
+        np.maximum.at(rows["longest_ms"], kinds, gaps_ms.astype(np.float32))
+        rows["dirty"][kinds] = True
 
     def settled(self, seen: Settled, now_ms: int) -> None:
         """A signal derived from a service's metrics says that it lives, though it may write nothing."""
@@ -160,7 +172,10 @@ class ExpectedLines(Watcher):
         """Every ten seconds: what is regular, and what of it is overdue."""
         if now_ms - self._checked_ms < _CHECK_MS:
             return
-        self._checked_ms = now_ms
+        passed_ms, self._checked_ms = min(now_ms - self._checked_ms, _LONG_MS), now_ms
+        # What was long once is forgotten by half in a month.
+        longest = self._rows["longest_ms"]
+        longest *= np.float32(0.5 ** (passed_ms / _FADE_MS))
         self._usual_steps()
         number = self._reports["service"]
         number[number == _NOBODY] = _UNKNOWN  # a service may begin to write
@@ -262,11 +277,9 @@ class ExpectedLines(Watcher):
         state = self._services
         return int(max(state["newest_ms"][service], state["reported_ms"][service]))
 
-    def _came(self, kind: int, now_ms: int) -> None:
+    def _came(self, kind: int, at_ms: int, now_ms: int) -> None:
         self._rows["missed"][kind] = False
-        self._over(self._service(kind), int(self._rows["last_ms"][kind]), now_ms)
-
-    def _over(self, service: int, at_ms: int, now_ms: int) -> None:
+        service = self._service(kind)
         of = self._kinds.of_service(service)
         if not self._rows["missed"][of[of < len(self._rows["missed"])]].any():
             self._judge.alerting.resolve((METHOD, service), at_ms, now_ms=now_ms)

@@ -78,6 +78,8 @@ class Forecast(Watcher):
         index, kind = self._judge.index, self._judge.meta["kind"][row]
         wanted = index.in_use(row) and (kind == Kind.GAUGE or index.source(row) == "derived")
         self._tracks.meet(row, index.labels(row) if wanted else None)
+        if self._tracks.of(np.array([row]))[0][0] >= 0:
+            self._judge.want(self.name, np.array([row]))
 
     def _ensure(self) -> None:
         size, old = self._tracks.size, self._due.shape[1]
@@ -117,6 +119,8 @@ class Forecast(Watcher):
             hot = ~np.isnan(self._found["middle"][tracks]).all(axis=1)
             hot |= self._judge.alerting.marked(_WARN, tracks)
             hot |= self._judge.alerting.marked(_SOON, tracks)
+            # While its past is being learnt, a track's latest is no basis for what comes.
+            hot &= now_ms - self._tracks.last_ms[tracks] <= _SILENT_MS
             for track in tracks[hot].tolist():
                 self._judge_track(track, now_ms)
         self._report(now_ms)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from detectors.explain import quantity
 from detectors.feedback import NEUTRAL, Heeded, Leniency
 from detectors.growth import grown
 from detectors.history import History
-from detectors.light.state import COUNT, INTERVAL, LEVEL
+from detectors.known import Known
 from detectors.lograte import LogRates
 from detectors.plain import PlainSeries
 from detectors.roles import MEMORY_LEVEL, ROLE_NUMBER, ROLES, UP_ROLE, Kind, Role
@@ -23,7 +24,6 @@ from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings, ThresholdRule
 from detectors.tell import (
     Sighting,
-    flat_alert,
     log_burst_alert,
     metric_alert,
     rule_alert,
@@ -50,6 +50,7 @@ class Judge:
         self._index = self.index = index
         self.watchers: tuple[Watcher, ...] = ()
         self.past = False  # whether what is shown is history, of which nobody is told
+        self.coarse = False  # and whether its samples are further apart than live ones
         self.heeded = Heeded()
         self._lenient: dict[int, Leniency] = {}
         self.baselines = Baselines(
@@ -60,6 +61,7 @@ class Judge:
         self.meta = RowArrays({"kind": (np.int8, 0), "role": (np.int8, 0), "family": (np.int8, -1)})
         self.clocks = Clocks()
         self.plain = PlainSeries(self)
+        self.known = Known(self.clocks, self.baselines, self.plain.light.state)
         self.rates = LogRates(settings.templates_max)
         self.history = History(settings.watched_max)
         self.thresholds = Thresholds(rules)
@@ -135,33 +137,6 @@ class Judge:
         self.baselines.renew(rows)
         self.plain.light.state.renew(rows, YOUNG)
 
-    def last_ms(self, rows: Array) -> Ints:
-        """When each row had its last sample, 0 before the first one."""
-        return self._of(rows, self.plain.light.state.last_ms, self.clocks.rows["last_ms"])
-
-    def interval_ms(self, rows: Array) -> Floats:
-        """The usual interval of each row's samples, 0 before the second one."""
-        return self._of(
-            rows, self.plain.light.state.clock[INTERVAL], self.clocks.rows["interval_ms"]
-        )
-
-    def learnt(self, rows: Array) -> Array:
-        """How many samples of each row were learnt."""
-        return self._of(rows, self.plain.light.state.learnt[COUNT], self.baselines.rows["count"])
-
-    def level(self, row: int) -> float:
-        """The usual level of a row."""
-        found = self.plain.light.state.learnt[LEVEL]
-        return float(self._of(np.array([row]), found, self.baselines.rows["level"])[0])
-
-    def _of(self, rows: Array, light: Array, other: Array) -> Array:
-        """What is kept of rows: of plain ones by the light tier, of all others by row."""
-        found = other[rows]
-        places = self.plain.light.state.of(rows)
-        plain = places >= 0
-        found[plain] = light[places[plain]]
-        return found
-
     def signal(
         self,
         rows: Array,
@@ -196,15 +171,20 @@ class Judge:
         now_ms: int,
     ) -> None:
         marked = self.alerting.marked(method, rows)
+        outside = outside | self._upheld(method, rows, times_ms, values, roles, marked & ~outside)
         learn = ~(bands.outside | marked)
         self.baselines.learn(rows[learn], times_ms[learn], values[learn])
         self.history.add(rows, times_ms, values, bands.low, bands.high)
         seen = Settled(
             method, rows, times_ms, values, roles, bands.low, bands.high, outside, marked
         )
+        self._show(seen, now_ms)
+        self.tell(seen, bands.score, now_ms)
+
+    def _show(self, seen: Settled, now_ms: int) -> None:
+        """Let the watchers see what was settled."""
         for watcher in self.watchers:
             watcher.settled(seen, now_ms)
-        self.tell(seen, bands.score, now_ms)
 
     def tell(self, found: Settled, score: Floats, now_ms: int) -> None:
         """Let `alerting` know of what is abnormal, and of what was."""
@@ -223,6 +203,42 @@ class Judge:
             abnormal = bool(found.outside[at])
             self.sighted(found.method, role, self._lastings[number], seen, abnormal, now_ms)
 
+    def _upheld(
+        self, method: str, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8],
+        doubtful: Bools,
+    ) -> Bools:  # fmt: skip
+        """Which of the doubtful, firing for long and now back in the band, a watcher knows to be no better.
+
+        A band stands still while its alert fires. After hours it is one of another time of day, and a value
+        that is far too little at noon lies in the band of the night.
+        """
+        upheld = np.zeros(len(rows), dtype=np.bool_)
+        if method != "baseline" or not doubtful.any():
+            return upheld
+        for at in np.flatnonzero(doubtful).tolist():
+            entry = self.alerting.entry((method, int(rows[at])))
+            if entry is not None and entry.firing:
+                upheld[at] = int(times_ms[at]) - entry.since_ms >= self._settings.accept_after_ms
+        some = np.flatnonzero(upheld)
+        if len(some):
+            asked = (rows[some], times_ms[some], values[some], roles[some])
+            said = [watcher.upholds(*asked) for watcher in self.watchers]
+            upheld[some] = np.logical_or.reduce(said) if said else False
+        return upheld
+
+    def _with_rarity(self, alert: Alert, seen: Sighting, entry: Entry) -> Alert:
+        """With what a watcher knows of how rare such a sample is; asked once, when the alert begins."""
+        if alert.evidence is None:
+            return alert
+        if entry.alert is not None and entry.alert.evidence is not None:
+            told = entry.alert.evidence
+            known = (told.component, told.once_in_ms)
+        else:
+            found = (w.rarity(seen.row, seen.at_ms, seen.value) for w in self.watchers)
+            known = next((one for one in found if one is not None), ("", 0))
+        made = replace(alert.evidence, component=known[0], once_in_ms=known[1])
+        return replace(alert, evidence=made)
+
     def sighted(
         self, method: str, role: Role, lasting: Lasting, seen: Sighting, abnormal: bool, now_ms: int
     ) -> None:
@@ -231,8 +247,10 @@ class Judge:
         def describe(entry: Entry) -> Alert:
             series = self._index.labels(seen.row)
             if method == "lograte":
-                return log_burst_alert(series, role, seen, entry, self.history, self.rates)
-            return metric_alert(series, role, method, seen, entry, self.history)
+                made = log_burst_alert(series, role, seen, entry, self.history, self.rates)
+            else:
+                made = metric_alert(series, role, method, seen, entry, self.history)
+            return self._with_rarity(made, seen, entry)
 
         key = (method, seen.row)
         lasting = lasting.longer(self.leniency(seen.row).patience)
@@ -249,11 +267,16 @@ class Judge:
     ) -> None:
         """Resident memory: the band is drawn, growth is told."""
         role = ROLES.index(MEMORY_LEVEL)
-        bands = self.baselines.look(rows, times_ms, values, np.full(len(rows), role, dtype=np.int8))
+        roles = np.full(len(rows), role, dtype=np.int8)
+        bands = self.baselines.look(rows, times_ms, values, roles)
         marked = self.alerting.marked("growth", rows)
         learn = ~marked
         self.baselines.learn(rows[learn], times_ms[learn], values[learn])
         self.history.add(rows, times_ms, values, bands.low, bands.high)
+        shown = Settled(
+            "growth", rows, times_ms, values, roles, bands.low, bands.high, ~learn, marked
+        )
+        self._show(shown, now_ms)
         watched = self.history.has(rows)
         if not watched.any():
             return
@@ -284,31 +307,6 @@ class Judge:
         for at in np.flatnonzero(down | marked).tolist():
             seen = Sighting(int(rows[at]), int(times_ms[at]), float(values[at]), 1.0, 1.0, 1.0, 1.0)
             self.sighted("absence", UP_ROLE, lasting, seen, bool(down[at]), now_ms)
-
-    def flat(self, rows: Array, times_ms: Ints, values: Floats, flat: Bools, now_ms: int) -> None:
-        """Gauges that stand still."""
-        marked = self.alerting.marked("flatline", rows)
-        lasting = Lasting(0, 1, 0, 1)
-        for at in np.flatnonzero(flat | marked).tolist():
-            row, at_ms, value = int(rows[at]), int(times_ms[at]), float(values[at])
-            seen = Sighting(row, at_ms, value, value, value, 0.0, 0.0)
-
-            def describe(entry: Entry, seen: Sighting = seen) -> Alert:
-                return flat_alert(self._index.labels(seen.row), seen, entry, self.history)
-
-            if flat[at]:
-                self.alerting.abnormal(
-                    ("flatline", row),
-                    at_ms,
-                    now_ms=now_ms,
-                    lasting=lasting,
-                    peak=0.0,
-                    describe=describe,
-                )
-            else:
-                self.alerting.normal(
-                    ("flatline", row), at_ms, now_ms=now_ms, lasting=lasting, describe=describe
-                )
 
     def rules(self, rows: Array, times_ms: Ints, values: Floats, now_ms: int) -> None:
         """The user's thresholds."""

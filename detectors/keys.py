@@ -21,7 +21,9 @@ _ID = re.compile(
 )
 
 _NAMES = re.compile(r"(?:[iI]d|ID)[=:][\"']?$")
-_DIGIT = re.compile(r"\d")
+_MAY = re.compile(
+    r"[A-Za-z]{2}[_\-]-?\d{4}|[iI][dD][=:]|[0-9a-f]{16}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-"
+)  # what is cheap to see of the above
 _SPLIT: Name = ("", "")  # a word that names what the next one holds
 _WORD_MAX = 128
 
@@ -69,7 +71,7 @@ class Words(dict[str, tuple[Name, ...]]):
     def __missing__(self, word: str) -> tuple[Name, ...]:
         if len(self) >= self.words_max:
             self.clear()
-        found = (_SPLIT,) if _NAMES.search(word) else tuple(_all(word)) if _may(word) else ()
+        found = (_SPLIT,) if _NAMES.search(word) else tuple(_all(word)) if _MAY.search(word) else ()
         if len(word) <= _WORD_MAX:
             self[word] = found
         return found
@@ -85,10 +87,6 @@ class Words(dict[str, tuple[Name, ...]]):
         for kind, value in found:
             first.setdefault(kind, value)
         return list(first.items())[:most]
-
-
-def _may(word: str) -> bool:
-    return len(word) > 3 and not word.isalpha() and _DIGIT.search(word) is not None
 
 
 def _all(message: str) -> Iterator[Name]:

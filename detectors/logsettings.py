@@ -48,7 +48,7 @@ class LogLineSettings:
     kinds_per_service_max: int = 500
     forget_after_ms: Milliseconds = 691_200_000
     parameters_max: int = 5_000
-    parameter_lines_max: int = 20
+    parameter_lines_max: int = 10
     open_max: int = 10_000
     resting_max: int = 20_000
     groups_max: int = 500

@@ -29,6 +29,16 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Series without a forecast because of forecast.series_max.",
     ),
+    "tocsin_detector_full_series": ("gauge", "Series in the full tier."),
+    "tocsin_detector_full_series_max": ("gauge", "Series for which full_memory has room."),
+    "tocsin_detector_full_entered_total": ("counter", "Moves of series into the full tier."),
+    "tocsin_detector_full_left_total": ("counter", "Moves of series out of the full tier."),
+    "tocsin_detector_full_waiting": (
+        "gauge",
+        "Series that would be in the full tier if full_memory, or their service's share, had room.",
+    ),
+    "tocsin_detector_full_samples_total": ("counter", "Samples taken by the full tier."),
+    "tocsin_detector_full_bytes": ("gauge", "Memory of the full tier."),
     "tocsin_slo_objective_ratio": (
         "gauge",
         "Share of events that an objective promises to be good.",
@@ -46,7 +56,32 @@ METRICS: dict[str, tuple[str, str]] = {
         "How fast the budget burnt in the last hour (of 30 days); 1 spends it in exactly the window.",
     ),
     "tocsin_slo_events": ("gauge", "Events in the objective's window."),
-    "tocsin_slo_failures": ("gauge", "Failed events in the objective's window."),
+    "tocsin_slo_bad_events": ("gauge", "Failed events in the objective's window."),
+    "tocsin_detector_log_kinds": (
+        "gauge",
+        "Kinds of log lines (a service and a template) followed.",
+    ),
+    "tocsin_detector_log_kinds_refused_total": (
+        "counter",
+        "Log lines of a kind that kinds_max, kinds_per_service_max or services_max left no room for.",
+    ),
+    "tocsin_detector_log_parameters": ("gauge", "Numbers in kinds of log lines that are learnt."),
+    "tocsin_detector_log_parameters_refused_total": (
+        "counter",
+        "Numbers in log lines not learnt because of parameters_max.",
+    ),
+    "tocsin_detector_log_parameter_lines_total": (
+        "counter",
+        "Log lines read for their numbers.",
+    ),
+    "tocsin_detector_odd_sequences_total": (
+        "counter",
+        "Identifiers whose log lines were unusual.",
+    ),
+    "tocsin_detector_sequences_refused_total": (
+        "counter",
+        "Log lines not followed because of a limit on kinds of identifiers, templates or groups.",
+    ),
     "tocsin_detector_probes": ("gauge", "Probes whose results are watched."),
     "tocsin_detector_probes_failing": ("gauge", "Probes whose last result was a failure."),
     "tocsin_detector_certificates": ("gauge", "Certificates whose expiry is watched."),

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from detectors.alerting import Entry, Lasting
 from detectors.levelshift import shifted
 from detectors.light.clock import Times
+from detectors.light.state import COUNT
 from detectors.light.tier import Close, Light
 from detectors.roles import ROLE_NUMBER
 from detectors.rows import Array
+from detectors.tell import Sighting, flat_alert
 from detectors.wanted import Wanted
 from detectors.watcher import Settled
-from model.batch import Bools, Floats, Rows
+from model.alert import Alert
+from model.batch import Bools, Floats, Ints, Rows
 
 if TYPE_CHECKING:
     from detectors.judge import Judge
@@ -48,7 +52,7 @@ class PlainSeries:
         """What may be outside, is shown to somebody, or belongs to an alert."""
         judge, rows, times_ms, values = self._judge, close.rows, close.times_ms, close.values
         roles = judge.meta["role"][rows]
-        judge.flat(rows, times_ms, values, close.flat & (roles != ROLE_NUMBER["quiet"]), now_ms)
+        self._flat(rows, times_ms, values, close.flat & (roles != ROLE_NUMBER["quiet"]), now_ms)
         bands = judge.baselines.compare(rows, close.learnt, close.seen_ms, close.bounded, roles)
         marked = judge.alerting.marked("levelshift", rows)
         self.light.unlearn(close, bands.outside | marked)
@@ -60,9 +64,36 @@ class PlainSeries:
         seen = Settled(
             "levelshift", rows, times_ms, values, roles, bands.low, bands.high, outside, marked
         )
-        shown = self.wanted.show(seen, judge.watchers, now_ms)
+        first = close.before[COUNT] == 0.0
+        shown = self.wanted.show(seen, first, judge.watchers, now_ms)
         judge.tell(seen, bands.score, now_ms)
         self.light.state.hot[close.places] = shown | (sums > 0.0).any(axis=0) | self._stays(rows)
+
+    def _flat(self, rows: Array, times_ms: Ints, values: Floats, flat: Bools, now_ms: int) -> None:
+        """Gauges that stand still."""
+        judge, alerting = self._judge, self._judge.alerting
+        marked = alerting.marked("flatline", rows)
+        lasting = Lasting(0, 1, 0, 1)
+        for at in np.flatnonzero(flat | marked).tolist():
+            row, at_ms, value = int(rows[at]), int(times_ms[at]), float(values[at])
+            seen = Sighting(row, at_ms, value, value, value, 0.0, 0.0)
+
+            def describe(entry: Entry, seen: Sighting = seen) -> Alert:
+                return flat_alert(judge.index.labels(seen.row), seen, entry, judge.history)
+
+            if flat[at]:
+                alerting.abnormal(
+                    ("flatline", row),
+                    at_ms,
+                    now_ms=now_ms,
+                    lasting=lasting,
+                    peak=0.0,
+                    describe=describe,
+                )
+            else:
+                alerting.normal(
+                    ("flatline", row), at_ms, now_ms=now_ms, lasting=lasting, describe=describe
+                )
 
     def _stays(self, rows: Array) -> Bools:
         """What is to be looked at closely whatever comes next."""

@@ -45,6 +45,11 @@ class RowArrays:
     def __getitem__(self, name: str) -> Array:
         return self._arrays[name]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the arrays."""
+        return tuple(self._fields)
+
     def ensure(self, capacity: int) -> None:
         """Have room for rows below `capacity`; grows by half so that growing stays cheap."""
         if capacity <= self._capacity:

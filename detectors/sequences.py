@@ -15,15 +15,16 @@ remembered with all it met before. One that rests while few are known waits for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from detectors.keys import Words
+from detectors.keys import Name, Words
 from model.units import Milliseconds
 
 _WORDS_MAX = 50_000
 _LINE_MAX = 300
+_STEP_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ class _Key:
     templates: dict[int, None] = field(default_factory=dict)
     recent: dict[int, None] = field(default_factory=dict)  # those met since it rested last
     told: bool = False
-    line: str = ""
+    line: str = ""  # the last one, or one that few have
+    kept: bool = False
 
 
 @dataclass(slots=True)
@@ -183,7 +185,8 @@ class Sequences:
         self.settings = settings or SequenceSettings()
         self.odd_total = 0
         self.refused = 0
-        self._words = Words(_WORDS_MAX)
+        self._due_ms = 0  # looking once a second is enough
+        self.words = Words(_WORDS_MAX)
         self._kinds: dict[str, _Kind] = {}
         self._open: dict[tuple[str, str], _Key] = {}  # the one idle for longest first
         self._resting: dict[tuple[str, str], _Key] = {}  # the one resting for longest first
@@ -198,7 +201,10 @@ class Sequences:
         template : int
         message : str
         """
-        names = self._words.of(message)
+        return self.meet(self.words.of(message), time_ms, template, message)
+
+    def meet(self, names: Sequence[Name], time_ms: int, template: int, message: str) -> list[Odd]:
+        """The same, where the identifiers of the line are known already."""
         for name in names:
             kind = self._kinds.get(name[0])
             if kind is None:
@@ -208,7 +214,6 @@ class Sequences:
                 kind = self._kinds[name[0]] = _Kind()
             key = self._open.pop(name, None) or self._wake(name, kind, time_ms)
             self._open[name] = key
-            key.line = message[:_LINE_MAX]
             if time_ms > key.last_ms:
                 key.last_ms = time_ms
             if template not in key.templates:
@@ -216,8 +221,15 @@ class Sequences:
                     self.refused += 1
                     continue
                 key.templates[template] = None
+                if kind.met[template] < self.settings.rare_share * kind.known:
+                    key.line, key.kept = message[:_LINE_MAX], True
+            if not key.kept:
+                key.line = message[:_LINE_MAX]
             key.recent[template] = None
-        return self.step(time_ms) if self._open else []
+        if time_ms < self._due_ms and len(self._open) <= self.settings.open_max:
+            return []
+        self._due_ms = time_ms + _STEP_MS
+        return self.step(time_ms)
 
     def merge(self, merged: Mapping[int, int]) -> None:
         """Templates turned out to be others: each number is to stand for another from now on."""
@@ -277,7 +289,7 @@ class Sequences:
         key = self._resting.get(name)
         odd = kind.judge(key, self.settings) if key and not key.told else None
         if key is not None:
-            key.line = ""
+            key.line, key.kept = "", False
         if key is None or odd is None:
             return []
         key.told = True
@@ -300,7 +312,7 @@ class Sequences:
             ],
             "open": [_plain(key) for key in self._open.values()],
             "resting": [_plain(key) for key in self._resting.values()],
-            "totals": [self.odd_total, self.refused],
+            "totals": [self.odd_total, self.refused, self._due_ms],
         }
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -317,7 +329,8 @@ class Sequences:
         }
         self._open = {(key.kind, key.value): key for key in map(_key, saved["open"])}
         self._resting = {(key.kind, key.value): key for key in map(_key, saved["resting"])}
-        self.odd_total, self.refused = saved["totals"]
+        self.odd_total, self.refused, *due = saved["totals"]
+        self._due_ms = due[0] if due else 0
 
 
 def _joined(counts: Mapping[int, float], merged: Mapping[int, int]) -> dict[int, float]:
@@ -330,7 +343,16 @@ def _joined(counts: Mapping[int, float], merged: Mapping[int, int]) -> dict[int,
 
 def _plain(key: _Key) -> list[Any]:
     recent = list(key.recent)
-    return [key.kind, key.value, key.last_ms, list(key.templates), recent, key.told, key.line]
+    return [
+        key.kind,
+        key.value,
+        key.last_ms,
+        list(key.templates),
+        recent,
+        key.told,
+        key.line,
+        key.kept,
+    ]
 
 
 def _key(plain: list[Any]) -> _Key:

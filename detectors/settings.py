@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from detectors.logsettings import LogLineSettings
 from model.alert import Severity
 from model.labels import Labels, Matcher
-from model.units import Milliseconds
+from model.units import Milliseconds, SizeBytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,14 @@ class DetectorSettings:
         a twelfth, of its life before.
     level_alerts : bool
         Tell changes of level of metrics whose meaning is unknown (as information, never as an incident).
+    log_lines : LogLineSettings
+        Kinds of log lines: how often, whether still, with which numbers, in which company.
     templates_max, watched_max, alerts_max : int
         Limits: remembered log templates, series with a plotted history, alerts pending or firing at once.
+    full_memory_bytes
+        What the full tier may take: about 2.4 kB for each of the series that matter most; 0 turns it off.
+    pages_per_service_week : float
+        How often the full tier may tell of one service by chance: its threshold follows from it.
     forecast : ForecastSettings
         When something runs out.
     """
@@ -98,9 +105,12 @@ class DetectorSettings:
     certificate_warning_ms: Milliseconds = 21 * 86_400_000
     certificate_critical_ms: Milliseconds = 3 * 86_400_000
     level_alerts: bool = True
+    log_lines: LogLineSettings = LogLineSettings()
     templates_max: int = 20_000
     watched_max: int = 20_000
     alerts_max: int = 10_000
+    full_memory_bytes: SizeBytes = 256 * 2**20
+    pages_per_service_week: float = 0.5
     forecast: ForecastSettings = ForecastSettings()
 
     def accepted_after_ms(self, method: str) -> int | None:

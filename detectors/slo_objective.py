@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from detectors.rows import Array
-from detectors.slo_rings import BAD, TOTAL, Rings
+from detectors.slo_rings import BAD, FRESH, TOTAL, UNTOLD, Rings
 from detectors.slo_rules import PAIRS, Pair, Verdict, burn_rate, remaining, scaled, spent_in
 from model.batch import Floats
 from model.slo import Burn, Objective, SloState
@@ -39,8 +39,8 @@ class Budget:
 
     def count(self, time_ms: int, total: float, bad: float) -> None:
         """Count events; what a pair has told before is no news to slower pairs."""
-        if not self.since_ms:
-            self.since_ms = time_ms
+        # The past of one target may be learnt after another's present.
+        self.since_ms = min(self.since_ms or time_ms, time_ms)
         if self.latest_ms and time_ms > self.latest_ms:
             gap = float(time_ms - self.latest_ms)
             bound = _INTERVAL_STEP * self.interval_ms
@@ -60,6 +60,11 @@ class Budget:
     def windows(self, pair: Pair) -> tuple[int, int]:
         """A pair's windows here."""
         return scaled(pair, self.objective.scale, self.interval_ms)
+
+    def tell(self, at: int, end_ms: int) -> None:
+        """A pair begins to tell: the failures that made it do so are told to slower ones."""
+        fields = (FRESH, UNTOLD) if at == 0 else (UNTOLD,) if at == 1 else ()
+        self.rings.clear(end_ms, self.windows(PAIRS[at])[0], fields)
 
     def look(self, pair: Pair, end_ms: int) -> Verdict:
         """How fast a pair's windows burn."""

@@ -94,6 +94,17 @@ class Rings:
         """Counts of a window that ends at a time, shape (fields,)."""
         return self.fitting(window_ms).sum(end_ms, window_ms)
 
+    def clear(self, end_ms: int, window_ms: int, fields: tuple[int, ...]) -> None:
+        """Let fields be zero over a window, in every ring, to the slot."""
+        for ring in self.rings:
+            size = len(ring.cells)
+            count = min(-(-window_ms // ring.step_ms), size)
+            last = end_ms // ring.step_ms
+            numbers = np.arange(last - count + 1, last + 1)
+            held = numbers[(numbers <= ring.newest) & (numbers > ring.newest - size)] % size
+            for field in fields:
+                ring.cells[held, field] = 0.0
+
     @property
     def nbytes(self) -> int:
         """Bytes held."""

@@ -10,9 +10,9 @@ from detectors.slo_rules import Pair
 from detectors.tell import SOURCE
 from model.alert import Alert, Evidence, Severity
 from model.labels import Labels
-from model.reason import Reason, because, gettext
+from model.reason import because, gettext
 from model.series import NAME
-from model.slo import DAY_MS, Objective, ObjectiveKind
+from model.slo import DAY_MS, Objective, ObjectiveKind, percent
 from model.units import format_duration
 
 BURN = "ErrorBudgetBurn"
@@ -160,20 +160,6 @@ def spent_alert(objective: Objective, attained: float, *, since_ms: int, end_ms:
     )
 
 
-def percent(ratio: float) -> str:
-    """A share that is nearly one, with as many digits as tell it from one.
-
-    Examples
-    --------
-    >>> percent(0.99912), percent(0.5), percent(1.0)
-    ('99.91 %', '50 %', '100 %')
-    """
-    text = f"{100 * ratio:.2f}".rstrip("0").rstrip(".")
-    if text == "100" and ratio < 1.0:
-        text = f"{100 * ratio:.4f}".rstrip("0").rstrip(".")
-    return f"{text} %"
-
-
 def burn_history(
     rings: Rings, windows: tuple[int, int], budget: float, *, seen_since_ms: int, end_ms: int
 ) -> tuple[tuple[int, ...], tuple[float | None, ...]]:
@@ -195,11 +181,6 @@ def burn_history(
     return tuple(times_ms.tolist()), tuple(
         round(value, 3) if here else None for value, here in zip(burns.tolist(), known, strict=True)
     )
-
-
-def over(objective: Objective) -> Reason:
-    """Why an alert ends whose objective was taken out of the configuration."""
-    return because("{objective} is no objective any more", objective=objective.name)
 
 
 def _labels(objective: Objective, alertname: str, severity: Severity) -> Labels:

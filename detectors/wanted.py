@@ -45,14 +45,14 @@ class Wanted:
         known = rows < len(flags)
         return np.asarray(known & flags[np.where(known, rows, 0)])
 
-    def show(self, seen: Settled, watchers: Iterable[Watcher], now_ms: int) -> Bools:
-        """Show each watcher the rows that it wants; which of them anybody wants."""
+    def show(self, seen: Settled, first: Bools, watchers: Iterable[Watcher], now_ms: int) -> Bools:
+        """Show each watcher what is seen for the first time, and the rows it wants; which those are by then."""
         shown = np.zeros(len(seen.rows), dtype=np.bool_)
         for watcher in watchers:
-            wants = self.of(watcher.name, seen.rows)
-            if wants.any():
-                watcher.settled(seen.only(wants), now_ms)
-                shown |= wants
+            some = first | self.of(watcher.name, seen.rows)
+            if some.any():
+                watcher.settled(seen.only(some), now_ms)
+            shown |= self.of(watcher.name, seen.rows)
         return shown
 
     def forget(self, rows: Array) -> None:

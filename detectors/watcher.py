@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 class Settled:
     """Samples that were compared with their bands, raw (a gauge, a counter's rate) or derived; shape (n,).
 
-    Every derived one is shown. Of plain series ("levelshift") a watcher sees those it asked for, by
-    `judge.want(its name, rows)`, from their next sample on: a site has a million of them, and one that
-    is shown costs twenty times as much as one that is not. What was asked for is saved with the judge,
-    and forgotten when the row goes to another series.
+    Every derived one is shown. Of plain series ("levelshift") a watcher sees the first sample, and the others
+    only if it asks for them by `judge.want(its name, rows)`: a site has a million of them, and one that is
+    shown costs twenty times as much as one that is not. What was asked for is saved with the judge, and
+    forgotten when the row goes to another series.
 
     Attributes
     ----------
     method : str
-        "levelshift" (meaning unknown), "baseline" or "lograte".
+        "levelshift" (meaning unknown), "baseline", "growth" (memory) or "lograte".
     rows, times_ms, values
         Each row once.
     roles : int8
@@ -79,7 +79,7 @@ class Watcher:
     """Base of the methods that stand beside the baselines; each overrides what it needs.
 
     While `judge.past` holds, what is shown is history that is being learnt (back-fill): `now_ms` is of that
-    time, `step` is not called, and `judge.alerting` is another one that nobody hears. So a watcher asks the
+    time, `learn` is called in place of `step`, and `judge.alerting` is another one that nobody hears. So a watcher asks the
     judge for it each time, and its clock may go back.
 
     A watcher tells through `judge.alerting`, with keys `(one of its methods, number)`. It never raises
@@ -130,6 +130,17 @@ class Watcher:
 
     def step(self, now_ms: int) -> None:
         """Time has passed; called about once a second."""
+
+    def upholds(self, rows: Array, times_ms: Ints, values: Floats, roles: Array) -> Bools:
+        """Of signals whose alert has fired for long and that are back in their band: which are no better."""
+        return np.zeros(len(rows), dtype=np.bool_)
+
+    def rarity(self, row: int, at_ms: int, value: float) -> tuple[str, int] | None:
+        """A component's name, and by chance once in how many ms a sample as odd comes; None if not known."""
+        return None
+
+    def learn(self, at_ms: int) -> None:
+        """A moment of the past was shown; see `judge.past` and `judge.coarse`."""
 
     def housekeep(self, key: tuple[str, int], entry: Entry, now_ms: int) -> None:
         """One of its alerts is pending or firing: end it if it is over. Called about once a second."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from detectors.certificates import Certificates
+from detectors.forecast import Forecast
+from detectors.fullside import FullSide
 from detectors.judge import Judge
 from detectors.knowledge import Knowledge
+from detectors.logwatchers import log_watchers
 from detectors.probes import Probes
 from detectors.slo import Slos
 from detectors.watcher import Watcher
@@ -12,4 +15,11 @@ from detectors.watcher import Watcher
 
 def watchers(judge: Judge, knowledge: Knowledge) -> tuple[Watcher, ...]:
     """All of them, made anew."""
-    return (Slos(judge, knowledge.slos), Probes(judge), Certificates(judge))
+    return (
+        FullSide(judge, knowledge),
+        Slos(judge, knowledge.slos),
+        Forecast(judge, judge.settings.forecast),
+        Probes(judge),
+        Certificates(judge),
+        *log_watchers(judge),
+    )

@@ -14,6 +14,7 @@ from incident_bridge.mttr import Measure
 from incident_bridge.settings import DAY_MS, HOUR_MS, ReportSettings
 from model.incident import ClockKind, EntryKind, Incident, IncidentState, Priority, SlaClock
 from model.reason import Reason
+from model.slo import Kept, SloState, kept_over
 from store import clocks as clock_rows
 from store import incidents as incident_rows
 from store import pages as page_rows
@@ -122,6 +123,8 @@ class Report:
         Incidents opened in each hour of the day (UTC).
     cut : bool
         There were more incidents than are read for a report.
+    slos : tuple of Kept
+        Objectives of the services, as far as their windows reach back.
     """
 
     since_ms: int
@@ -139,6 +142,7 @@ class Report:
     hours: tuple[int, ...]
     days: tuple[Day, ...]
     cut: bool
+    slos: tuple[Kept, ...] = ()
 
 
 def build(
@@ -152,6 +156,7 @@ def build(
     simulated: bool | None = False,
     services: Iterable[str] = (),
     settings: ReportSettings | None = None,
+    slos: Iterable[SloState] = (),
 ) -> Report:
     """Read the records of a period and sum them up.
 
@@ -165,6 +170,8 @@ def build(
         Real history, simulated history, or (None) both.
     services : iterable of str
         Services that are listed with their availability even if nothing happened.
+    slos : iterable of SloState
+        Objectives as they stand.
     """
     settings = settings or ReportSettings()
     since_ms, until_ms = min(since_ms, until_ms), max(since_ms, until_ms)
@@ -200,6 +207,11 @@ def build(
         hours=_hours(real),
         days=_days(real, since_ms, until_ms),
         cut=len(found) >= settings.incidents_max,
+        slos=tuple(
+            kept_over(state, since_ms, until_ms)
+            for state in sorted(slos, key=lambda s: s.objective.name)
+            if service in ("", state.objective.service) and not team
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from incident_bridge.neutral import visible
 from incident_bridge.reports import Attainment, Report, Row
 from model.labels import Labels
 from model.reason import gettext
+from model.slo import percent
 from model.units import format_duration
 
 Translate = Callable[[str], str]
@@ -97,6 +98,11 @@ def to_csv(report: Report) -> str:
                     "" if known is None else round(known.budget_used, 4),
                 ]
             )
+    for kept in report.slos:
+        blank = [""] * (len(_CSV_COLUMNS) - 4)
+        ratio = "" if kept.ratio is None else round(kept.ratio, 8)
+        used = "" if kept.budget_used is None else round(kept.budget_used, 4)
+        writer.writerow(["objective", cell(kept.name), *blank, ratio, used])
     return out.getvalue()
 
 
@@ -136,6 +142,7 @@ def tables(report: Report, translate: Translate = str) -> tuple[Table, ...]:
         Table(translate("By team"), columns, _lines(report.teams, translate)),
         Table(translate("By priority"), columns, _lines(report.priorities, translate)),
         _availability(report, translate),
+        _objectives(report, translate),
         _causes(report, translate),
         _noise(report, translate),
     ]
@@ -182,6 +189,31 @@ def _availability(report: Report, translate: Translate) -> Table:
         for a in report.availability
     )
     return Table(translate("Availability"), tuple(translate(n) for n in names), rows)
+
+
+def _objectives(report: Report, translate: Translate) -> Table:
+    names = (
+        gettext("Objective"),
+        gettext("Service"),
+        gettext("Promised"),
+        gettext("Attained"),
+        gettext("Events"),
+        gettext("Failed"),
+        gettext("Budget used"),
+    )
+    rows = tuple(
+        (
+            visible(kept.name),
+            visible(kept.service),
+            f"{kept.objective:g} %",
+            NOTHING if kept.ratio is None else percent(kept.ratio),
+            f"{kept.total:.0f}",
+            f"{kept.bad:.0f}",
+            NOTHING if kept.budget_used is None else f"{kept.budget_used:.0%}",
+        )
+        for kept in report.slos
+    )
+    return Table(translate("Objectives (SLOs)"), tuple(translate(n) for n in names), rows)
 
 
 def _causes(report: Report, translate: Translate) -> Table:

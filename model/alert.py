@@ -124,7 +124,7 @@ class Alert:
     @property
     def signal(self) -> str:
         """What kind of trouble, by the `signal` label: availability, errors, latency, traffic,
-        saturation, logs, level; "" where the sender did not say."""
+        saturation, logs, level, expiry; "" where the sender did not say."""
         return self.labels.get("signal", "")
 
     @property

@@ -164,6 +164,20 @@ def parse_selector(text: str) -> tuple[Matcher, ...]:
     return tuple(matchers)
 
 
+def percent(ratio: float) -> str:
+    """A share that is nearly one, with as many digits as tell it from one.
+
+    Examples
+    --------
+    >>> percent(0.99912), percent(0.5), percent(1.0)
+    ('99.91 %', '50 %', '100 %')
+    """
+    text = f"{100 * ratio:.2f}".rstrip("0").rstrip(".")
+    if text == "100" and ratio < 1.0:
+        text = f"{100 * ratio:.4f}".rstrip("0").rstrip(".")
+    return f"{text} %"
+
+
 @dataclass(frozen=True, slots=True)
 class Burn:
     """How fast a budget is used over a pair of windows; 1.0 uses it up in exactly the SLO's window.

@@ -14,7 +14,7 @@ from model.labels import Matcher
 
 HEAD_CHARACTERS_MAX = 16_384
 TEXT_CHARACTERS_MAX = 262_144
-SIGNALS = ("availability", "errors", "latency", "traffic", "saturation", "logs", "level")
+SIGNALS = ("availability", "errors", "latency", "traffic", "saturation", "logs", "level", "expiry")
 _KEYS = ("title", "services", "tags", "match", "signals", "severity")
 _FENCE = re.compile(r"^(```+|~~~+)", re.M)
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from model.units import format_duration
 from pipeline import output
 from pipeline.commands.options import DEFAULT_CONFIG, AsJson, Config
 from pipeline.problems import ConfigurationError
@@ -50,5 +51,12 @@ def check(
     catalogue = settings.catalogue
     typer.echo(
         f"{config}: good: {len(catalogue.services)} services, {len(catalogue.teams)} teams, "
-        f"{len(settings.machine.scrape.targets)} targets, {len(settings.rules)} rules"
+        f"{len(settings.machine.scrape.targets)} targets, {len(settings.rules)} rules, "
+        f"{len(settings.machine.probes.targets)} probes"
     )
+    for target in settings.machine.probes.targets:
+        every = format_duration(settings.machine.probes.interval_of(target))
+        typer.echo(
+            f"probe {target.name}: {target.kind.value} {target.instance} every {every}, "
+            f"of {target.service or target.name}"
+        )

@@ -16,7 +16,7 @@ from model.labels import Labels
 from model.silence import Silence
 from store import alerts, audit
 
-PAGES = ("/", "/?state=all", "/alerts", "/alerts?state=all", "/silences", "/services", "/services/payment", "/tickets", "/tickets/OPS-1", "/changes", "/reports", "/reports?period=7d&simulated=false", "/health", "/account", "/sign-in")  # fmt: skip
+PAGES = ("/", "/?state=all", "/alerts", "/alerts?state=all", "/silences", "/services", "/services/payment", "/slos", "/probes", "/tickets", "/tickets/OPS-1", "/changes", "/reports", "/reports?period=7d&simulated=false", "/health", "/account", "/sign-in")  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -292,7 +292,8 @@ def test_a_watcher_sees_the_plain_series_that_it_asked_for() -> None:
     engine._judge.watchers = (onlooker,)
     values = 20.0 + np.random.default_rng(2).normal(0, 1, (40, 50))
     play(engine, rows, values[:30], 0, 15)
-    assert onlooker.seen == []
+    assert [seen.rows.tolist() for seen in onlooker.seen] == [rows.tolist()]  # the first sample
+    onlooker.seen.clear()
     engine._judge.want("onlooker", rows[7:9])
     play(engine, rows, values[30:35], 30, 15)
     assert [seen.rows.tolist() for seen in onlooker.seen] == [[7, 8]] * 5

@@ -1,0 +1,142 @@
+"""A real Prometheus with a past, a target that is slow when Tocsin first sees it, and nobody to have told it."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+
+pytestmark = pytest.mark.integration
+
+BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+BUCKET = "http_request_duration_seconds_bucket"
+LABELS = 'job="shop",instance="shop:80"'
+SETTINGS = """\
+scrape:
+  interval: 1s
+  targets:
+    - {{url: "http://127.0.0.1:{port}/metrics", job: shop, instance: "shop:80", service: checkout}}
+{more}"""
+BACKFILL = 'backfill: {{url: "{url}", days: 1}}\n'
+
+
+class Shop:
+    """Counts requests: forty a second, of 30 ms in the middle, or of `median_s`."""
+
+    def __init__(self) -> None:
+        self.rng = np.random.default_rng(1)
+        self.counts = np.zeros(len(BOUNDS) + 1)
+
+    def serve(self, seconds: float, median_s: float = 0.03) -> None:
+        served = self.rng.poisson(40 * seconds)
+        shares = 1.0 / (1.0 + (median_s / np.array(BOUNDS)) ** 3.0)
+        within = np.sort(self.rng.binomial(served, shares))
+        self.counts += np.append(within, served)
+
+    def lines(self, more: str = "", at: str = "") -> Iterator[str]:
+        for bound, count in zip([*map(str, BOUNDS), "+Inf"], self.counts.tolist(), strict=True):
+            yield f'{BUCKET}{{{more}le="{bound}"}} {count:.0f}{at}\n'
+        yield f'http_requests_total{{{more}code="200"}} {self.counts[-1]:.0f}{at}\n'
+
+
+@pytest.fixture
+def past(servers: Any, tmp_path: Path) -> Iterator[tuple[str, Shop]]:
+    """A Prometheus with twelve hours of the shop, and the shop as it was left."""
+    shop, now_s = Shop(), int(time.time())
+    times = [*range(now_s - 43_200, now_s - 1_800, 60), *range(now_s - 1_800, now_s - 2)]
+    written, last_s = [], times[0] - 60
+    for time_s in times:
+        shop.serve(time_s - last_s)
+        last_s = time_s
+        written.append(list(shop.lines(f'{LABELS},cluster="east",', f" {time_s}")))
+    openmetrics = tmp_path / "past.om"
+    with openmetrics.open("w") as file:  # one series after the other, as the format wants it
+        for series in zip(*written, strict=True):
+            file.writelines(series)
+        file.write("# EOF\n")
+    tsdb = tmp_path / "tsdb"
+    promtool = servers.program("promtool")
+    subprocess.run(
+        [promtool, "tsdb", "create-blocks-from", "openmetrics", str(openmetrics), str(tsdb)],
+        check=True,
+        capture_output=True,
+    )
+    (tmp_path / "prometheus.yml").write_text("global: {scrape_interval: 15s}\n")
+    address = f"127.0.0.1:{servers.free_port()}"
+    command = [
+        servers.program("prometheus"),
+        f"--config.file={tmp_path / 'prometheus.yml'}",
+        f"--storage.tsdb.path={tsdb}",
+        f"--web.listen-address={address}",
+    ]
+    with servers.running(command, tmp_path / "prometheus.log"):
+        servers.wait_for(
+            lambda: requests.get(f"http://{address}/-/ready", timeout=5).ok, "Prometheus"
+        )
+        yield f"http://{address}", shop
+
+
+@pytest.fixture
+def slow(past: tuple[str, Shop]) -> Iterator[int]:
+    """The port of the shop, whose requests take fifteen times as long as ever before."""
+    _, shop = past
+    last_s = [time.monotonic()]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            now_s = time.monotonic()
+            shop.serve(now_s - last_s[0], median_s=0.45)
+            last_s[0] = now_s
+            body = (
+                "# TYPE http_request_duration_seconds histogram\n" + "".join(shop.lines())
+            ).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_who_was_always_fast_is_found_slow_at_once(past: Any, slow: int, servers: Any, tmp_path: Path) -> None:  # fmt: skip
+    url, _ = past
+    settings = servers.settings + SETTINGS.format(port=slow, more=BACKFILL.format(url=url))
+    with servers.tocsin_in(tmp_path / "tocsin", settings) as tocsin:
+        incident = tocsin.incident("checkout")
+        alerts = tocsin.get(f"/api/v1/incidents/{incident['id']}")["alerts"]
+        (alert,) = [
+            a["alert"] for a in alerts if a["alert"]["labels"]["alertname"] == "LatencyHigh"
+        ]
+        band = alert["evidence"]
+        assert 0.05 < band["high"] < 0.4 < band["value"]
+        counters = dict(tocsin.get("/api/v1/health")["counters"])
+        assert counters["tocsin_backfill_series_total"] == len(BOUNDS) + 2
+        assert counters["tocsin_backfill_failures_total"] == 0
+        assert counters["tocsin_backfill_held_samples"] == 0
+
+
+def test_a_cold_start_does_not_know_better(slow: int, servers: Any, tmp_path: Path) -> None:
+    settings = servers.settings + SETTINGS.format(port=slow, more="")
+    with servers.tocsin_in(tmp_path / "tocsin", settings) as tocsin:
+
+        def samples() -> float:
+            return float(dict(tocsin.get("/api/v1/health")["counters"])["tocsin_scrapes_total"])
+
+        servers.wait_for(lambda: samples() > 40, "samples")
+        assert not tocsin.incidents("checkout", "open")
