@@ -29,9 +29,11 @@ class Wanted:
 
     def set(self, name: str, rows: Array, wanted: bool) -> None:
         """A watcher wants to see these rows, or no more."""
+        if len(rows) == 0:
+            return
         flags = self._flags.get(name, np.zeros(0, dtype=np.bool_))
-        if len(rows) and int(rows.max()) >= len(flags):
-            grown = np.zeros(max(64, 2 * int(rows.max())), dtype=np.bool_)
+        if int(rows.max()) >= len(flags):
+            grown = np.zeros(max(64, 2 * int(rows.max()) + 1), dtype=np.bool_)
             grown[: len(flags)] = flags
             flags = grown
         flags[rows] = wanted
