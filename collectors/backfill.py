@@ -26,7 +26,7 @@ from model.series import SeriesIndex
 Batch = MetricBatch | LogBatch
 GATHER_MS = 20_000
 """Targets that are met within this time learn together: the past is walked through once."""
-QUIET_MS = 3_000
+QUIET_MS = 2_000
 HELD_SAMPLES_MAX = 5_000_000
 DONE_MAX = 20_000
 ROUNDS_MAX = 20
@@ -70,7 +70,7 @@ class Backfill:
         self._done: dict[str, int] = {}
         self._begun: set[str] = set()
         self._met: dict[str, Goal] = {}
-        self._met_ms = self._first_met_ms = 0
+        self._first_met_ms = 0
         self._held: dict[str, deque[MetricBatch]] = {}
         self._ready: set[str] = set()
         self._run: Run | None = None
@@ -161,7 +161,6 @@ class Backfill:
             self._finished([batch.source], now_ms)
             return False
         self._first_met_ms = self._first_met_ms or now_ms
-        self._met_ms = now_ms
         self._met[batch.source] = goal
         self._held[batch.source] = deque([batch])
         return True
@@ -237,11 +236,11 @@ class Backfill:
     def _advance(self, now_ms: int) -> None:
         run = self._run
         if run is None:
-            settled = self._met and (
-                now_ms - self._met_ms >= QUIET_MS and now_ms - self._first_met_ms >= QUIET_MS
-            )
-            if settled or (self._met and now_ms - self._first_met_ms >= GATHER_MS):
-                self._begin(now_ms)
+            if self._met:
+                # After one interval every target that answers has been met.
+                beat_ms = max(goal.interval_ms for goal in self._met.values())
+                if now_ms - self._first_met_ms >= min(beat_ms + QUIET_MS, GATHER_MS):
+                    self._begin(now_ms)
             return
         waited_ms = now_ms - run.began_ms
         if waited_ms >= self.settings.hold_ms and not run.hurry.is_set():

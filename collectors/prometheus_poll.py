@@ -231,9 +231,11 @@ class PrometheusPoll:
     def _batch(
         self, columns: list[tuple[Rows, Ints, Floats]], well: bool, now_ms: int
     ) -> MetricBatch:
+        name = self.settings.name
         where = urlsplit(self.settings.url).netloc.rpartition("@")[2]
-        up = Labels.of({"__name__": "up", "job": self.settings.name, "instance": where})
-        own = self._row(up, now_ms)
+        up = {"__name__": "up", "job": name, "instance": where, "service": name}
+        labels = Labels.of({**self.settings.labels, **up})
+        own = self._index.intern(labels, source=self._source, now_ms=now_ms)
         mine = np.array([own] if own >= 0 else [], dtype=np.int32)
         rows = np.concatenate([*(c[0] for c in columns), mine]).astype(np.int32)
         times = np.concatenate([*(c[1] for c in columns), np.full(len(mine), now_ms)])

@@ -139,7 +139,7 @@ class PollSettings(ApiSettings):
     tries_max : int
         Attempts at one request; what fails now is asked for again at the next interval anyway.
     name : str
-        The `job` of its own `up` series, and its name in messages.
+        `job` and `service` of its own `up` series, and its name in messages.
     selectors : tuple of str
         Which series, such as `{job="shop"}` or `{job=~"node|shop",__name__!~"go_.*"}`.
     labels : mapping of str to str

@@ -24,14 +24,14 @@ from model.ticket import TicketState
 
 ROOT = HERE.parent
 PACKAGES = ("collectors", "detectors", "correlator", "incident_bridge", "runbooks", "console", "pipeline")  # fmt: skip
-CALLS = {"because": 0, "translate": 0, "_": 0, "say": 0, "_translate": 0, "gettext": 0, "Fault": 0, "Rule": 1}
+CALLS = {"because": 0, "translate": 0, "_": 0, "say": 0, "_translate": 0, "gettext": 0, "ProbeFault": 0, "Rule": 1}
 """Functions whose argument at this place is a message id."""
 
 WORDS: tuple[str, ...] = (
     "auto", "light", "dark", "ok", "firing", "pending", "active", "expired",
     "deploy", "rollback", "config", "flag", "schema", "infrastructure",
     "opened", "repeat", "escalated", "reopened", "sla", "priority", "dead_letter",
-    "baseline", "levelshift", "growth", "flatline", "absence", "threshold", "lograte", "newtemplate", "probe", "certificate", "expiry",
+    "baseline", "levelshift", "growth", "flatline", "absence", "threshold", "lograte", "newtemplate", "collective", "unusual", "probe", "certificate", "expiry",
     "scrape", "log", "host", "collector", "intake", "store", "detectors", "correlator", "bridge",
     "pipeline", "outbox", "series",
     "slo", "spent", "unknown", "signed_in", "token_made", "token_revoked", "user_saved", "user_disabled", "silenced",

@@ -213,18 +213,18 @@ class Certificates(Watcher):
         for until_ms, expires_ms in reversed(known.renewals):
             ends[times < until_ms] = expires_ms
         warning_s = self.bounds(known)[0] / 1000
-        left = tuple((ends - times) / 1000)
+        left = ((ends - times) / 1000).tolist()
         return Evidence(
             series,
             "certificate",
             "seconds",
             value=known.left_ms(now_ms) / 1000,
             low=warning_s,
-            threshold=warning_s,
+            high=max(warning_s, *left),
             times_ms=tuple(times.tolist()),
-            values=tuple(float(x) for x in left),
+            values=tuple(left),
             lows=(warning_s,) * _POINTS,
-            highs=(None,) * _POINTS,
+            highs=(max(warning_s, *left),) * _POINTS,
             component="expiry",
         )
 

@@ -28,6 +28,7 @@ _STALLED_MS = 60_000
 _LINES_MAX = 5
 _BARE = 32
 _DIVERSE_MIN, _DIVERSE = 50, 0.1
+_OFTEN, _SURPRISE_SMALL = 5, 3.0
 _RECENT_MAX = 2_000
 _WARN_MIN, _WARN_FACTOR = 10, 5.0
 _SURPRISE = 20.0  # of the Poisson tail's exponent: once in e^20 windows
@@ -182,7 +183,9 @@ class Courses(Watcher):
         many = count >= max(_WARN_MIN, _WARN_FACTOR * expected) and rarity >= _SURPRISE
         serious = many and self._serious(key, count)
         kind, template, missing = key
-        if not missing and not serious and self._diverse(kind, total):
+        number, alerting = 2 * group.number, self._judge.alerting
+        told = any(alerting.entry((METHOD, n)) is not None for n in (number, number + 1))
+        if not serious and not told and self._chatter(key, group, total, rarity):
             return
         service = self._kinds.writer(template)
         found = OddCourses(
@@ -202,7 +205,6 @@ class Courses(Watcher):
         def describe(entry: Entry) -> Alert:
             return courses_alert(found, entry, now_ms)
 
-        number, alerting = 2 * group.number, self._judge.alerting
         if serious or alerting.entry((METHOD, number + 1)) is not None:
             alerting.resolve((METHOD, number), at_ms, now_ms=now_ms)
             number += 1
@@ -210,9 +212,16 @@ class Courses(Watcher):
             (METHOD, number), at_ms, now_ms=now_ms, lasting=_AT_ONCE, peak=rarity, describe=describe
         )
 
-    def _diverse(self, kind: str, rests: int) -> bool:
-        """Whether identifiers of a kind have little in common: each meets something rare."""
-        return self._rare.get(kind, 0) > max(_DIVERSE_MIN, _DIVERSE * rests)
+    def _chatter(
+        self, key: tuple[str, int, bool], group: _Group, rests: int, rarity: float
+    ) -> bool:
+        """Whether it is not worth telling even as information.
+
+        Identifiers of a kind may have little in common, so that each meets something rare; and what
+        was told some times already is told again only when it comes more often than it used to.
+        """
+        diverse = self._rare.get(key[0], 0) > max(_DIVERSE_MIN, _DIVERSE * rests)
+        return (diverse and not key[2]) or (group.total >= _OFTEN and rarity < _SURPRISE_SMALL)
 
     def _rested(self, kind: str) -> int:
         """How many of a kind came to rest in the window."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ _COLUMNS = ("rows", "times_ms", "values", "roles", "shut")
 _TYPES = (np.int64, np.int64, np.float64, np.int8, np.bool_)
 
 
+Hear = Callable[[Array, Ints, Floats, Array, Bools], None]
+"""Is told of rows, times, values, scores, and which were learnt from."""
+
+
 class FullSide(Watcher):
     """Scores the samples of the series that matter most, and has told what is rare, large and lasting.
 
@@ -46,6 +51,7 @@ class FullSide(Watcher):
         self._past: list[tuple[Array, ...]] = []
         self._learnt_ms = 0
         self._moved_ms = self._scored = 0
+        self.hear: tuple[Hear, ...] = ()
 
     def settled(self, seen: Settled, now_ms: int) -> None:
         """Keep the samples of members until the next step; of a past, only those at their own distance."""
@@ -121,6 +127,9 @@ class FullSide(Watcher):
         full.calibrate(slots[at[fresh]], full.ranges.lasting(slots[at[fresh]], found[fresh]))
         full.ranges.learn(slots[at], times_ms[at], values[at])
         self._scored += len(rows)
+        scores[at] = np.where(fresh, found, scores[at])
+        for hear in self.hear:
+            hear(rows, times_ms, values, scores, learn)
 
     def upholds(self, rows: Array, times_ms: Ints, values: Floats, roles: Array) -> Bools:
         """See `FullTeller.upholds`."""

@@ -22,12 +22,7 @@ from detectors.plain import PlainSeries
 from detectors.roles import MEMORY_LEVEL, ROLE_NUMBER, ROLES, UP_ROLE, Kind, Role
 from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings, ThresholdRule
-from detectors.tell import (
-    Sighting,
-    log_burst_alert,
-    metric_alert,
-    rule_alert,
-)
+from detectors.tell import Sighting, log_burst_alert, metric_alert, rule_alert
 from detectors.threshold import Thresholds, bounds
 from detectors.watcher import Settled, Watcher
 from model.alert import Alert
@@ -287,7 +282,6 @@ class Judge:
             row = int(rows[at])
             high = float(bands.high[watched][at])
             seen = Sighting(row, int(times_ms[at]), float(values[at]), 0.0, high, 0.0, 0.0)
-            entry = self.alerting.entry(("growth", row))
             self.sighted(
                 "growth", MEMORY_LEVEL, self._lastings[role], seen, bool(leaking[at]), now_ms
             )

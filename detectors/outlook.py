@@ -19,7 +19,7 @@ _PACE = 0.2  # standard deviation of the pace, as a share of it, as far ahead as
 _SOONER = 0.5  # a younger trend is believed beside an older one where it is over in half the time
 _MINUTE_MS = 60_000
 _USUAL = 1.3  # a rise up to this multiple of what was seen before is nothing new
-_BEYOND = 0.3  # … unless it goes this share of a usual rise past all that was seen
+_BEYOND = 0.3  # … unless it goes this share of the past's range beyond all that was seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +192,8 @@ def is_usual(past: Floats, steps: int, grown: float, level: float, *, teeth: int
     change = past[steps:] - past[:-steps]
     if np.isnan(change).all():
         return False
-    most, top = float(np.nanmax(change)), float(np.nanmax(past))
-    if most <= 0 or grown > _USUAL * most or level > top + _BEYOND * most:
+    most, top, bottom = (float(x) for x in (np.nanmax(change), np.nanmax(past), np.nanmin(past)))
+    if most <= 0 or grown > _USUAL * most or level > top + _BEYOND * (top - bottom):
         return False
     with np.errstate(invalid="ignore"):
         fallen = change <= -0.5 * most

@@ -125,9 +125,10 @@ class Slos(Watcher):
                 firing=before is not None and PAIRS[before].severity is pair.severity,
             )
         ]
-        budget.active = burning[0] if burning else None
-        if budget.active is not None and budget.active != before:
-            budget.tell(budget.active, end_ms)
+        fastest = burning[0] if burning else None
+        if fastest is not None and fastest != before:
+            budget.tell(fastest, end_ms)
+        budget.active = fastest
         if before != budget.active or burning:
             self._tell(number, budget, seen, end_ms, now_ms)
         elif self._firing(number):  # adopted, or of a configuration before

@@ -28,7 +28,7 @@ COMMANDS = {
         "What learning from a Prometheus' past takes, or how far it is.",
     ),
     "backtest": ("backtest:backtest", "Play recorded telemetry through the same stages."),
-    "report": ("report:report", "MTTD, MTTA, MTTR, SLA attainment and availability."),
+    "report": ("report:report", "MTTD, MTTA, MTTR, SLA attainment and availability; what runs out when."),
     "slo": ("slo:slo", "Objectives and what is left of their error budgets."),
     "slo-import": ("slo_import:slo_import", "Turn objectives of OpenSLO or Sloth into slo.yaml."),
     "incidents": ("incidents:app", "List incidents, show one, act on it."),

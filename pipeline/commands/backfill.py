@@ -17,7 +17,7 @@ from collectors.prometheus_settings import BackfillSettings
 from collectors.scrape import target_labels
 from collectors.settings import ScrapeSettings
 from model.clock import Clock, SystemClock
-from model.errors import InputError
+from model.errors import DeliveryError, InputError
 from model.units import format_duration
 from pipeline import output
 from pipeline.client import Client
@@ -79,8 +79,11 @@ def _check(
     if not selectors:
         raise InputError("nothing to ask for: no target in scrape, no selector in backfill")
     api = PrometheusApi(settings, clock)
-    with output.errors.status(f"Asking {api.name}"):
-        asked = [_ask(api, selector, settings, clock, now_ms) for selector in selectors]
+    try:
+        with output.errors.status(f"Asking {api.name}"):
+            asked = [_ask(api, selector, settings, clock, now_ms) for selector in selectors]
+    except DeliveryError as error:
+        raise type(error)(f"the Prometheus at {api.name}: {error}") from None
     series = min(sum(one.series for one in asked), settings.series_max)
     beat_ms = min(
         (t.interval_ms or scrape.interval_ms for t in targets), default=scrape.interval_ms

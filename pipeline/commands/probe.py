@@ -40,7 +40,7 @@ def probe(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Try once and print what was seen, phase by phase; exit 1 if a probe fails."""
+    """Try an address, or all configured probes, once and by hand: each phase; exit 1 if one fails."""
     settings, targets = _chosen(what or [], config, insecure)
     if timeout:
         settings, targets = _hurried(settings, targets, timeout)

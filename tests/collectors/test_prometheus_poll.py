@@ -56,7 +56,8 @@ class Site:
         return [int(t) - NOW for t in batch.times_ms[batch.rows == row]]
 
     def up(self, batch: MetricBatch) -> float:
-        (row,) = [r for r in self.index.rows() if self.index.labels(r)["__name__"] == "up"]
+        rows = [r for r in self.index.rows() if self.index.labels(r)["__name__"] == "up"]
+        (row,) = [r for r in rows if self.index.labels(r)["service"] == "prometheus"]
         return float(batch.values[batch.rows == row][0])
 
 

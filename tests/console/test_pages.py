@@ -38,6 +38,21 @@ def test_every_page_answers_in_both_languages(filled: Any, path: str, language: 
     assert "<style" not in answer.text and "<script>" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("language", "view", "rarity"),
+    [
+        ("en", "odd for this time of day", r"by chance once in \S"),
+        ("zh-CN", "就一天中此时而言异常", r"纯属偶然约 \S.* 一次"),
+    ],
+)
+def test_which_view_found_it_and_how_rare_it_is(
+    filled: Any, language: str, view: str, rarity: str
+) -> None:
+    for path in (f"/incidents/{filled.item.id}", "/alerts?state=all"):
+        text = filled.client().get(path, headers={"accept-language": language}).text
+        assert view in text and re.search(rarity, text), path
+
+
 @pytest.mark.parametrize("path", ["/incidents/none", "/services/none", "/tickets/none"])
 def test_what_is_not_there_is_said(filled: Any, path: str) -> None:
     assert filled.client().get(path).status_code == 404

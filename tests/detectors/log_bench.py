@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from collectors.loglines import LogLine, parse_line
 from collectors.templates import TemplateMiner
 from detectors.engine import Engine
 from detectors.logsettings import LogLineSettings
@@ -44,18 +45,20 @@ class LogBench:
         return self.told[before:]
 
     def _take(self, part: list[Line], now_ms: int) -> None:
-        mined = self.miner.mine([message for *_, message in part])
+        read = [parse_line(m, now_ms=now_ms) if m[0] == "{" else LogLine(m) for *_, m in part]
+        mined = self.miner.mine([line.message for line in read])
         numbers = [self.miner.current(number) for number in mined]
         batch = LogBatch(
             np.array([START_MS + at for at, *_ in part], dtype=np.int64),
             np.array(numbers, dtype=np.int32),
             np.array([severity for _, _, severity, _ in part], dtype=np.int8),
             tuple(service for _, service, _, _ in part),
-            tuple(message for *_, message in part),
+            tuple(line.message for line in read),
             {number: self.miner.text(number) for number in sorted(set(numbers))},
             now_ms,
             "f",
             self.miner.drain_merged(),
+            tuple(line.fields for line in read),
         )
         self.told += self.engine.take(batch, now_ms=now_ms)
         self.step(now_ms)

@@ -6,6 +6,8 @@ import numpy as np
 from log_bench import DAY, HOUR, MINUTE, SECOND, START_MS, LogBench, chatter, every
 
 from detectors.logsettings import LogLineSettings
+from model.batch import MetricBatch
+from model.labels import Labels
 
 NAME = "ExpectedLineMissing"
 ONLY = LogLineSettings(rates=False, parameters=False, sequences=False)
@@ -150,3 +152,29 @@ def test_tocsin_itself_away_for_hours_misses_nothing() -> None:
     b.step(START_MS + 14 * HOUR + 20 * SECOND)
     b.feed([line for line in lines if line[0] >= 14 * HOUR])
     assert b.told == []
+
+
+def served(b: LogBench, begin: int, end: int, beats_until: int) -> None:
+    """Requests are counted all the while; the only lines are heartbeats."""
+    counter = Labels.of({"__name__": "http_requests_total", "service": "cart", "code": "200"})
+    for at in range(begin, end, 15 * SECOND):
+        row, now_ms = b.index.intern(counter), START_MS + at
+        batch = MetricBatch.of([row], now_ms, [at / 100], arrival_ms=now_ms)
+        b.told += b.engine.take(batch, now_ms=now_ms)
+        if at % MINUTE == 0 and at < beats_until:
+            b.feed([(at, "cart", 9, "heartbeat ok")])
+        b.step(now_ms)
+
+
+def test_the_only_line_of_a_service_is_missed_while_its_metrics_come() -> None:
+    told = []
+    for reporting in (True, False):
+        b = LogBench(ONLY, batch_ms=SECOND)
+        served(b, 0, 2 * HOUR, beats_until=2 * HOUR)
+        assert b.told == []
+        if reporting:
+            served(b, 2 * HOUR, 3 * HOUR, beats_until=0)
+        else:
+            b.step(START_MS + 3 * HOUR)
+        told.append(len(b.firing(NAME)))
+    assert told == [1, 0]

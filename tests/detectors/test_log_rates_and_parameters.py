@@ -142,6 +142,23 @@ def test_status_codes_are_shares() -> None:
     assert calm.told == []
 
 
+def test_numbers_beside_the_message_of_a_structured_line_count_too() -> None:
+    def line(ms: float) -> Callable[[np.random.Generator], str]:
+        return lambda rng: (
+            f'{{"msg":"request done","duration_ms":{ms * rng.lognormal(0, 0.3):.1f},"status":200,"port":8080}}'
+        )
+
+    b = LogBench(NUMBERS)
+    lines = timed(0, HOUR, line(30)) + timed(HOUR, HOUR + 10 * MINUTE, line(900))
+    b.feed(
+        [(at, service, severity, text[text.index("{") :]) for at, service, severity, text in lines]
+    )
+    (alert,) = b.firing("ParameterOutOfRange")
+    assert alert.labels.get("parameter") == "duration_ms" and alert.evidence is not None
+    assert alert.evidence.lines[0].startswith("request done duration_ms=")
+    assert alert.evidence.value is not None and 0.5 < alert.evidence.value < 1.5
+
+
 def test_what_lasts_for_hours_becomes_usual() -> None:
     b = LogBench(NUMBERS)
     b.feed(timed(0, HOUR, usual_ms) + timed(HOUR, 4 * HOUR, slow_ms))

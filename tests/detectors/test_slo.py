@@ -125,6 +125,23 @@ def test_small_failures_that_nobody_was_told_of_do_add_up() -> None:
     assert found[0].evidence.component == "burn rate 6h/30m"
 
 
+def test_a_slow_burn_goes_on_after_an_outage_within_it() -> None:
+    """The page for the slow burn stays one: it does not end because a short outage told more."""
+    world = World(SHOP)
+    world.run(4 * HOUR, every=MINUTE)
+    found = world.run(6 * HOUR, errors=0.008, every=MINUTE)
+    assert fired(found) == [(BURN, "critical")]
+    found = world.run(90_000, errors=1.0)
+    assert found[-1].evidence is not None
+    assert found[-1].evidence.component == "burn rate 1h/5m"
+    found += world.run(HOUR, errors=0.008)
+    assert all(alert.firing for alert in found)
+    assert found[-1].evidence is not None
+    assert found[-1].evidence.component == "burn rate 6h/30m"
+    found = world.run(HOUR)
+    assert [alert.firing for alert in found][-1] is False
+
+
 def test_page_and_ticket_can_be_switched_off() -> None:
     for page, ticket, expected in (
         (True, False, [(BURN, "critical")]),

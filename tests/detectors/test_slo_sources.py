@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from slo_world import BURN, HOUR, INTERVAL, MINUTE, SHOP, START, World, fired
 
 from detectors.slo_objective import Budget
+from model import codec
 from model.alert import Alert
+from model.batch import MetricBatch
 from model.labels import Labels
 from model.slo import DAY_MS, Objective, ObjectiveKind
 
@@ -140,3 +145,28 @@ def test_the_past_of_a_target_after_the_present_of_another() -> None:
     budget.count(START - 40 * DAY_MS, 100.0, 1.0)  # older than the window: not counted
     assert budget.state(START, "").total == 200.0
     assert (budget.since_ms, budget.latest_ms) == (START - 40 * DAY_MS, START)
+
+
+WILD = st.sampled_from([0.0, 1.0, -1.0, 5.0, 1e12, 1e299, -1e299, np.nan, np.inf, 1e-300])
+NAMES = ("orders_total", "good_total", "probe_success", "http_requests_total")
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 4_000), WILD), max_size=60))
+def test_f26_wild_samples_leave_finite_counts(samples: list[tuple[int, int, float]]) -> None:
+    world = World(
+        SHOP,
+        Objective("shop", "orders", total="orders_total", good="good_total", errors_min=1),
+        Objective("shop", kind=ObjectiveKind.PROBE, errors_min=1),
+    )
+    for which, seconds, value in samples:
+        world.now_ms += 1_000
+        row = world.row(NAMES[which], code="500")
+        batch = MetricBatch.of([row], START + seconds * 1000, [value], arrival_ms=world.now_ms)
+        found = world.engine.take(batch, now_ms=world.now_ms) + world.engine.step(world.now_ms)
+        for alert in found:
+            codec.encode(alert)
+    world.restart()
+    for state in world.engine.slos():
+        numbers = [state.total, state.bad, state.remaining, *state.totals, *state.bads, *state.left]
+        assert np.isfinite(numbers).all() and state.total >= 0 and state.bad >= 0
