@@ -80,6 +80,8 @@ class Forecast(Watcher):
         index, kind = self._judge.index, self._judge.meta["kind"][row]
         wanted = index.in_use(row) and (kind == Kind.GAUGE or index.source(row) == "derived")
         self._tracks.meet(row, index.labels(row) if wanted else None)
+        if self._tracks.of(np.array([row]))[0][0] >= 0:
+            self._judge.want(self.name, np.array([row]))
 
     def _ensure(self) -> None:
         size, old = self._tracks.size, self._due.shape[1]

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from detectors.alerting import Alerting, Lasting
+from detectors.classify import classify
 from detectors.engine import Engine
 from detectors.metrics import METRICS
-from detectors.roles import Kind, classify
+from detectors.roles import Kind
 from detectors.settings import DetectorSettings, ThresholdRule
 from model.alert import Alert, Severity
 from model.batch import LogBatch, MetricBatch
