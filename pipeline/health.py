@@ -12,6 +12,7 @@ from collectors.prometheus_poll import PrometheusPoll
 from collectors.pushed import Pushed
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
+from collectors.syslog import SyslogIntake
 from collectors.tail import LogTail
 from console.ports import Checkpoint, Component, Health, SourceHealth
 from model.action import ActionState
@@ -26,6 +27,7 @@ _COLLECTORS: dict[type, str] = {
     Prober: gettext("probes"),
     Pushed: gettext("pushed telemetry"),
     LogTail: gettext("log files"),
+    SyslogIntake: gettext("syslog"),
     ElasticPoll: gettext("log lines of an Elasticsearch"),
     HostCollector: gettext("this machine"),
     SelfMetrics: gettext("Tocsin itself"),
