@@ -27,7 +27,16 @@ _OLD = np.float32(2_880_000.0)  # samples; its half is whole rounds of every rin
 _LARGE = 1e18  # beyond it squares of float32 overflow
 _DRIFT_RATES = np.array([[1 / 12], [1 / 12], [1 / 6]], dtype=np.float32)
 _KIND = "full tier 1"
-_LATER = ("spikes.", "spike_alarms.", "last")  # arrays that the first snapshots did not have
+_LATER = (
+    "spikes.",
+    "spike_alarms.",
+    "last",
+    "day.phases.",
+    "week.phases.",
+)  # arrays that the first snapshots did not have
+# How a profile may be read: an hour off (daylight saving), or as another day of the week (a holiday).
+_HOUR_OFF_DAY, _HOUR_OFF_WEEK = (-2, 2), (-1, 1)
+_OTHER_DAYS = tuple(24 * day for day in range(1, 7))
 _DAY_MS, _WEEK_MS = 86_400_000, 604_800_000
 
 
@@ -53,8 +62,16 @@ class FullTier:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._levels = Levels(capacity)
-        self._day = Profiles(capacity, period_ms=_DAY_MS, slots=48)
-        self._week = Profiles(capacity, period_ms=_WEEK_MS, slots=168)
+        self._day = Profiles(
+            capacity, period_ms=_DAY_MS, slots=48, shifts=_HOUR_OFF_DAY, other_day=48
+        )
+        self._week = Profiles(
+            capacity,
+            period_ms=_WEEK_MS,
+            slots=168,
+            shifts=_HOUR_OFF_WEEK + _OTHER_DAYS,
+            other_day=24,
+        )
         self._joint = Joint(capacity)
         self._tails = Tails(len(CONTEXT), capacity)
         self._combination = Combination(capacity)
