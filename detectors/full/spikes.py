@@ -15,17 +15,17 @@ _SHARE = 0.01  # of distances, runs counted once, lies above the gate
 _RUN = 4.0  # samples after one above the gate that do not count again
 _RATE = 0.002  # what the gate's rate ends at; it begins at 1 / (1 + age / 20)
 _MEMORY = 20_000.0  # samples the root mean square remembers
-_HEAVY = np.float32(3.0)  # times the root mean square is the least scale
+_HEAVY = np.float32(2.0)  # times the root mean square is the least scale
 _MANY = np.float32(1e6)  # where counting ends
 _SETTLED = np.float32(200.0)  # samples before anything stands out
-_POINTS = np.float32(8.5)  # 12 points are 3.3 times the scale
+_POINTS = np.float32(6.7)  # 12 points are 3.8 times the scale
 
 
 class Spikes:
     """Distance from a short running median, in scales of the series' own extremes.
 
     The scale is what one distance in a hundred exceeds, a run of them counted once, so that an outage of
-    ten minutes is not ten outages; and at least three times the root mean square. The latter is small beside
+    ten minutes is not ten outages; and at least twice the root mean square. The latter is small beside
     the former for noise of any usual shape and large for series that are idle and burst: to those a burst
     is nothing new. Both matter: without them a threshold for all series told of little but five of 29.
 
@@ -59,7 +59,7 @@ class Spikes:
         Returns
         -------
         float32, shape (n,)
-            8.5 times the squared logarithm of distance by scale; 0 within the scale.
+            6.7 times the squared logarithm of distance by scale; 0 within the scale.
         """
         # Its own count: a row restored from a snapshot older than this view is old, but not here.
         age = self.seen[at]
@@ -71,12 +71,15 @@ class Spikes:
         distance = np.abs(values - median_of_seven(self.ring[:, at]))
         distance = self.envelope.beyond(at, rows, times_ms, values, distance) + floor
         gate, square, rest = self.gate[at], self.square[at], self.rest[at]
-        scale = np.maximum(np.maximum(gate, floor), _HEAVY * np.sqrt(square))
+        root = np.sqrt(square)
+        scale = np.maximum(np.maximum(gate, floor), _HEAVY * root)
         far = np.log(np.maximum(distance / scale, np.float32(1.0)))
         over = distance > gate
         rate = np.maximum(1.0 / (1.0 + age / np.float32(20.0)), np.float32(_RATE))
         learnt = gate * (1.0 + np.float32(2.5) * rate * (over - np.float32(_SHARE)))
-        self.gate[at] = np.where(rest > 0.0, gate, np.maximum(learnt, floor))
+        # From the root mean square up: an idle series would take weeks to climb from nothing.
+        learnt = np.maximum(np.maximum(learnt, floor), root)
+        self.gate[at] = np.where(rest > 0.0, gate, learnt)
         self.rest[at] = np.where(rest > 0.0, rest - 1.0, _RUN * over)
         keep = np.maximum(1.0 / (1.0 + age), np.float32(1.0 / _MEMORY))
         self.square[at] = square + keep * (distance * distance - square)

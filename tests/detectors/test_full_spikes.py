@@ -37,26 +37,28 @@ def naive(values: np.ndarray) -> np.ndarray:
     yesterday: dict[int, list[float]] = {}
     today: dict[int, list[float]] = {}
     out = []
-    for step, value in enumerate(values.astype(np.float32).tolist()):
+    samples = values.astype(np.float32).tolist()
+    for step, value in enumerate(samples):
         slot = step % DAY // 10
         if step % DAY == 0:
             yesterday, today = today, {}
-        recent = values[max(0, step - 7) : step].tolist()
-        level = float(np.median([values[0]] * (7 - len(recent)) + recent))
+        recent = samples[max(0, step - 7) : step]
+        level = float(np.median([samples[0]] * (7 - len(recent)) + recent))
         distance = abs(value - level)
         if slot in yesterday:
             seen = yesterday[slot]
             distance = min(distance, max(min(seen) - value, value - max(seen), 0.0))
         distance += 1e-3
         gate = max(gate, 1e-3)
-        far = max(np.log(distance / max(gate, 3.0 * np.sqrt(mean_square))), 0.0)
-        out.append(8.5 * far**2 if step >= 200 else 0.0)
+        far = max(np.log(distance / max(gate, 2.0 * np.sqrt(mean_square))), 0.0)
+        out.append(6.7 * far**2 if step >= 200 else 0.0)
         if rest:
             rest -= 1
         else:
             rate = max(1.0 / (1.0 + step / 20.0), 0.002)
             rest = 4 if distance > gate else 0
             gate *= 1.0 + 2.5 * rate * ((distance > gate) - 0.01)
+            gate = max(gate, np.sqrt(mean_square))
         mean_square += max(1.0 / (1.0 + step), 1 / 20_000) * (distance**2 - mean_square)
         today.setdefault(slot, []).append(value)
     return np.array(out)
