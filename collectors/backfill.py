@@ -26,7 +26,7 @@ from model.series import SeriesIndex
 Batch = MetricBatch | LogBatch
 GATHER_MS = 20_000
 """Targets that are met within this time learn together: the past is walked through once."""
-QUIET_MS = 3_000
+QUIET_MS = 2_000
 HELD_SAMPLES_MAX = 5_000_000
 DONE_MAX = 20_000
 ROUNDS_MAX = 20
@@ -70,10 +70,11 @@ class Backfill:
         self._done: dict[str, int] = {}
         self._begun: set[str] = set()
         self._met: dict[str, Goal] = {}
-        self._met_ms = self._first_met_ms = 0
+        self._first_met_ms = 0
         self._held: dict[str, deque[MetricBatch]] = {}
         self._ready: set[str] = set()
         self._run: Run | None = None
+        self._expected = 0
         self._series = self._points = self._failures = self._refused = self._unmatched = 0
 
     # -- the collector's side
@@ -95,6 +96,7 @@ class Backfill:
         return {
             "tocsin_backfill_series_total": self._series,
             "tocsin_backfill_points_total": self._points,
+            "tocsin_backfill_points_expected": self._expected,
             "tocsin_backfill_failures_total": self._failures,
             "tocsin_backfill_refused_total": self._refused,
             "tocsin_backfill_unmatched_total": self._unmatched,
@@ -159,7 +161,6 @@ class Backfill:
             self._finished([batch.source], now_ms)
             return False
         self._first_met_ms = self._first_met_ms or now_ms
-        self._met_ms = now_ms
         self._met[batch.source] = goal
         self._held[batch.source] = deque([batch])
         return True
@@ -226,7 +227,7 @@ class Backfill:
             run.rows |= came.rows
             if not coarse:
                 run.fine_rows |= came.rows
-            run.lessons.extend(Lesson(batch) for batch in came.lessons)
+            run.lessons.extend(Lesson(batch, coarse=coarse) for batch in came.lessons)
 
     def _fail(self, why: Reason, now_ms: int) -> None:
         self._failures += 1
@@ -235,11 +236,11 @@ class Backfill:
     def _advance(self, now_ms: int) -> None:
         run = self._run
         if run is None:
-            settled = self._met and (
-                now_ms - self._met_ms >= QUIET_MS and now_ms - self._first_met_ms >= QUIET_MS
-            )
-            if settled or (self._met and now_ms - self._first_met_ms >= GATHER_MS):
-                self._begin(now_ms)
+            if self._met:
+                # After one interval every target that answers has been met.
+                beat_ms = max(goal.interval_ms for goal in self._met.values())
+                if now_ms - self._first_met_ms >= min(beat_ms + QUIET_MS, GATHER_MS):
+                    self._begin(now_ms)
             return
         waited_ms = now_ms - run.began_ms
         if waited_ms >= self.settings.hold_ms and not run.hurry.is_set():
@@ -267,6 +268,7 @@ class Backfill:
         until_ms = max(goal.until_ms for goal in goals)
         made = plan(self.settings, series=series, interval_ms=beat_ms, now_ms=until_ms)
         self._begun.update(goal.source for goal in goals)
+        self._expected += series * made.points
         self._run = Run(goals, made, now_ms)
         fetcher = Fetcher(self._run, self.api, self.settings, self._clock)
         threading.Thread(target=fetcher.run, name="backfill", daemon=True).start()

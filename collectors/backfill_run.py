@@ -28,12 +28,15 @@ class Lesson:
         Samples of (about) one moment.
     renew : Rows or None
         Series whose samples come at other distances from here on: how far they spread is learnt anew.
+    coarse : bool
+        Whether its samples are further apart than live ones.
     ends : bool
         Whether the past ends here.
     """
 
     batch: MetricBatch | None = None
     renew: Rows | None = None
+    coarse: bool = False
     ends: bool = False
 
 

@@ -81,6 +81,7 @@ class LogLine:
     service: str = ""
     logger: str = ""
     trace_id: str = ""
+    fields: str = ""  # numbers beside the message, as `name=value` with a blank between
 
 
 def parse_line(
@@ -120,6 +121,7 @@ def parse_line(
         escape(line.service, 200) if line.service else "",
         escape(line.logger, 200) if line.logger else "",
         escape(line.trace_id, 200) if line.trace_id else "",
+        line.fields,
     )
 
 
@@ -188,6 +190,11 @@ _LOGGER = ("log.logger", "logger", "logger_name", "name", "component", "caller")
 _TRACE = ("trace.id", "trace_id", "traceId", "TraceId", "traceID")
 
 
+_PLAIN_NAME = re.compile(r"[A-Za-z_][\w.\-]{0,39}")
+_NOT_MEASURED = frozenset((*_TIME, *_LEVEL, "pid", "severity_number", "v"))
+_MEASURE_MAX, _FIELDS_MAX = 1e12, 8
+
+
 def _field(data: Mapping[str, object], names: tuple[str, ...]) -> object:
     """The first of these fields, written with dots or as objects within objects."""
     for name in names:
@@ -231,7 +238,25 @@ def _json(text: str, now_ms: int, zone: tzinfo | None) -> LogLine | None:
         service=_text(data, _SERVICE),
         logger=_text(data, _LOGGER),
         trace_id=_text(data, _TRACE),
+        fields=_numbers(data) if message else "",
     )
+
+
+def _numbers(data: Mapping[str, object]) -> str:
+    """The numbers of a line's fields that are not too long to be a measure.
+
+    Examples
+    --------
+    >>> _numbers({"msg": "done", "status": 500, "duration_ms": 35.2, "card": 4111111111111111, "ok": True})
+    'status=500 duration_ms=35.2'
+    """
+    found = [
+        f"{name}={value}"
+        for name, value in data.items()
+        if type(value) in (int, float) and _PLAIN_NAME.fullmatch(name) and name not in _NOT_MEASURED
+        if isinstance(value, int | float) and 0 <= value < _MEASURE_MAX
+    ]
+    return " ".join(found[:_FIELDS_MAX])
 
 
 def _logfmt(text: str) -> LogLine | None:

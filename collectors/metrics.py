@@ -42,8 +42,21 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Samples whose time was in seconds, microseconds or nanoseconds and was put right.",
     ),
+    "tocsin_poll_rounds_total": ("counter", "Times a Prometheus was asked for its samples."),
+    "tocsin_poll_failures_total": ("counter", "Selectors that could not be asked for."),
+    "tocsin_poll_skipped_total": (
+        "counter",
+        "Rounds not started because the one before was still under way.",
+    ),
+    "tocsin_poll_samples_total": ("counter", "Samples taken from a Prometheus."),
+    "tocsin_poll_series_refused_total": ("counter", "Series of a Prometheus beyond a limit."),
+    "tocsin_poll_series": ("gauge", "Series of a Prometheus that are followed."),
     "tocsin_backfill_series_total": ("counter", "Series that learnt from their past."),
     "tocsin_backfill_points_total": ("counter", "Samples of the past that were learnt from."),
+    "tocsin_backfill_points_expected": (
+        "gauge",
+        "Samples of the past that were asked for in all; fewer may exist.",
+    ),
     "tocsin_backfill_failures_total": (
         "counter",
         "Times a past could not be fetched, or not in time.",

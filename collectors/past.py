@@ -146,7 +146,8 @@ def queries(
                     for labels in goal.rows
                 }
             )
-            parts = (_is("job", [job]), _is("instance", some), _is("__name__", metrics))
+            parts = [_is("job", [job]), _is("instance", some)]
+            parts += [_is("__name__", metrics)] if metrics else []
             found.append("{" + ",".join(parts) + "}")
     return found
 

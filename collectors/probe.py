@@ -189,6 +189,8 @@ class Prober:
         else:
             self._failed += 1
             since_ms = lane.started_ms if since_ms is None else since_ms
+            if state.result is not None and state.result.reason != result.reason:
+                self._problems.mend(name, "probe")  # it fails in another way now
             self._problems.note(name, "probe", result.reason, now_ms=now_ms)
         lane.state = ProbeState(state.target, result, lane.started_ms, since_ms)
         return self._batch(lane, result, name, now_ms)

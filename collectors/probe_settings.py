@@ -14,7 +14,6 @@ from model.units import Milliseconds, SizeBytes
 
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _STATUS = re.compile(r"[1-5]xx|[1-5]\d\d(-[1-5]\d\d)?")
-_NAME = re.compile(r"[\w][\w .:/-]{0,99}")
 DNS_TYPES = ("A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT", "CAA")
 
 
@@ -66,7 +65,9 @@ def _check_pattern(key: str, pattern: str) -> None:
     try:
         re2.compile(pattern, options)
     except re2.error as error:
-        raise ValueError(f"{key} is not a regular expression of RE2: {error}") from None
+        said = error.args[0] if error.args else error
+        said = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+        raise ValueError(f"{key} is not a regular expression of RE2: {said}") from None
 
 
 class ProbeKind(StrEnum):
@@ -269,8 +270,8 @@ class ProbeTarget:
     dns: DnsProbe = DnsProbe()
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise ValueError(f"name must be a short name, got {self.name!r}")
+        if not self.name.strip() or len(self.name) > 100 or not self.name.isprintable():
+            raise ValueError(f"name must be a name of at most 100 characters, got {self.name!r}")
         if self.ip not in ("any", "4", "6"):
             raise ValueError(f'ip must be any, "4" or "6", got {self.ip!r}')
         self._check_target()

@@ -12,7 +12,7 @@ import certifi
 from collectors.der import validity_ms
 from collectors.probe_settings import TlsProbe
 from collectors.probing import Attempt, Fault, Late
-from model.units import format_duration
+from model.units import format_span
 
 # X509_V_ERR_… of OpenSSL.
 _NOT_YET, _EXPIRED, _SELF_SIGNED, _OTHER_NAME = 9, 10, (18, 19), (62, 64)
@@ -125,12 +125,12 @@ def _refused(
     """What is wrong with a certificate."""
     target, code = attempt.target.instance, error.verify_code
     if code == _EXPIRED and ends_ms is not None and ends_ms < attempt.now_ms:
-        ago = format_duration(attempt.now_ms - ends_ms)
+        ago = format_span(attempt.now_ms - ends_ms)
         return Fault("the certificate of {target} expired {ago} ago", target=target, ago=ago)
     if code == _EXPIRED:
         return Fault("a certificate of {target} has expired", target=target)
     if code == _NOT_YET and begins_ms is not None and begins_ms > attempt.now_ms:
-        ahead = format_duration(begins_ms - attempt.now_ms)
+        ahead = format_span(begins_ms - attempt.now_ms)
         return Fault(
             "the certificate of {target} is valid only in {ahead}", target=target, ahead=ahead
         )

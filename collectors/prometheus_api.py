@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from model.labels import Labels
 
 POINTS_MAX = 11_000
 """Points of one series in one answer: Prometheus refuses more."""
+KINDS_MAX = 50_000
 _ERROR_BYTES_MAX = 8_192
 _ERROR_CHARS_MAX = 200
 _REDIRECTS_MAX = 3
@@ -144,7 +146,24 @@ class PrometheusApi:
             raise PermanentError(_unexpected("a list of label sets", found))
         return [_labels(pairs) for pairs in found[:limit]]
 
-    def ask(self, what: str, form: Mapping[str, str]) -> Any:
+    def kinds(self) -> dict[str, str]:
+        """What each metric family is: counter, gauge, histogram, summary.
+
+        Raises
+        ------
+        DeliveryError
+            If it cannot be had; see `ask`.
+        """
+        found = self.ask("metadata", {"limit": str(KINDS_MAX), "limit_per_metric": "1"}, method="GET")
+        if not isinstance(found, dict):
+            raise PermanentError(_unexpected("an object of metrics", found))
+        return {
+            str(metric): str(entries[0].get("type", "unknown"))
+            for metric, entries in islice(found.items(), KINDS_MAX)
+            if isinstance(entries, list) and entries and isinstance(entries[0], dict)
+        }
+
+    def ask(self, what: str, form: Mapping[str, str], *, method: str = "POST") -> Any:
         """The `data` of one answer of the API; tried again where that may help.
 
         Raises
@@ -156,7 +175,7 @@ class PrometheusApi:
         """
         for attempt in range(1, max(1, self.settings.tries_max) + 1):
             try:
-                return self._ask_once(what, form)
+                return self._ask_once(what, form, method)
             except TransientError as error:
                 if attempt >= self.settings.tries_max or self.ended:
                     raise
@@ -164,13 +183,13 @@ class PrometheusApi:
                 self.pause(min(wait_s, _RETRY_AFTER_S_MAX))
         raise AssertionError("unreachable")
 
-    def _ask_once(self, what: str, form: Mapping[str, str]) -> Any:
+    def _ask_once(self, what: str, form: Mapping[str, str], method: str) -> Any:
         self.requests += 1
         url = f"{self.settings.url.rstrip('/')}/api/v1/{what}"
         deadline_s = self._clock.monotonic_s() + self.settings.timeout_ms / 1000
         try:
             for _ in range(_REDIRECTS_MAX + 1):
-                with self._post(url, form) as response:
+                with self._send(method, url, form) as response:
                     if response.is_redirect:
                         url = same_origin(url, response.headers["Location"])
                         continue
@@ -183,7 +202,7 @@ class PrometheusApi:
         except (requests.RequestException, HTTPError, OSError) as error:
             raise TransientError(failure(error)) from None
 
-    def _post(self, url: str, form: Mapping[str, str]) -> requests.Response:
+    def _send(self, method: str, url: str, form: Mapping[str, str]) -> requests.Response:
         settings = self.settings
         headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "Tocsin"}
         if settings.org_id:
@@ -196,9 +215,12 @@ class PrometheusApi:
                 settings.username,
                 secret(settings.password_file) if settings.password_file else "",
             )
-        return self._session.post(
+        # A form where it may be one, because selectors can be longer than an address.
+        given = {"data" if method == "POST" else "params": dict(form)}
+        return self._session.request(
+            method,
             url,
-            data=dict(form),  # a form, because selectors can be longer than an address
+            **given,  # type: ignore[arg-type]
             headers=headers,
             auth=auth,
             timeout=settings.timeout_ms / 1000,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from model.units import Milliseconds, SizeBytes
 
@@ -114,3 +115,61 @@ class BackfillSettings(ApiSettings):
     def enabled(self) -> bool:
         """Whether there is anything to ask."""
         return bool(self.url)
+
+
+@dataclass(frozen=True, slots=True)
+class PollSettings(ApiSettings):
+    """A Prometheus whose series are asked for again and again, where targets cannot be scraped.
+
+    Attributes
+    ----------
+    url : str
+        The address of a Prometheus HTTP API without `/api/v1`, such as "http://prometheus:9090"; Thanos,
+        Mimir ("http://mimir/prometheus") and VictoriaMetrics answer as well.
+    org_id : str
+        The tenant, sent as `X-Scope-OrgID` (Mimir, Cortex).
+    bearer_token_file, username, password_file : str
+        Credentials; files are read anew for each request.
+    ca_file : str
+        Certificates to trust instead of the system's.
+    timeout_ms : duration
+        For a whole answer.
+    body_bytes_max : size
+        Decoded bytes of one answer.
+    tries_max : int
+        Attempts at one request; what fails now is asked for again at the next interval anyway.
+    name : str
+        `job` and `service` of its own `up` series, and its name in messages.
+    selectors : tuple of str
+        Which series, such as `{job="shop"}` or `{job=~"node|shop",__name__!~"go_.*"}`.
+    labels : mapping of str to str
+        Added to every series that has none of that name, such as `site: east`.
+    interval_ms : duration
+        How often; as often as that Prometheus scrapes.
+    delay_ms : duration
+        Samples younger than this are left for the next time: for what is written to it late.
+    behind_max_ms : duration
+        After an outage, how far back is asked for; older is lost. At most `watermark.lateness`.
+    series_max : int
+        Series of one selector; further ones are refused and counted.
+    """
+
+    name: str = "prometheus"
+    selectors: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    interval_ms: Milliseconds = 15_000
+    delay_ms: Milliseconds = 0
+    behind_max_ms: Milliseconds = 300_000
+    series_max: int = 50_000
+    tries_max: int = 1
+
+    def __post_init__(self) -> None:
+        ApiSettings.__post_init__(self)
+        if not self.url:
+            raise ValueError("url must be given")
+        if not self.selectors:
+            raise ValueError('selectors must name at least one, such as {job="shop"}')
+        if any("{" not in one for one in self.selectors):
+            raise ValueError('selectors must be written with braces, such as {job="shop"}')
+        if self.interval_ms < 1_000:
+            raise ValueError("interval must be at least 1s")

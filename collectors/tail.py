@@ -337,6 +337,7 @@ class LogTail:
             arrival_ms=now_ms,
             source=file.cursor.path,
             merged=self._miner.drain_merged(),
+            fields=tuple(lines[n].fields for n in picked),
         )
 
     def _whole(self, line: LogLine, record: Record) -> str:

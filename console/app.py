@@ -14,10 +14,12 @@ from console import (
     api_incidents,
     api_intake,
     api_operations,
+    capacity,
     feedback,
     pages_account,
     pages_incidents,
     pages_services,
+    probes,
     slos,
 )
 from console.accounts import Accounts
@@ -82,6 +84,8 @@ def endpoints(app: FastAPI, accounts: Accounts) -> tuple[Endpoint, ...]:
         *api_intake.ENDPOINTS,
         *feedback.ENDPOINTS,
         *slos.ENDPOINTS,
+        *probes.ENDPOINTS,
+        *capacity.ENDPOINTS,
         *api_alertmanager.ENDPOINTS,
         *api_incidents.ENDPOINTS,
         *api_operations.ENDPOINTS,

@@ -31,7 +31,7 @@ WORDS: tuple[str, ...] = (
     "auto", "light", "dark", "ok", "firing", "pending", "active", "expired",
     "deploy", "rollback", "config", "flag", "schema", "infrastructure",
     "opened", "repeat", "escalated", "reopened", "sla", "priority", "dead_letter",
-    "baseline", "levelshift", "growth", "flatline", "absence", "threshold", "lograte", "newtemplate",
+    "baseline", "levelshift", "growth", "flatline", "absence", "threshold", "lograte", "newtemplate", "collective", "unusual", "probe", "certificate", "expiry",
     "scrape", "log", "host", "collector", "intake", "store", "detectors", "correlator", "bridge",
     "pipeline", "outbox", "series",
     "slo", "spent", "unknown", "signed_in", "token_made", "token_revoked", "user_saved", "user_disabled", "silenced",

@@ -35,10 +35,12 @@ NAV: tuple[tuple[str, str, str], ...] = (
     ("/services", "Services", "services"),
     ("/alerts", "Alerts", "alerts"),
     ("/slos", "SLOs", "slos"),
+    ("/probes", "Probes", "probes"),
     ("/tickets", "Tickets", "tickets"),
     ("/changes", "Changes", "changes"),
     ("/silences", "Silences", "silences"),
     ("/feedback", "Feedback", "feedback"),
+    ("/capacity", "Capacity", "capacity"),
     ("/reports", "Reports", "reports"),
     ("/health", "Pipeline", "health"),
 )

@@ -99,6 +99,7 @@ def show_service(call: Call) -> Response:
         changes=changed,
         firing=[status for status in known if status.alert.firing],
         plots_shown=_series(call, known),
+        slos=[s for s in call.ports.slos() if s.objective.service == name],
     )
 
 
@@ -109,7 +110,8 @@ def _series(call: Call, known: list[Any]) -> list[tuple[Any, Any]]:
         evidence = status.alert.evidence
         if evidence is None or evidence.series in shown or len(shown) == PLOTS_MAX:
             continue
-        now = call.ports.band(evidence.series) or evidence
+        told = evidence.component == "trend"  # what it will be is with the alert alone
+        now = evidence if told else call.ports.band(evidence.series) or evidence
         mark = status.alert.starts_ms if status.alert.firing else None
         if picture := line_with_band(now, mark_ms=mark, title=str(evidence.series)):
             shown[evidence.series] = (now, picture)

@@ -38,17 +38,20 @@ def nice_ticks(low: float, high: float, count: int = 4) -> list[float]:
     return [round(i * step, 12) for i in range(first, last + 1)]
 
 
-_TIMES = {1: "s", 60: "m", 3600: "h"}
+_DAY = 86_400
+_TIMES = {1: "s", 60: "m", 3600: "h", _DAY: "d"}
 
 
 def time_scale(seconds: float) -> int:
-    """Seconds in the unit that shows a duration best: of seconds, minutes and hours.
+    """Seconds in the unit that shows a duration best: of seconds, minutes, hours and days.
 
     Examples
     --------
-    >>> time_scale(90), time_scale(600), time_scale(20_000)
-    (1, 60, 3600)
+    >>> time_scale(90), time_scale(600), time_scale(20_000), time_scale(5 * 86_400)
+    (1, 60, 3600, 86400)
     """
+    if abs(seconds) >= 3 * _DAY:
+        return _DAY
     return 3600 if abs(seconds) >= 7200 else 60 if abs(seconds) >= 120 else 1
 
 
@@ -117,9 +120,11 @@ def line_with_band(evidence: Evidence, *, mark_ms: int | None = None, title: str
     numbers = [x for _, *rest in columns for x in rest if x is not None and math.isfinite(x)]
     if len(columns) < 2 or not numbers:
         return Markup("")
-    frame = _Frame(
-        [row[0] for row in columns], nice_ticks(min(numbers), max(numbers)), WIDTH, HEIGHT
-    )
+    most = max(numbers)
+    # Days are ticked as days; what is shorter was always ticked in seconds.
+    scale = _DAY if evidence.unit == "seconds" and time_scale(most) == _DAY else 1
+    ticks = [tick * scale for tick in nice_ticks(min(numbers) / scale, most / scale)]
+    frame = _Frame([row[0] for row in columns], ticks, WIDTH, HEIGHT)
     parts = [_open(WIDTH, HEIGHT, title), _axes(frame, evidence.unit)]
     parts += [f'<path class="band" d="{area}"/>' for area in _areas(frame, columns)]
     parts.append(f'<path class="line" d="{_path(frame, columns)}"/>')

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collectors.probe import ProbeState
 from collectors.settings import IntakeLimits
 from console.metrics import Counters
 from console.settings import ConsoleSettings, IntakeSettings
 from model.alert import Evidence
+from model.capacity import Capacity
 from model.catalogue import Catalogue
 from model.clock import Clock
 from model.journal import NewEntry
@@ -102,8 +104,12 @@ class Ports:
         Reads the configuration again; gives the problems, none if it was taken over.
     band
         Recent history of a series with its expected band, or None.
+    probes
+        What is tried from outside, as it stands.
     slos
         Objectives as they stood a few seconds ago.
+    capacity
+        What runs out when, a minute old at most.
     limits
         How much of a pushed body is believed.
     intake_secrets
@@ -122,6 +128,8 @@ class Ports:
     reload: Callable[[], list[str]]
     band: Callable[[Labels], Evidence | None]
     slos: Callable[[], tuple[SloState, ...]] = tuple
+    probes: Callable[[], tuple[ProbeState, ...]] = tuple
+    capacity: Callable[[], tuple[Capacity, ...]] = tuple
     settings: ConsoleSettings = field(default_factory=ConsoleSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
     limits: IntakeLimits = field(default_factory=IntakeLimits)

@@ -86,6 +86,18 @@ def picture_of(call: Call, state: SloState) -> Markup:
     return line_with_band(evidence, title=title)
 
 
+def rough(duration_ms: int) -> int:
+    """A forecast without digits that nobody believes: to hours, minutes, or ten seconds.
+
+    Examples
+    --------
+    >>> rough(200_000_000), rough(1_371_000), rough(95_000)
+    (198000000, 1320000, 90000)
+    """
+    unit = 3_600_000 if duration_ms >= 86_400_000 else 60_000 if duration_ms >= 600_000 else 10_000
+    return max(unit, duration_ms // unit * unit)
+
+
 def list_slos(call: Call) -> Response:
     """`/slos`: objectives, worst first."""
     states = found_of(call)
@@ -96,6 +108,7 @@ def list_slos(call: Call) -> Response:
         slos=[(state, state_of(state), picture_of(call, state)) for state in states],
         services=services,
         attained=percent,
+        rough=rough,
     )
 
 

@@ -19,7 +19,7 @@ from model.batch import Floats, Ints
 from model.labels import Labels
 from model.reason import Reason, because
 from model.series import NAME
-from model.units import format_duration
+from model.units import format_span
 
 _EARLIEST_S, _LATEST_S = 1e9, 1.6e10
 """Times that can be meant: 2001 to 2477. Zero is no certificate yet, the year 9999 one that never ends."""
@@ -155,7 +155,7 @@ class Certificates(Watcher):
         return because(
             "the certificate of {target} was renewed: {left} left",
             target=target,
-            left=_span(left_ms),
+            left=format_span(left_ms),
         )
 
     def _tell(self, stage: str, row: int, now_ms: int) -> None:
@@ -176,10 +176,12 @@ class Certificates(Watcher):
         left_ms = known.left_ms(now_ms)
         words = {"target": _target(series), "service": service_of(series)}
         said = (
-            because("the certificate of {target} expired {ago} ago", ago=_span(-left_ms), **words)
+            because(
+                "the certificate of {target} expired {ago} ago", ago=format_span(-left_ms), **words
+            )
             if expired
             else because(
-                "the certificate of {target} expires in {left}", left=_span(left_ms), **words
+                "the certificate of {target} expires in {left}", left=format_span(left_ms), **words
             )
         )
         kept = {name: series[name] for name in _KEPT if name in series}
@@ -211,18 +213,18 @@ class Certificates(Watcher):
         for until_ms, expires_ms in reversed(known.renewals):
             ends[times < until_ms] = expires_ms
         warning_s = self.bounds(known)[0] / 1000
-        left = tuple((ends - times) / 1000)
+        left = ((ends - times) / 1000).tolist()
         return Evidence(
             series,
             "certificate",
             "seconds",
             value=known.left_ms(now_ms) / 1000,
             low=warning_s,
-            threshold=warning_s,
+            high=max(warning_s, *left),
             times_ms=tuple(times.tolist()),
-            values=tuple(float(x) for x in left),
+            values=tuple(left),
             lows=(warning_s,) * _POINTS,
-            highs=(None,) * _POINTS,
+            highs=(max(warning_s, *left),) * _POINTS,
             component="expiry",
         )
 
@@ -272,18 +274,3 @@ def _twin(series: Labels) -> Labels | None:
     if ends is None and name.endswith("_not_before"):
         ends = name.removesuffix("_not_before") + "_not_after"
     return None if ends is None else series.with_(**{NAME: ends})
-
-
-def _span(span_ms: int) -> str:
-    """A span in the units that matter: days while there are several, then hours, then minutes.
-
-    Examples
-    --------
-    >>> _span(20 * 86_400_000 + 5), _span(3 * 86_400_000 - 1), _span(90_000)
-    ('20d', '71h', '1m')
-    """
-    if span_ms >= 3 * _DAY_MS:
-        return f"{span_ms // _DAY_MS}d"
-    if span_ms >= _HOUR_MS:
-        return f"{span_ms // _HOUR_MS}h"
-    return format_duration(max(0, span_ms // 60_000 * 60_000))

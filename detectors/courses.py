@@ -27,6 +27,8 @@ _WINDOW_MS = 600_000
 _STALLED_MS = 60_000
 _LINES_MAX = 5
 _BARE = 32
+_DIVERSE_MIN, _DIVERSE = 50, 0.1
+_OFTEN, _SURPRISE_SMALL = 5, 3.0
 _RECENT_MAX = 2_000
 _WARN_MIN, _WARN_FACTOR = 10, 5.0
 _SURPRISE = 20.0  # of the Poisson tail's exponent: once in e^20 windows
@@ -84,6 +86,7 @@ class Courses(Watcher):
         self._follow = Sequences(sequences or limits)
         self._groups_max = settings.groups_max
         self._groups: dict[tuple[str, int, bool], _Group] = {}
+        self._rare: dict[str, int] = {}  # by kind: those that met what few do
         self._rests: dict[str, deque[tuple[int, int]]] = {}  # by kind: times, and rests until then
         self._clock_ms = self._heard_ms = self._numbered = 0
         self._bare: dict[int, int] = {}  # by template: lines in a row that named nothing
@@ -154,9 +157,10 @@ class Courses(Watcher):
                 group = self._groups[key] = _Group(self._numbered)
             group.share = one.share
             group.recent.append(max(one.time_ms, self._clock_ms))
+            self._rare[one.kind] = self._rare.get(one.kind, 0) + (one.rare is not None)
             if one.line:
                 group.lines.append(one.line)
-            touched[key] = group.recent[-1]
+            touched[key] = min(one.time_ms, touched.get(key, one.time_ms))
         for key, at_ms in touched.items():
             self._tell(key, self._groups[key], at_ms, now_ms)
 
@@ -179,6 +183,10 @@ class Courses(Watcher):
         many = count >= max(_WARN_MIN, _WARN_FACTOR * expected) and rarity >= _SURPRISE
         serious = many and self._serious(key, count)
         kind, template, missing = key
+        number, alerting = 2 * group.number, self._judge.alerting
+        told = any(alerting.entry((METHOD, n)) is not None for n in (number, number + 1))
+        if not serious and not told and self._chatter(key, group, total, rarity):
+            return
         service = self._kinds.writer(template)
         found = OddCourses(
             service=service,
@@ -197,13 +205,23 @@ class Courses(Watcher):
         def describe(entry: Entry) -> Alert:
             return courses_alert(found, entry, now_ms)
 
-        number, alerting = 2 * group.number, self._judge.alerting
         if serious or alerting.entry((METHOD, number + 1)) is not None:
             alerting.resolve((METHOD, number), at_ms, now_ms=now_ms)
             number += 1
         alerting.abnormal(
             (METHOD, number), at_ms, now_ms=now_ms, lasting=_AT_ONCE, peak=rarity, describe=describe
         )
+
+    def _chatter(
+        self, key: tuple[str, int, bool], group: _Group, rests: int, rarity: float
+    ) -> bool:
+        """Whether it is not worth telling even as information.
+
+        Identifiers of a kind may have little in common, so that each meets something rare; and what
+        was told some times already is told again only when it comes more often than it used to.
+        """
+        diverse = self._rare.get(key[0], 0) > max(_DIVERSE_MIN, _DIVERSE * rests)
+        return (diverse and not key[2]) or (group.total >= _OFTEN and rarity < _SURPRISE_SMALL)
 
     def _rested(self, kind: str) -> int:
         """How many of a kind came to rest in the window."""
@@ -233,8 +251,11 @@ class Courses(Watcher):
 
     def housekeep(self, key: tuple[str, int], entry: Entry, now_ms: int) -> None:
         """No more of them for a window: over. The line's clock counts, or ours where lines have ended."""
-        clock_ms = max(self._clock_ms, now_ms - self._heard_ms - _STALLED_MS + self._clock_ms)
-        if clock_ms - entry.seen_ms >= _WINDOW_MS:
+        clock_ms = self._clock_ms + max(0, now_ms - self._heard_ms - _STALLED_MS)
+        last_ms = [
+            g.recent[-1] for g in self._groups.values() if g.number == key[1] // 2 and g.recent
+        ]
+        if not last_ms or clock_ms - last_ms[0] >= _WINDOW_MS:
             self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms)
 
     def counters(self) -> dict[str, float]:
@@ -253,6 +274,7 @@ class Courses(Watcher):
                 for key, g in self._groups.items()
             ],
             "rests": [[kind, [list(at) for at in rests]] for kind, rests in self._rests.items()],
+            "rare": list(self._rare.items()),
             "bare": list(self._bare.items()),
             "clocks": [self._clock_ms, self._heard_ms, self._numbered, self.refused],
         }
@@ -270,5 +292,5 @@ class Courses(Watcher):
             kind: deque((minute, count) for minute, count in rests)
             for kind, rests in state["rests"]
         }
-        self._bare = dict(state["bare"])
+        self._bare, self._rare = dict(state["bare"]), dict(state["rare"])
         self._clock_ms, self._heard_ms, self._numbered, self.refused = state["clocks"]

@@ -14,7 +14,7 @@ from detectors.knowledge import Knowledge
 from detectors.learning import Unheard
 from detectors.logside import LogSide
 from detectors.metricside import MetricSide
-from detectors.roles import ROLES, Kind
+from detectors.roles import CERTIFICATE, ROLES, Kind
 from detectors.rows import layers
 from detectors.settings import DetectorSettings, ThresholdRule
 from detectors.snapshot import pack, unpack
@@ -100,8 +100,10 @@ class Engine:
             self._housekeep(now_ms)
         return self._judge.alerting.drain()
 
-    def learn(self, batch: MetricBatch, *, now_ms: int) -> None:
+    def learn(self, batch: MetricBatch, *, now_ms: int, coarse: bool = False) -> None:
         """History of about one moment; call in time order, before live samples of these rows.
+
+        `coarse` says that samples are further apart than live ones will be.
 
         What is abnormal in it is not learnt as normal, unless it lasted; nobody is told. Samples that
         are not newer than what is known of their row are dropped.
@@ -109,13 +111,16 @@ class Engine:
         if not len(batch):
             return
         at_ms = int(batch.times_ms.max())
+        self._judge.coarse = coarse
         with self._unheard:
             for rows, times_ms, values in layers(batch):
                 self._metrics.take(rows, times_ms, values, at_ms)
             self._metrics.step(at_ms)
+            for watcher in self._watchers:
+                watcher.learn(at_ms)
             for (method, row), entry in self._judge.alerting.entries():
-                if (watcher := self._own.get(method)) is not None:
-                    watcher.housekeep((method, row), entry, at_ms)
+                if method in self._own:
+                    self._own[method].housekeep((method, row), entry, at_ms)
                 elif self._unheard.accepted(method, entry, self._settings):
                     self._judge.alerting.resolve((method, row), entry.seen_ms, now_ms=at_ms)
                     self._metrics.relearn(np.array([row]))
@@ -234,6 +239,8 @@ class Engine:
             return None
         role = ROLES[int(self._judge.meta["role"][row])]
         times_ms, values, lows, highs = self._judge.history.of(row)
+        if not times_ms and role is CERTIFICATE:
+            return None  # its watcher draws it, as evidence
         if not times_ms:
             level = float(self._judge.baselines.rows["level"][row])
             return Evidence(labels, "baseline", role.unit, value=finite(level))

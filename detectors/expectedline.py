@@ -122,7 +122,7 @@ class ExpectedLines(Watcher):
             self._learn_all(kinds[others], gap[others])
         rows["last_ms"][kinds], rows["clock_ms"][kinds] = times_ms, clock_ms
         for at in np.flatnonzero(first & rows["missed"][kinds]).tolist():
-            self._came(int(kinds[at]), now_ms)
+            self._came(int(kinds[at]), int(times_ms[at]), now_ms)
 
     def _learn(self, kind: int, gap_ms: float) -> None:
         rows = self._rows
@@ -277,11 +277,9 @@ class ExpectedLines(Watcher):
         state = self._services
         return int(max(state["newest_ms"][service], state["reported_ms"][service]))
 
-    def _came(self, kind: int, now_ms: int) -> None:
+    def _came(self, kind: int, at_ms: int, now_ms: int) -> None:
         self._rows["missed"][kind] = False
-        self._over(self._service(kind), int(self._rows["last_ms"][kind]), now_ms)
-
-    def _over(self, service: int, at_ms: int, now_ms: int) -> None:
+        service = self._service(kind)
         of = self._kinds.of_service(service)
         if not self._rows["missed"][of[of < len(self._rows["missed"])]].any():
             self._judge.alerting.resolve((METHOD, service), at_ms, now_ms=now_ms)

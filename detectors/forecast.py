@@ -29,6 +29,8 @@ _REPORT_MS = 60_000
 _TELL_AGAIN_MS = 600_000  # a forecast of days is not told anew every ten seconds
 _SILENT_MS = 1_800_000
 _FULL = 0.98  # there it is told of while it stays, trend or no trend
+_YOUNG_MS = 26 * 3_600_000  # before a day is known, a nightly dump may look like the end
+_YOUNG_LEAST = 0.75
 _STAY = 1.5  # a forecast must move so far out again to be over
 
 
@@ -117,6 +119,8 @@ class Forecast(Watcher):
             hot = ~np.isnan(self._found["middle"][tracks]).all(axis=1)
             hot |= self._judge.alerting.marked(_WARN, tracks)
             hot |= self._judge.alerting.marked(_SOON, tracks)
+            # While its past is being learnt, a track's latest is no basis for what comes.
+            hot &= now_ms - self._tracks.last_ms[tracks] <= _SILENT_MS
             for track in tracks[hot].tolist():
                 self._judge_track(track, now_ms)
         self._report(now_ms)
@@ -139,8 +143,9 @@ class Forecast(Watcher):
         age_ms = int(self._levels.age_ms(np.array([track]))[0])
         if age_ms < about.resource.young_ms or about.used != about.used:
             return
+        enough = age_ms >= _YOUNG_MS or about.used >= _YOUNG_LEAST * about.full
         soon = self._settings.critical_ahead_ms
-        near = _within(about, outlook, soon, firing=self._firing(_SOON, track))
+        near = enough and _within(about, outlook, soon, firing=self._firing(_SOON, track))
         self._tell(_SOON, about, outlook, near, now_ms)
         pending = self._judge.alerting.entry((_SOON, track))
         if pending is not None:
@@ -150,7 +155,7 @@ class Forecast(Watcher):
                 self._judge.alerting.resolve(key, about.seen_ms, now_ms=now_ms, why=why)
             return
         warn = self._settings.warn_ahead_ms
-        near = _within(about, outlook, warn, firing=self._firing(_WARN, track))
+        near = enough and _within(about, outlook, warn, firing=self._firing(_WARN, track))
         self._tell(_WARN, about, outlook, near or _backlog(about, outlook), now_ms)
 
     def _firing(self, method: str, track: int) -> bool:
@@ -170,7 +175,7 @@ class Forecast(Watcher):
             if stays or outlook is None or now_ms - entry.told_ms < _TELL_AGAIN_MS:
                 return
         keep = max(span_ms // 12, 10 * WIDTHS_MS[0])
-        lasting = Lasting(min(max(span_ms // 12, 2 * WIDTHS_MS[0]), 2 * WIDTHS_MS[2]), 3, keep)
+        lasting = Lasting(_patience_ms(about, outlook), 3, keep)
 
         def describe(entry: Entry) -> Alert:
             if outlook is None:
@@ -286,7 +291,7 @@ def _begins(arrays: dict[str, Array], prefix: str) -> dict[str, Array]:
 
 def _within(about: Subject, outlook: Outlook | None, ahead_ms: int, *, firing: bool) -> bool:
     """Whether it is full within `ahead_ms`, and used enough to say so; what was told stays while it is full."""
-    if about.used >= _FULL * about.full:
+    if about.used >= _FULL * about.full and (firing or about.used >= about.full):
         return firing
     if outlook is None or math.isinf(about.full):
         return False
@@ -294,6 +299,15 @@ def _within(about: Subject, outlook: Outlook | None, ahead_ms: int, *, firing: b
     middle, early = outlook.middle_ms - about.seen_ms, outlook.early_ms - about.seen_ms
     enough = about.used >= (about.resource.least - (0.05 if firing else 0.0)) * about.full
     return enough and middle < stay * ahead_ms and early < 0.75 * stay * ahead_ms
+
+
+def _patience_ms(about: Subject, outlook: Outlook | None) -> int:
+    """How long a forecast must stand: the longer it looked back the longer, but in time to be of use."""
+    if outlook is None:
+        return 0
+    ahead_ms = outlook.middle_ms - about.seen_ms
+    patience = min(outlook.span.ms / 12, 2.0 * WIDTHS_MS[2], max(ahead_ms, 0.0) / 6)
+    return round(max(patience, 2.0 * WIDTHS_MS[0]))
 
 
 def _backlog(about: Subject, outlook: Outlook | None) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from detectors.explain import quantity
 from detectors.levels import SIZES, WIDTHS_MS, Levels
-from detectors.outlook import REACH, Outlook
+from detectors.outlook import Outlook
 from detectors.resources import BACKLOG_TEMPLATE, RESOURCES, Resource
 from detectors.roles import service_of
 from detectors.tell import SOURCE
@@ -122,8 +122,8 @@ def _evidence(about: Subject, outlook: Outlook, levels: Levels) -> Evidence:
         unit=about.unit,
         value=about.used,
         high=None if math.isinf(about.full) else about.full,
-        score=round(min(REACH, _ahead(outlook) / outlook.span.ms), 2),
-        threshold=REACH,
+        score=round(_ahead(outlook) / outlook.span.ms, 2),
+        threshold=outlook.span.reach,
         times_ms=(*times, *coming),
         values=(*values, *(none * len(coming))),
         lows=((None,) * len(times)) + lows,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from detectors.fulltell import METHODS, WARNING, FullTeller, Suspects
 from detectors.judge import Judge
 from detectors.knowledge import Knowledge
 from detectors.rows import Array, pieces
+from detectors.unusual import matters, notable
 from detectors.watcher import Settled, Watcher
 from model.batch import Bools, Floats, Ints
 from model.errors import SnapshotError
@@ -20,9 +22,13 @@ from model.units import format_duration
 
 _VERSION = 1
 _MOVE_MS = 10_000
-_STEADY = 0.6  # of its bar keeps an alert going
+_MOVE_PAST_MS = 300_000
 _COLUMNS = ("rows", "times_ms", "values", "roles", "shut")
 _TYPES = (np.int64, np.int64, np.float64, np.int8, np.bool_)
+
+
+Hear = Callable[[Array, Ints, Floats, Array, Bools], None]
+"""Is told of rows, times, values, scores, and which were learnt from."""
 
 
 class FullSide(Watcher):
@@ -41,25 +47,28 @@ class FullSide(Watcher):
         self._full = FullState(judge, knowledge)
         self._teller = FullTeller(judge, self._full)
         self._held: list[tuple[Array, ...]] = []
+        self._past: list[tuple[Array, ...]] = []
+        self._learnt_ms = 0
         self._moved_ms = self._scored = 0
+        self.hear: tuple[Hear, ...] = ()
 
     def settled(self, seen: Settled, now_ms: int) -> None:
-        """Keep the samples of members until the next step."""
+        """Keep the samples of members until the next step; of a past, only those at their own distance."""
+        if self._judge.past and self._judge.coarse:
+            return
         at = np.flatnonzero(self._full.members.slots(seen.rows) >= 0)
         if len(at):
             shut = seen.firing[at] | seen.outside[at]
             columns = (seen.rows[at], seen.times_ms[at], seen.values[at], seen.roles[at], shut)
-            self._held.append(tuple(x.astype(t) for x, t in zip(columns, _TYPES, strict=True)))
+            kept = self._past if self._judge.past else self._held
+            kept.append(tuple(np.asarray(x, t) for x, t in zip(columns, _TYPES, strict=True)))
 
     def step(self, now_ms: int) -> None:
         """Score what was kept; now and then let series move in and out."""
         if self._held:
-            held = [np.concatenate(x) for x in zip(*self._held, strict=True)]
-            self._held = []
+            held, self._held = self._held, []
             self._teller.note_told(now_ms)
-            for at in pieces(held[0]):
-                rows, times_ms, values, roles, shut = (column[at] for column in held)
-                self._score(rows, times_ms, values, roles, shut, now_ms=now_ms)
+            self._score_all(held, now_ms)
         if now_ms - self._moved_ms >= _MOVE_MS:
             self._moved_ms = now_ms
             left = self._full.move(now_ms)
@@ -68,26 +77,58 @@ class FullSide(Watcher):
                     self._judge.alerting.resolve((method, row), now_ms, now_ms=now_ms)
             self._drop_held(left)
 
+    def learn(self, at_ms: int) -> None:
+        """Learn what was kept of the past; who matters moves in, to learn from it too."""
+        if not self._judge.coarse and not 0 <= at_ms - self._learnt_ms < _MOVE_PAST_MS:
+            self._learnt_ms = at_ms
+            self._drop_held(self._full.move(at_ms))
+        if self._past:
+            held, self._past = self._past, []
+            self._score_all(held, at_ms)
+
+    def _score_all(self, kept: list[tuple[Array, ...]], now_ms: int) -> None:
+        held = [np.concatenate(x) for x in zip(*kept, strict=True)]
+        for at in pieces(held[0]):
+            rows, times_ms, values, roles, shut = (column[at] for column in held)
+            self._score(rows, times_ms, values, roles, shut, now_ms=now_ms)
+
     def _score(
         self, rows: Array, times_ms: Ints, values: Floats, roles: Array, shut: Bools, *, now_ms: int
     ) -> None:
-        """One sample of each of some rows."""
-        tier, ranges = self._full.tier, self._full.ranges
-        slots = self._full.members.slots(rows).astype(np.int64)
-        own = np.logical_or(*(self._judge.alerting.marked(method, rows) for method in METHODS))
-        learn = ~(own | shut)
+        """One sample of each of some rows: peek at what is odd, learn the rest, tell what lasts."""
+        full, alerting = self._full, self._judge.alerting
+        slots = full.members.slots(rows).astype(np.int64)
+        bars = full.ranges.rows["bar"][slots]
+        own = np.logical_or(*(alerting.marked(method, rows) for method in METHODS))
+        usual = full.usual(slots, times_ms)
+        none = np.zeros(len(rows), dtype=np.bool_)
+        one = np.ones(len(rows))
+        odd = matters(roles, values, usual, one, none) | notable(roles, values, usual, one, none)
+        at = np.flatnonzero(own | (odd & ~shut & np.isfinite(bars)))
         scores = np.zeros(len(rows), dtype=np.float32)
-        scores[learn] = tier.score(slots[learn], times_ms[learn], values[learn])
-        scores[own] = tier.peek(slots[own], times_ms[own], values[own])
-        ranges.learn(slots[learn], times_ms[learn], values[learn])
-        self._scored += len(rows)
-        over = scores >= ranges.rows["bar"][slots] * np.where(own, _STEADY, 1.0)
-        at = np.flatnonzero(over | own)
+        learn = ~shut & ~own
         if len(at):
-            suspects = Suspects(
-                rows[at], slots[at], times_ms[at], values[at], roles[at], scores[at], over[at]
-            )
-            self._teller.judge(suspects, now_ms)
+            scores[at] = full.tier.peek(slots[at], times_ms[at], values[at])
+            suspects = at[own[at] | (scores[at] >= full.suspicious)]
+            lasting = full.ranges.lasting(slots[suspects], scores[suspects])
+            full.calibrate(slots[suspects], lasting)
+            told = self._teller.judge(
+                Suspects(
+                    rows[suspects], slots[suspects], times_ms[suspects], values[suspects],
+                    roles[suspects], scores[suspects], bars[suspects], lasting,
+                ),
+                now_ms,
+            )  # fmt: skip
+            learn[suspects] = ~told & ~shut[suspects]
+        at = np.flatnonzero(learn)
+        found = full.tier.score(slots[at], times_ms[at], values[at])
+        fresh = scores[at] == 0.0  # what was peeked at has been counted
+        full.calibrate(slots[at[fresh]], full.ranges.lasting(slots[at[fresh]], found[fresh]))
+        full.ranges.learn(slots[at], times_ms[at], values[at])
+        self._scored += len(rows)
+        scores[at] = np.where(fresh, found, scores[at])
+        for hear in self.hear:
+            hear(rows, times_ms, values, scores, learn)
 
     def upholds(self, rows: Array, times_ms: Ints, values: Floats, roles: Array) -> Bools:
         """See `FullTeller.upholds`."""

@@ -6,16 +6,23 @@ from typing import Any
 
 import numpy as np
 
+from detectors.full.calibration import Calibration
 from detectors.full.tier import FullTier
 from detectors.judge import Judge
 from detectors.knowledge import Knowledge
 from detectors.ranges import Ranges
 from detectors.rows import Array
 from detectors.tiers import Members
+from detectors.unusual import Usual
+from model.batch import Ints
 
 _WEEK_MS = 7 * 86_400_000.0
+WIDE = 2.0  # times what nine samples of ten stay within is a view's band
+HAIR = 1e-4  # of a value is never a difference
+_YOUNG = 35.0  # samples: three scores of a tier that tells
 _FIRST = 256  # places to begin with
-_LEAST_BAR = 12.0  # of the score; a young calibration knows no better
+_SUSPECTED = 1e-3  # of all samples are looked at twice, and may begin something
+_LEAST_SCORE = 7.0  # of those; a young calibration knows no better
 _WATCHED_MS = (
     8_640_000.0  # a tenth of a day, before anything is told that is to be rarer than once a day
 )
@@ -33,11 +40,16 @@ class FullState:
         Extremes and bars by place.
     members : Members
         Rows to places.
+    lasting : Calibration
+        How often three scores in a row keep to how much, over all members.
+    suspicious : float
+        A score above which a sample is looked at twice.
     """
 
     def __init__(self, judge: Judge, knowledge: Knowledge) -> None:
         self._judge = judge
-        self.tier, self.ranges = FullTier(0), Ranges()
+        self.tier, self.ranges, self.lasting = FullTier(0), Ranges(), Calibration()
+        self.suspicious = _LEAST_SCORE
         each = FullTier(256).nbytes / 256 + self.ranges.row_bytes
         self.members = Members(judge, knowledge, int(judge.settings.full_memory_bytes / each))
 
@@ -61,11 +73,12 @@ class FullState:
             self.ranges.rows.ensure(self.tier.capacity)
 
     def _set_bars(self) -> None:
-        """The score that each member's samples must reach.
+        """What three scores in a row must keep to, for each member.
 
         The budget of pages of a service is shared by its series, and by the samples that each has in a week.
         What a series' own samples cannot show is believed for a few decades only: the young must be rarer.
         """
+        self.suspicious = max(self.tier.calibration.threshold(_SUSPECTED), _LEAST_SCORE)
         rows = self.members.by_slot["row"]
         slots = np.flatnonzero(rows >= 0)
         if not len(slots):
@@ -75,9 +88,10 @@ class FullState:
         wanted = np.log10(np.maximum(samples / self._judge.settings.pages_per_service_week, 10.0))
         age = np.maximum(self.tier.ages(slots), 1.0)
         wanted += np.maximum(wanted - _BELIEVED - np.log10(age), 0.0)
-        wanted += [self._judge.leniency(row).decades for row in rows[slots].tolist()]
-        decades, levels = self.tier.calibration.decades()
-        bar = np.maximum(np.interp(wanted, decades, levels), _LEAST_BAR)
+        if self._judge.heeded:
+            wanted += [self._judge.leniency(row).decades for row in rows[slots].tolist()]
+        decades, scores = self.lasting.decades()
+        bar = np.maximum(np.interp(wanted, decades, scores), self.suspicious)
         self.ranges.rows["bar"][slots] = np.where(age * interval_ms >= _WATCHED_MS, bar, np.inf)
 
     def begin_anew(self, slots: Array) -> None:
@@ -86,6 +100,27 @@ class FullState:
         if len(slots):
             self.tier.forget(slots)
             self.ranges.rows.clear(slots)
+
+    def usual(self, slots: Array, times_ms: Ints) -> Usual:
+        """What these places usually are at these times."""
+        expected, sizes = self.tier.views(slots, times_ms)
+        views = expected.astype(np.float64)
+        half = WIDE * sizes + HAIR * np.abs(views)
+        rows = self.ranges.rows
+        return Usual(
+            low=rows["low"][slots].astype(np.float64),
+            high=rows["high"][slots].astype(np.float64),
+            expected_low=views.min(axis=0),
+            expected_high=views.max(axis=0),
+            band_low=(views - half).min(axis=0),
+            band_high=(views + half).max(axis=0),
+            watched_ms=times_ms - rows["since_ms"][slots],
+        )
+
+    def calibrate(self, slots: Array, lasting: Array) -> None:
+        """Count scores that lasted, of rows that are no longer young."""
+        old = self.tier.ages(slots) > _YOUNG
+        self.lasting.learn(lasting[old])
 
     @property
     def nbytes(self) -> int:
@@ -98,7 +133,8 @@ class FullState:
         arrays, members = self.members.save(length)
         arrays.update({f"tier.{name}": array for name, array in self.tier.arrays().items()})
         arrays.update(self.ranges.rows.save("ranges", length))
-        return arrays, members
+        arrays["lasting.counts"] = self.lasting.counts
+        return arrays, {**members, "suspicious": self.suspicious}
 
     def load(self, arrays: dict[str, Array], state: dict[str, Any]) -> None:
         """Take over what `save` gave.
@@ -112,6 +148,8 @@ class FullState:
         self.tier.restore({name.removeprefix("tier."): arrays[name] for name in names})
         self.members.load(arrays, state)
         self.ranges.rows.load("ranges", arrays)
+        self.lasting.counts[:] = arrays["lasting.counts"]
+        self.suspicious = state["suspicious"]
         if self.tier.capacity > self.members.places_max:
             self._shrink()
 

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from detectors.alerting import Entry, Lasting
+from detectors.full.calibration import Calibration
 from detectors.full.combine import COMPONENTS
 from detectors.full.tails import Array32
-from detectors.fullstate import FullState
+from detectors.fullstate import HAIR, WIDE, FullState
 from detectors.judge import Judge
 from detectors.roles import ROLES, service_of
 from detectors.rows import Array
 from detectors.tell import Sighting
-from detectors.unusual import Found, Usual, matters, notable, unusual_alert
+from detectors.unusual import Found, matters, notable, unusual_alert
 from model.alert import Alert
 from model.batch import Bools, Floats, Ints
 from model.reason import because
@@ -23,14 +24,12 @@ from model.reason import because
 WARNING, INFORMATION = METHODS = ("full", "unusual")
 _COOL_MS = 600_000  # after a baseline's alert on the same signal of the service
 _CLAIM = 10  # times as long as it was watched is the most that "once in" may say
+_STEADY = 0.6  # of what it takes to begin keeps an alert going
 _LASTING = Lasting(120_000, 3, 120_000, 3)
-_WIDE = 2.0  # times what nine samples of ten stay within
 _DAY_MS = 86_400_000
 _KNOWN = 100  # samples before anything is said of how rare a sample is
 _ODD = 3.0  # the least score of which something is said
 _TELLERS = ("baseline", "growth", "lograte", "levelshift")
-_VIEWS = [COMPONENTS.index(name) for name in ("mean", "day", "week")]
-_HAIR = 1e-4  # of a value is never a difference
 _PROFILED = ("day", "week", "day_drift", "week_drift", "season_drift")
 
 
@@ -44,7 +43,8 @@ class Suspects:
     values: Floats
     roles: Array
     scores: Array32
-    over: Bools
+    bars: Array32
+    lasting: Array32
 
 
 class FullTeller:
@@ -54,34 +54,47 @@ class FullTeller:
         self._judge, self._full = judge, full
         self.told_ms: dict[tuple[str, str], int] = {}
 
-    def judge(self, suspects: Suspects, now_ms: int) -> None:
-        """Each is a warning, information, or normal again."""
+    def judge(self, suspects: Suspects, now_ms: int) -> Bools:
+        """Each is a warning, information, or normal again; which are not normal, shape (n,).
+
+        What is odd begins to wait at once. It goes on only if three scores in a row keep to the bar.
+        """
         alerting = self._judge.alerting
         leniency = [self._judge.leniency(row) for row in suspects.rows.tolist()]
-        usual = self.usual(suspects.slots, suspects.times_ms)
+        usual = self._full.usual(suspects.slots, suspects.times_ms)
         width = np.array([each.width for each in leniency])
         far, near = (
-            judge(
-                suspects.roles,
-                suspects.values,
-                usual,
-                width,
-                alerting.marked(method, suspects.rows),
-            )
-            for judge, method in ((matters, WARNING), (notable, INFORMATION))
-        )
+            size(suspects.roles, suspects.values, usual, width, alerting.marked(method, suspects.rows))
+            for size, method in ((matters, WARNING), (notable, INFORMATION))
+        )  # fmt: skip
+        told = np.zeros(len(suspects.rows), dtype=np.bool_)
         for at, row in enumerate(suspects.rows.tolist()):
-            at_ms, score = int(suspects.times_ms[at]), float(suspects.scores[at])
-            slot, over = int(suspects.slots[at]), bool(suspects.over[at])
-            seen = Sighting(row, at_ms, float(suspects.values[at]), 0.0, 0.0, score, 0.0)
-            if self._is_told(row, ROLES[suspects.roles[at]].signal):
-                self._give_way(row, at_ms, now_ms)
+            seen = Sighting(
+                row, int(suspects.times_ms[at]), float(suspects.values[at]),
+                0.0, 0.0, float(suspects.lasting[at]), 0.0,
+            )  # fmt: skip
+            slot, role = int(suspects.slots[at]), ROLES[suspects.roles[at]]
+            if self._is_told(row, role.signal):
+                self._give_way(row, seen.at_ms, now_ms)
+                told[at] = True
                 continue
+            waits = self._waits(row, suspects, at)
             patience = leniency[at].patience
-            self._tell(WARNING, over and bool(far[at]), slot, seen, patience, now_ms)
-            warned = alerting.entry((WARNING, row))
-            info = over and bool(near[at]) and not (warned is not None and warned.firing)
-            self._tell(INFORMATION, info, slot, seen, patience, now_ms)
+            warned = self._tell(WARNING, waits and bool(far[at]), slot, seen, patience, now_ms)
+            info = waits and bool(near[at]) and not warned
+            info = self._tell(INFORMATION, info, slot, seen, patience, now_ms)
+            told[at] = waits and bool(far[at] or near[at])
+        return told
+
+    def _waits(self, row: int, suspects: Suspects, at: int) -> bool:
+        """Whether what began may go on."""
+        entries = [self._judge.alerting.entry((method, row)) for method in METHODS]
+        if any(entry is not None and entry.firing for entry in entries):
+            return bool(suspects.scores[at] >= _STEADY * self._full.suspicious)
+        hits = max((entry.hits for entry in entries if entry is not None), default=0)
+        if hits + 1 < _LASTING.for_samples:
+            return bool(suspects.scores[at] >= self._full.suspicious)
+        return bool(suspects.lasting[at] >= suspects.bars[at])
 
     def _give_way(self, row: int, at_ms: int, now_ms: int) -> None:
         why = because("another alert tells of the same signal")
@@ -90,8 +103,8 @@ class FullTeller:
 
     def _tell(
         self, method: str, abnormal: bool, slot: int, seen: Sighting, patience: float, now_ms: int
-    ) -> None:
-        """Let `alerting` know of one row."""
+    ) -> bool:
+        """Let `alerting` know of one row; whether it fires."""
 
         def describe(entry: Entry) -> Alert:
             role = ROLES[int(self._judge.meta["role"][seen.row])]
@@ -114,29 +127,15 @@ class FullTeller:
             self._judge.alerting.normal(
                 key, seen.at_ms, now_ms=now_ms, lasting=lasting, describe=describe
             )
+        entry = self._judge.alerting.entry(key)
+        return entry is not None and entry.firing
 
-    def usual(self, slots: Array, times_ms: Ints) -> Usual:
-        """What these places usually are at these times."""
-        expected, sizes = self._full.tier.expected(slots, times_ms)
-        views = expected[_VIEWS].astype(np.float64)
-        half = _WIDE * sizes[_VIEWS] + _HAIR * np.abs(views)
-        rows = self._full.ranges.rows
-        return Usual(
-            low=rows["low"][slots].astype(np.float64),
-            high=rows["high"][slots].astype(np.float64),
-            expected_low=views.min(axis=0),
-            expected_high=views.max(axis=0),
-            band_low=(views - half).min(axis=0),
-            band_high=(views + half).max(axis=0),
-            watched_ms=times_ms - rows["since_ms"][slots],
-        )
-
-    def _found(self, slot: int, seen: Sighting, *, plain: bool = False) -> Found:
+    def _found(self, slot: int, seen: Sighting, *, single: bool = False) -> Found:
         """The view that shows a sample best: the rarest of those that it leaves the band of."""
         slots = np.array([slot])
         at_ms = np.array([seen.at_ms])
         expected, sizes = self._full.tier.expected(slots, at_ms)
-        half = _WIDE * sizes[:, 0] + _HAIR * np.abs(expected[:, 0])
+        half = WIDE * sizes[:, 0] + HAIR * np.abs(expected[:, 0])
         rare = self._full.tier.part(slots).components(
             np.array([0]), at_ms, np.array([seen.value], dtype=np.float32)
         )[:, 0]
@@ -145,10 +144,11 @@ class FullTeller:
         low, high = float(expected[best, 0] - half[best]), float(expected[best, 0] + half[best])
         if ROLES[int(self._judge.meta["role"][seen.row])].signal not in ("", "level"):
             low = max(low, 0.0)
-        times = () if plain else self._judge.history.of(seen.row)[0]
+        known = self._full.tier.calibration if single else self._full.lasting
+        times = () if single else self._judge.history.of(seen.row)[0]
         lows, highs = self._band(slot, best, times, low, high)
         return Found(
-            COMPONENTS[best], low, high, lows, highs, self._once_in_ms(slot, seen.row, seen.score),
+            COMPONENTS[best], low, high, lows, highs, self._once_in_ms(slot, seen.row, seen.score, known),
             seen.score, float(self._full.ranges.rows["bar"][slot]),
         )  # fmt: skip
 
@@ -162,15 +162,15 @@ class FullTeller:
             return (low,) * len(times), (high,) * len(times)
         slots = np.full(len(times), slot)
         expected, sizes = self._full.tier.expected(slots, np.array(times, dtype=np.int64))
-        half = _WIDE * sizes[component]
+        half = WIDE * sizes[component]
         bottom = expected[component] - half
         if low == 0.0:
             bottom = np.maximum(bottom, 0.0)
         return tuple(bottom.tolist()), tuple((expected[component] + half).tolist())
 
-    def _once_in_ms(self, slot: int, row: int, score: float) -> int:
+    def _once_in_ms(self, slot: int, row: int, score: float, known: Calibration) -> int:
         """By chance a score as high comes once in so long; at most ten times as long as was watched."""
-        decades, levels = self._full.tier.calibration.decades()
+        decades, levels = known.decades()
         interval_ms = max(float(self._judge.clocks.rows["interval_ms"][row]), 1.0)
         rare = 10.0 ** float(np.interp(score, levels, decades))
         seen = float(self._full.tier.ages(np.array([slot]))[0]) + 1.0
@@ -185,7 +185,7 @@ class FullTeller:
         score = float(self._full.tier.peek(slots, np.array([at_ms]), np.array([value]))[0])
         if not score >= _ODD:
             return None
-        found = self._found(slot, Sighting(row, at_ms, value, 0.0, 0.0, score, 0.0), plain=True)
+        found = self._found(slot, Sighting(row, at_ms, value, 0.0, 0.0, score, 0.0), single=True)
         return found.component, found.once_in_ms
 
     def upholds(self, rows: Array, times_ms: Ints, values: Floats, roles: Array) -> Bools:
@@ -199,7 +199,7 @@ class FullTeller:
         if not known.any():
             return out
         slots, values, of = slots[known], values[known], roles[known]
-        usual = self.usual(slots, times_ms[known])
+        usual = self._full.usual(slots, times_ms[known])
         relative = np.array([ROLES[role].relative for role in of.tolist()])
         floor = np.array([ROLES[role].floor for role in of.tolist()])
         wanted = np.maximum(relative * usual.expected_high, floor)

@@ -21,14 +21,8 @@ from detectors.lograte import LogRates
 from detectors.roles import MEMORY_LEVEL, ROLE_NUMBER, ROLES, UP_ROLE, Kind, Role
 from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings, ThresholdRule
-from detectors.tell import (
-    Sighting,
-    flat_alert,
-    log_burst_alert,
-    metric_alert,
-    rule_alert,
-)
-from detectors.threshold import Thresholds
+from detectors.tell import Sighting, flat_alert, log_burst_alert, metric_alert, rule_alert
+from detectors.threshold import Thresholds, bounds
 from detectors.watcher import Settled, Watcher
 from model.alert import Alert
 from model.batch import Bools, Floats, Ints
@@ -50,6 +44,7 @@ class Judge:
         self._index = self.index = index
         self.watchers: tuple[Watcher, ...] = ()
         self.past = False  # whether what is shown is history, of which nobody is told
+        self.coarse = False  # and whether its samples are further apart than live ones
         self.heeded = Heeded()
         self._lenient: dict[int, Leniency] = {}
         self.baselines = Baselines(
@@ -279,7 +274,6 @@ class Judge:
             row = int(rows[at])
             high = float(bands.high[watched][at])
             seen = Sighting(row, int(times_ms[at]), float(values[at]), 0.0, high, 0.0, 0.0)
-            entry = self.alerting.entry(("growth", row))
             self.sighted(
                 "growth", MEMORY_LEVEL, self._lastings[role], seen, bool(leaking[at]), now_ms
             )
@@ -337,7 +331,7 @@ class Judge:
             ):
                 if not abnormal and not known:
                     continue
-                low, high = _bounds(rule)
+                low, high = bounds(rule)
                 seen = Sighting(
                     int(rows[at]), int(times_ms[at]), float(values[at]), low, high, 0.0, rule.value
                 )
@@ -402,13 +396,3 @@ class Judge:
         if self.thresholds.rules:
             for row in self._index.rows():
                 self.thresholds.add(row, self._index.labels(row))
-
-
-def _bounds(rule: ThresholdRule) -> tuple[float, float]:
-    """The band a rule leaves normal, for the plot."""
-    infinite = float("inf")
-    if rule.op in (">", ">="):
-        return -infinite, rule.value
-    if rule.op in ("<", "<="):
-        return rule.value, infinite
-    return -infinite, infinite

@@ -14,7 +14,7 @@ from detectors.watcher import Watcher
 from model.batch import Ints, LogBatch
 
 _FUTURE_MS = 5_000
-_EXAMPLE_MAX = 500
+_EXAMPLE_MAX = 300
 _TIDY_MS = 600_000
 _OVERFLOW = 0  # the miner's template of the lines it has no room for
 

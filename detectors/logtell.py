@@ -135,7 +135,7 @@ def strayed_alert(found: Strayed, entry: Entry, now_ms: int) -> Alert:
         )
     else:
         summary = because(
-            "{share} of the lines “{text}” of {service} have a “{parameter}” out of its range:"
+            "{share} of the lines “{text}” of {service} have “{parameter}” out of range:"
             " about {value}, usually {low} to {high}",
             value=quantity(found.value, found.unit),
             low=quantity(found.low, found.unit),

@@ -85,5 +85,10 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_detector_probes": ("gauge", "Probes whose results are watched."),
     "tocsin_detector_probes_failing": ("gauge", "Probes whose last result was a failure."),
     "tocsin_detector_certificates": ("gauge", "Certificates whose expiry is watched."),
+    "tocsin_detector_groups": ("gauge", "Services and hosts whose metrics are looked at together."),
+    "tocsin_detector_groups_refused_total": (
+        "counter",
+        "Series of services beyond the 4,096 that are looked at together.",
+    ),
     "tocsin_detector_state_bytes": ("gauge", "Memory held by the learnt state."),
 }

@@ -1,12 +1,12 @@
 """From a level's past to when it runs out: trends over many windows, and which of them is believed.
 
-A window's trend is believed only as far ahead as `REACH` times what it looked at: ten steady minutes
-say something of the next hour and nothing of next week.
+A window's trend is believed only as far ahead as its `reach` times what it looked at: twenty steady
+minutes say something of the next hour and nothing of next week.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,22 +14,36 @@ from detectors.levels import WIDTHS_MS, Levels
 from detectors.trend import Trend, crossing, fit, thin
 from model.batch import Bools, Floats, Ints
 
-REACH = 6.0
 Z = 1.45  # 80 % of a Student t with about six degrees of freedom: so many blocks tell the wandering
+_PACE = 0.2  # standard deviation of the pace, as a share of it, as far ahead as was looked back
 _SOONER = 0.5  # a younger trend is believed beside an older one where it is over in half the time
 _MINUTE_MS = 60_000
 _USUAL = 1.3  # a rise up to this multiple of what was seen before is nothing new
-_BEYOND = 0.3  # … unless it goes this share of a usual rise past all that was seen
+_BEYOND = 0.3  # … unless it goes this share of the past's range beyond all that was seen
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A window: its resolution, how many buckets, how many make a point, and points by day (0: all pairs)."""
+    """A window.
+
+    Attributes
+    ----------
+    level, count, by : int
+        Its resolution, how many of its buckets, and how many of them make a point.
+    rhythm : int
+        Points in a day, where like hours are compared; 0: all pairs.
+    reach : float
+        How far ahead it is believed, in lengths of itself.
+    past_ms
+        How much of the past must be known for it, beside itself.
+    """
 
     level: int
     count: int
     by: int
     rhythm: int = 0
+    reach: float = 6.0
+    past_ms: int = 0
 
     @property
     def ms(self) -> int:
@@ -42,14 +56,19 @@ class Span:
         return self.by * WIDTHS_MS[self.level]
 
 
+_BURST = (
+    3.0  # within minutes: what is copied or unpacked ends; it must have taken a quarter of the room
+)
+_DAY_MS = 26 * 3_600_000  # what follows the day climbs for hours: a day is seen first
+
 SPANS: tuple[Span, ...] = (
-    Span(0, 15, 1),  # a quarter of an hour
-    Span(0, 30, 1),
-    Span(0, 60, 2),
-    Span(0, 120, 4),
-    Span(1, 36, 1),  # six hours
-    Span(1, 72, 2),
-    Span(1, 144, 4),  # a day
+    Span(0, 15, 1, reach=_BURST),  # a quarter of an hour
+    Span(0, 30, 1, reach=_BURST),
+    Span(0, 60, 2, reach=_BURST),
+    Span(0, 120, 4, reach=_BURST),
+    Span(1, 36, 1, past_ms=_DAY_MS),  # six hours
+    Span(1, 72, 2, past_ms=_DAY_MS),
+    Span(1, 144, 4, past_ms=_DAY_MS),  # a day
     Span(1, 288, 6, 24),  # two: from here on like hours are compared
     Span(2, 96, 2, 12),
     Span(2, 168, 4, 6),  # a week
@@ -107,13 +126,15 @@ def look(levels: Levels, tracks: Ints, full: Floats, number: int) -> dict[str, F
     points = thin(means, span.by)
     trend = fit(points, thin(peaks, span.by, peaks=True), span.rhythm)
     room = full - trend.level - trend.peak
-    early, middle, late = crossing(np.where(np.isinf(room), 1e300, room), trend, Z)
+    early, middle, late = crossing(np.where(np.isinf(room), 1e150, room), trend, Z, _PACE)
     # A straight line starts at the last point's middle.
     end_ms = levels.end_ms(span.level, tracks).astype(np.float64)
     from_ms = end_ms - 0.5 * span.point_ms
     endless = np.isinf(full)
-    within = endless | (middle * span.point_ms <= REACH * span.ms)
-    believed = trend.holds & within & ~_usual(levels, tracks, span, trend)
+    within = endless | (middle * span.point_ms <= span.reach * span.ms)
+    known = (span.past_ms == 0) | (levels.age_ms(tracks) >= span.past_ms + span.ms)
+    trend = replace(trend, holds=trend.holds & within & known)
+    believed = trend.holds & ~_usual(levels, tracks, span, trend)
     with np.errstate(invalid="ignore"):
         found = {
             "early": from_ms + early * span.point_ms,
@@ -124,7 +145,7 @@ def look(levels: Levels, tracks: Ints, full: Floats, number: int) -> dict[str, F
     enough = np.count_nonzero(~np.isnan(points), axis=1) >= 0.75 * points.shape[1]
     found["slope"] = np.where(enough, trend.slope / span.point_ms, np.nan)
     found["line"], found["made"] = trend.level, end_ms
-    found["grown"] = trend.slope * points.shape[1]
+    found["grown"] = trend.grown
     return found
 
 
@@ -132,7 +153,7 @@ def _usual(levels: Levels, tracks: Ints, span: Span, trend: Trend) -> Bools:
     """Which rises are like those before, that ended: backups, rotated logs, mornings, teeth of a saw."""
     usual = np.zeros(len(tracks), dtype=np.bool_)
     coarse = 1 if span.level == 0 else 2
-    steps = max(1, span.ms // WIDTHS_MS[coarse])
+    steps = -(-span.ms // WIDTHS_MS[coarse])
     size = 288 if coarse == 1 else 672
     for at in np.flatnonzero(trend.holds).tolist():
         track = tracks[at : at + 1]
@@ -141,8 +162,8 @@ def _usual(levels: Levels, tracks: Ints, span: Span, trend: Trend) -> Bools:
         begun_ms = int(levels.end_ms(span.level, track)[0]) - span.ms
         skip = max(0, -(-(recent_ms - begun_ms) // WIDTHS_MS[coarse]))
         past = past[: size - skip] if skip else past
-        grown = float(trend.slope[at]) * (span.ms / span.point_ms)
-        usual[at] = is_usual(past, steps, grown, float(trend.level[at]), teeth=1 + (span.level > 0))
+        level, teeth = float(trend.level[at]), 2 if span.rhythm else 1
+        usual[at] = is_usual(past, steps, float(trend.grown[at]), level, teeth=teeth)
     return usual
 
 
@@ -171,8 +192,8 @@ def is_usual(past: Floats, steps: int, grown: float, level: float, *, teeth: int
     change = past[steps:] - past[:-steps]
     if np.isnan(change).all():
         return False
-    most, top = float(np.nanmax(change)), float(np.nanmax(past))
-    if most <= 0 or grown > _USUAL * most or level > top + _BEYOND * most:
+    most, top, bottom = (float(x) for x in (np.nanmax(change), np.nanmax(past), np.nanmin(past)))
+    if most <= 0 or grown > _USUAL * most or level > top + _BEYOND * (top - bottom):
         return False
     with np.errstate(invalid="ignore"):
         fallen = change <= -0.5 * most

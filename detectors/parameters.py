@@ -25,6 +25,7 @@ from model.batch import LogBatch
 
 METHOD = "parameters"
 _SLOT_MS = 10_000
+_NAMES_MAX = 8  # of one kind: a name that varies is no name
 _TRIED = 64  # lines without a number that means something, after which a kind is read no more
 _LASTING = Lasting(30_000, 2, 30_000, 1)
 _QUIET_MS = 900_000
@@ -80,7 +81,10 @@ class Parameters(Watcher):
             if state.read >= most:
                 continue
             state.read += 1
-            self._read(kind, state, batch.lines[at[n]], times_ms[n], now_ms)
+            line = batch.lines[at[n]]
+            if batch.fields and (fields := batch.fields[at[n]]):
+                line = f"{line} {fields}"
+            self._read(kind, state, line, times_ms[n], now_ms)
 
     def _read(self, kind: int, state: _Kind, line: str, time_ms: int, now_ms: int) -> None:
         self.read += 1
@@ -92,7 +96,8 @@ class Parameters(Watcher):
         for number in found:
             at = state.names.get(number.name)
             if at is None:
-                if len(self._positions) >= self._settings.parameters_max:
+                full = len(self._positions) >= self._settings.parameters_max
+                if full or len(state.names) >= _NAMES_MAX:
                     self.refused += 1
                     state.tried += not state.names
                     continue

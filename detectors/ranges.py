@@ -35,18 +35,27 @@ class Ranges:
                 "seen_ms": (np.int64, 0),
                 "since_ms": (np.int64, 0),
                 "bar": (np.float32, np.inf),
+                "score": (np.float32, 0.0),
+                "earlier_score": (np.float32, 0.0),
             }
         )
 
     @property
     def row_bytes(self) -> int:
         """Bytes a place costs."""
-        return 5 * 4 + 2 * 8
+        return 7 * 4 + 2 * 8
 
     @property
     def nbytes(self) -> int:
         """Bytes held."""
         return self.rows.nbytes
+
+    def lasting(self, slots: Array, scores: Array) -> Array:
+        """What the last three scores of each keep to at least, these among them; they are noted."""
+        rows = self.rows
+        before, earlier = rows["score"][slots], rows["earlier_score"][slots]
+        rows["earlier_score"][slots], rows["score"][slots] = before, scores
+        return np.minimum(np.minimum(scores, before), earlier)
 
     def learn(self, slots: Array, times_ms: Ints, values: Floats) -> None:
         """Take normal samples in."""

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LAG_MS = 120_000
 """Windows end at the latest event; so long after it they go on, and drain."""
 PUBLISH_MS = 10_000
+PUBLISHED_AT_ONCE = 16
 REARM_AT = 0.1
 _AT_ONCE = Lasting(0, 1, 0, 1)
 _CRITICAL, _WARNING, _SPENT, _PER_OBJECTIVE = 0, 1, 2, 4
@@ -52,8 +53,9 @@ class Slos(Watcher):
         self._judge = judge
         self._budgets = {n: Budget(objective) for n, objective in enumerate(objectives)}
         self._sources = Sources(self._budgets, judge.index)
+        self._states: dict[int, SloState] = {}
+        self._stated_ms: dict[int, int] = {}
         self._published: tuple[SloState, ...] = ()
-        self._published_ms = 0
         self.wants_samples = self._sources.wants_samples
 
     def slos(self) -> tuple[SloState, ...]:
@@ -70,21 +72,30 @@ class Slos(Watcher):
         """Requests and latencies of services."""
         self._sources.sums(family, groups, of, times_ms, sums)
 
+    def learn(self, at_ms: int) -> None:
+        """The past fills the rings, and nobody is told of it."""
+        self._sources.settle(at_ms)
+
     def step(self, now_ms: int) -> None:
         """Judge what has news, and publish what stands."""
         self._sources.settle(now_ms)
         for number, budget in self._budgets.items():
             if budget.due(now_ms):
                 self._judge_one(number, budget, now_ms)
-        if now_ms - self._published_ms >= PUBLISH_MS or not self._published:
-            self._publish(now_ms)
+        due = [
+            n for n in self._budgets if now_ms - self._stated_ms.get(n, -PUBLISH_MS) >= PUBLISH_MS
+        ]
+        # Hundreds of objectives are not all described within one step.
+        most = max(PUBLISHED_AT_ONCE, len(self._budgets) // 8)
+        self._publish(due[:most] if self._published else due, now_ms)
 
-    def _publish(self, now_ms: int) -> None:
-        self._published_ms = now_ms
-        self._published = tuple(
-            budget.state(self._end(budget, now_ms), self._firing(number))
-            for number, budget in self._budgets.items()
-        )
+    def _publish(self, numbers: list[int], now_ms: int) -> None:
+        for number in numbers:
+            budget = self._budgets[number]
+            self._states[number] = budget.state(self._end(budget, now_ms), self._firing(number))
+            self._stated_ms[number] = now_ms
+        if numbers:
+            self._published = tuple(self._states[number] for number in self._budgets)
 
     def _firing(self, number: int) -> str:
         for level, severity in ((_CRITICAL, Severity.CRITICAL), (_WARNING, Severity.WARNING)):
@@ -114,9 +125,10 @@ class Slos(Watcher):
                 firing=before is not None and PAIRS[before].severity is pair.severity,
             )
         ]
-        budget.active = burning[0] if burning else None
-        if budget.active is not None and budget.active != before:
-            budget.tell(budget.active, end_ms)
+        fastest = burning[0] if burning else None
+        if fastest is not None and fastest != before:
+            budget.tell(fastest, end_ms)
+        budget.active = fastest
         if before != budget.active or burning:
             self._tell(number, budget, seen, end_ms, now_ms)
         elif self._firing(number):  # adopted, or of a configuration before
@@ -224,7 +236,7 @@ class Slos(Watcher):
         state = {
             "budgets": [[number, *rest] for number, (_, rest) in zip(self._budgets, saved, strict=True)],
             "sources": self._sources.save(),
-            "published_ms": self._published_ms,
+            "stated_ms": list(self._stated_ms.items()),
         }  # fmt: skip
         return arrays, state
 
@@ -244,10 +256,11 @@ class Slos(Watcher):
         self._budgets.clear()
         self._budgets.update(numbered)
         self._sources.load(state.get("sources", {}), set(numbered))
-        self._published_ms = state.get("published_ms", 0)
-        self._published = ()
-        if self._published_ms:
-            self._publish(self._published_ms)
+        stated = {n: at for n, at in state.get("stated_ms", ()) if n in numbered}
+        self._states, self._stated_ms, self._published = {}, {}, ()
+        if stated:
+            self._publish(list(numbered), max(stated.values()))
+            self._stated_ms.update(stated)
 
 
 def _worst(seen: list[Verdict], at: int) -> float:

@@ -12,6 +12,8 @@ from detectors.slo_rules import PAIRS, Pair, Verdict, burn_rate, remaining, scal
 from model.batch import Floats
 from model.slo import Burn, Objective, SloState
 
+EVENTS_MAX = 1e12
+"""More within one scrape is no count."""
 _PLOT_POINTS = 180
 _INTERVAL_STEP = 0.2
 
@@ -25,6 +27,8 @@ class Budget:
         Event times of the first and the latest data; 0 where there was none.
     active : int or None
         The fastest pair that burns.
+    beneath : bool
+        The slow page was telling when the fast one began: what follows is its news, too.
     spent_ms : int
         When the budget was found spent; 0 where it is not.
     """
@@ -35,21 +39,24 @@ class Budget:
         self.since_ms = self.latest_ms = self.judged_ms = self.spent_ms = 0
         self.interval_ms = 0.0
         self.active: int | None = None
+        self.beneath = False
         self.bound_s: float | None = None
 
     def count(self, time_ms: int, total: float, bad: float) -> None:
         """Count events; what a pair has told before is no news to slower pairs."""
-        if not self.since_ms:
-            self.since_ms = time_ms
+        # The past of one target may be learnt after another's present.
+        self.since_ms = min(self.since_ms or time_ms, time_ms)
         if self.latest_ms and time_ms > self.latest_ms:
             gap = float(time_ms - self.latest_ms)
             bound = _INTERVAL_STEP * self.interval_ms
             step = min(max(gap - self.interval_ms, -bound), bound)
             self.interval_ms = self.interval_ms + step if self.interval_ms else gap
         self.latest_ms = max(self.latest_ms, time_ms)
+        if max(total, abs(bad)) > EVENTS_MAX:
+            return  # a counter gone wild; sums of such numbers would be no numbers any more
         if total or bad:
-            fast = self.active == 0
-            paged = fast or self.active == 1
+            fast = self.active == 0 and not self.beneath
+            paged = self.active in (0, 1)
             fields = (total, bad, 0.0 if fast else bad, 0.0 if paged else bad)
             self.rings.add(time_ms, np.array(fields))
 
@@ -63,7 +70,8 @@ class Budget:
 
     def tell(self, at: int, end_ms: int) -> None:
         """A pair begins to tell: the failures that made it do so are told to slower ones."""
-        fields = (FRESH, UNTOLD) if at == 0 else (UNTOLD,) if at == 1 else ()
+        self.beneath = at == 0 and self.active == 1
+        fields = (FRESH, UNTOLD)[self.beneath :] if at == 0 else (UNTOLD,) if at == 1 else ()
         self.rings.clear(end_ms, self.windows(PAIRS[at])[0], fields)
 
     def look(self, pair: Pair, end_ms: int) -> Verdict:
@@ -169,26 +177,17 @@ class Budget:
         rest = [
             *(self.objective.name, self.objective.measures, newest, self.since_ms, self.latest_ms),
             *(self.judged_ms, self.spent_ms, self.interval_ms, self.active, self.bound_s),
+            self.beneath,
         ]
         return cells, rest
 
     def load(self, cells: Array, rest: list[Any]) -> None:
         """Take over what `save` gave, if it was counted the same way."""
-        (
-            _,
-            measures,
-            newest,
-            since_ms,
-            latest_ms,
-            judged_ms,
-            spent_ms,
-            interval_ms,
-            active,
-            bound,
-        ) = rest
+        measures, newest, *kept = rest[1:]
         if measures != self.objective.measures:
             return
         self.rings.load(cells, newest)
-        self.since_ms, self.latest_ms, self.judged_ms = since_ms, latest_ms, judged_ms
-        self.spent_ms, self.interval_ms, self.bound_s = spent_ms, interval_ms, bound
+        self.since_ms, self.latest_ms, self.judged_ms, self.spent_ms, self.interval_ms = kept[:5]
+        active, self.bound_s = kept[5:7]
         self.active = active if active is None or 0 <= active < len(PAIRS) else None
+        self.beneath = bool(kept[7]) if len(kept) > 7 else False

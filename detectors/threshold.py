@@ -65,3 +65,13 @@ class Thresholds:
         """Rows go to other series."""
         for watched in self._watches:
             watched[rows[rows < len(watched)]] = False
+
+
+def bounds(rule: ThresholdRule) -> tuple[float, float]:
+    """The band a rule leaves normal, for the plot."""
+    infinite = float("inf")
+    if rule.op in (">", ">="):
+        return -infinite, rule.value
+    if rule.op in ("<", "<="):
+        return rule.value, infinite
+    return -infinite, infinite

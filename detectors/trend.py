@@ -10,8 +10,10 @@ import numpy as np
 from detectors.rows import Array
 from model.batch import Bools, Floats
 
-_SIGNIFICANT = 3.0  # slopes, in standard errors
+_SIGNIFICANT = 5.0  # slopes, in standard errors
 _HALF = 0.4  # each half must rise at least this share as fast as the whole
+_LEAP = 3  # points
+_LEAP_MOST = 0.5  # of the growth may come within so many points
 _FILLED = 0.75  # of the points must be there
 _EXCESS = 0.9  # quantile of what stands above the line that counts as usual peaks
 
@@ -28,8 +30,12 @@ class Trend:
         Variance that the level's wandering adds by point (of a random walk; none for steady growth).
     peak : float64
         How far usual peaks stand above the line, >= 0.
+    grown : float64
+        From where the points begin to the line's end.
+    points : int
+        How many there are.
     holds : bool
-        It rises, significantly, in both halves, on enough points.
+        It rises, significantly, in both halves, not in one leap, on enough points.
     """
 
     level: Floats
@@ -37,6 +43,8 @@ class Trend:
     slope_se: Floats
     walk: Floats
     peak: Floats
+    grown: Floats
+    points: int
     holds: Bools
 
 
@@ -117,26 +125,36 @@ def fit(points: Floats, peaks: Floats, rhythm: int = 0) -> Trend:
     early, late, first, second = _pairs(count, rhythm)
     slopes = (points[:, late] - points[:, early]) / (late - early)
     slope = median(slopes)
-    bare = points - slope[:, None] * np.arange(count)
-    offset = median(bare)
-    recent = rhythm or max(3, count // 8)
-    level = slope * (count - 1) + median(bare[:, -recent:])
-    rest = bare - offset[:, None]
-    walk, noise = _wandering(rest, rhythm)
+    line = slope[:, None] * np.arange(count)
+    shape = _daily(points - line, rhythm)
+    bare = points - line - shape
+    level = line[:, -1] + median(bare[:, -max(3, count // 8) :])
+    walk, noise = _wandering(bare, rhythm)
     spread = 12.0 * noise / count**3 + 1.2 * walk / count
-    line = slope[:, None] * np.arange(count) + offset[:, None]
-    if rhythm:
-        peak = _quantile(peaks - line, _EXCESS)
-    else:
-        peak = _quantile(peaks - points, _EXCESS) + 1.28 * np.sqrt(noise)
+    peak = _quantile(shape + peaks - points, _EXCESS) + (0.0 if rhythm else 1.28 * np.sqrt(noise))
     error = np.sqrt(spread)
     halves = np.stack([median(slopes[:, first]), median(slopes[:, second])])
+    grown = level - median(points[:, :3])
+    leap = np.nan_to_num(points[:, _LEAP:] - points[:, :-_LEAP]).max(axis=1)
     with np.errstate(invalid="ignore"):
         there = np.count_nonzero(~np.isnan(points), axis=1) >= _FILLED * count
         there &= ~np.isnan(points[:, : max(2, count // 6)]).all(axis=1)
         steady = (halves >= _HALF * slope).all(axis=0) & (halves <= slope / _HALF).all(axis=0)
+        if rhythm:  # like hours of two days differ alike, whether it grew or was changed once
+            steady &= leap <= _LEAP_MOST * grown
         holds = there & steady & (slope > 1e-12) & (slope >= _SIGNIFICANT * error)
-    return Trend(level, slope, error, walk, np.maximum(np.nan_to_num(peak), 0.0), holds)
+    return Trend(
+        level, slope, error, walk, np.maximum(np.nan_to_num(peak), 0.0), grown, count, holds
+    )
+
+
+def _daily(bare: Floats, rhythm: int) -> Floats:
+    """The day's shape, at each point: what like hours have in common, around the middle of their day."""
+    if not rhythm:
+        return np.zeros_like(bare)
+    days = bare.reshape(len(bare), -1, rhythm)
+    shape = median((days - median(days)[:, :, None]).transpose(0, 2, 1))
+    return np.tile(shape, (1, bare.shape[1] // rhythm))
 
 
 def _wandering(rest: Floats, rhythm: int) -> tuple[Floats, Floats]:
@@ -155,7 +173,9 @@ def _wandering(rest: Floats, rhythm: int) -> tuple[Floats, Floats]:
     return walk, noise
 
 
-def crossing(room: Floats, trend: Trend, z: float) -> tuple[Floats, Floats, Floats]:
+def crossing(
+    room: Floats, trend: Trend, z: float, pace: float = 0.0
+) -> tuple[Floats, Floats, Floats]:
     """When the level meets a bound `room` above the line's end: early, middle and late, in points.
 
     Parameters
@@ -164,6 +184,9 @@ def crossing(room: Floats, trend: Trend, z: float) -> tuple[Floats, Floats, Floa
         From the line's end, with its usual peaks, to the bound.
     z : float
         Half width of the interval in standard deviations.
+    pace : float
+        How much the slope itself is bound to change, as a share of it, by as far ahead as the line is
+        long; farther ahead it changes more, with the root.
 
     Returns
     -------
@@ -182,13 +205,15 @@ def crossing(room: Floats, trend: Trend, z: float) -> tuple[Floats, Floats, Floa
     [10.0, 10.0, 10.0]
     """
     room = np.maximum(room, 0.0)
-    slope, walk, error = trend.slope, trend.walk, trend.slope_se
-    a = slope**2 - (z * error) ** 2
-    b = -(2.0 * room * slope + z**2 * walk)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    slope, walk = trend.slope, trend.walk
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        middle = np.where(slope > 0, room / slope, np.inf)
+        far = np.clip(middle / trend.points, 0.25, 6.0)
+        error = trend.slope_se**2 + (pace * slope) ** 2 * far
+        a = slope**2 - z**2 * error
+        b = -(2.0 * room * slope + z**2 * walk)
         root = np.sqrt(np.maximum(b * b - 4.0 * a * room**2, 0.0))
         early = 2.0 * room**2 / (-b + root)  # the smaller root, without cancellation
         late = np.where(a > 0, (-b + root) / (2.0 * a), np.inf)
-        middle = np.where(slope > 0, room / slope, np.inf)
     early = np.where(room > 0, np.where(np.isnan(early), np.inf, early), 0.0)
     return early, middle, np.where(np.isnan(late), np.inf, late)

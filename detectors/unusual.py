@@ -169,7 +169,7 @@ def _evidence(
     series: Labels, role: Role, found: Found, seen: Sighting, history: History
 ) -> Evidence:
     """The recent history with the band of the view that found it."""
-    made = evidence(series, "full", role.unit, seen, history)
+    made = evidence(series, "unusual", role.unit, seen, history)
     lows, highs = found.lows, found.highs
     if len(lows) != len(made.times_ms):
         lows, highs = (), ()

@@ -55,7 +55,7 @@ class Watcher:
     """Base of the methods that stand beside the baselines; each overrides what it needs.
 
     While `judge.past` holds, what is shown is history that is being learnt (back-fill): `now_ms` is of that
-    time, `step` is not called, and `judge.alerting` is another one that nobody hears. So a watcher asks the
+    time, `learn` is called in place of `step`, and `judge.alerting` is another one that nobody hears. So a watcher asks the
     judge for it each time, and its clock may go back.
 
     A watcher tells through `judge.alerting`, with keys `(one of its methods, number)`. It never raises
@@ -111,6 +111,9 @@ class Watcher:
     def rarity(self, row: int, at_ms: int, value: float) -> tuple[str, int] | None:
         """A component's name, and by chance once in how many ms a sample as odd comes; None if not known."""
         return None
+
+    def learn(self, at_ms: int) -> None:
+        """A moment of the past was shown; see `judge.past` and `judge.coarse`."""
 
     def housekeep(self, key: tuple[str, int], entry: Entry, now_ms: int) -> None:
         """One of its alerts is pending or firing: end it if it is over. Called about once a second."""

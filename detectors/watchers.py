@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from detectors.certificates import Certificates
+from detectors.collective import Collective
 from detectors.forecast import Forecast
 from detectors.fullside import FullSide
 from detectors.judge import Judge
@@ -15,8 +16,11 @@ from detectors.watcher import Watcher
 
 def watchers(judge: Judge, knowledge: Knowledge) -> tuple[Watcher, ...]:
     """All of them, made anew."""
+    full, collective = FullSide(judge, knowledge), Collective(judge)
+    full.hear = (collective.scored,)
     return (
-        FullSide(judge, knowledge),
+        full,
+        collective,
         Slos(judge, knowledge.slos),
         Forecast(judge, judge.settings.forecast),
         Probes(judge),

@@ -106,6 +106,8 @@ class LogBatch:
     merged : dict of int to int
         Template numbers that turned out to be another's since the batch before, each with the number that
         stands for it from this batch on.
+    fields : tuple of str, of length n_lines or empty
+        Numbers that stood beside the message in a structured line, as `name=value` with a blank between.
     """
 
     times_ms: Ints
@@ -117,11 +119,12 @@ class LogBatch:
     arrival_ms: int
     source: str
     merged: dict[int, int] = field(default_factory=dict)
+    fields: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.lines)
         assert len(self.times_ms) == len(self.templates) == len(self.severities) == count
-        assert len(self.services) == count
+        assert len(self.services) == count and len(self.fields) in (0, count)
         _freeze(self.times_ms, self.templates, self.severities)
 
     def __len__(self) -> int:

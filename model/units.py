@@ -82,6 +82,21 @@ def format_duration(duration_ms: int) -> str:
     return "".join(parts) or "0s"
 
 
+def format_span(span_ms: int) -> str:
+    """A span as people count towards an end: days while there are several, then hours, then minutes.
+
+    Examples
+    --------
+    >>> format_span(20 * 86_400_000 + 5), format_span(3 * 86_400_000 - 1), format_span(90_000)
+    ('20d', '71h', '1m')
+    """
+    if span_ms >= 3 * _DURATION_MS["d"]:
+        return f"{span_ms // _DURATION_MS['d']}d"
+    if span_ms >= _DURATION_MS["h"]:
+        return f"{span_ms // _DURATION_MS['h']}h"
+    return f"{max(0, span_ms) // _DURATION_MS['m']}m"
+
+
 def parse_size(text: str) -> int:
     """Read a size ("64MiB", "10 MB") as bytes.
 

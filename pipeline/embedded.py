@@ -254,7 +254,7 @@ class Embedded:
         engine, ends_s = self.core.engine, self.clock.monotonic_s() + LEARN_S
         while (lesson := self._backfill.next_lesson(now_ms)) is not None:
             if lesson.batch is not None:
-                engine.learn(lesson.batch, now_ms=now_ms)
+                engine.learn(lesson.batch, now_ms=now_ms, coarse=lesson.coarse)
             if lesson.renew is not None:
                 engine.renew(lesson.renew)
             if lesson.ends:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from collectors.backfill import Backfill
 from collectors.host import HostCollector
 from collectors.probe import Prober
+from collectors.prometheus_poll import PrometheusPoll
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
 from collectors.tail import LogTail
@@ -24,6 +25,7 @@ _COLLECTORS: dict[type, str] = {
     LogTail: gettext("log files"),
     HostCollector: gettext("this machine"),
     SelfMetrics: gettext("Tocsin itself"),
+    PrometheusPoll: gettext("series of a Prometheus"),
     Backfill: gettext("the past from a Prometheus"),
 }
 STUCK_AFTER_MS = 30_000  # a loop that made no step for so long is not well

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 
 from collectors.base import Collector
+from collectors.probe import Prober, ProbeState
 from incident_bridge.desk_changes import DeskWatch
 from model.clock import Clock
 from model.codec import encode
@@ -116,6 +117,11 @@ class Parts:
             close: Callable[[], None] | None = getattr(collector, "close", None)
             if close is not None:
                 close()
+
+    @property
+    def probes(self) -> tuple[ProbeState, ...]:
+        """Probes as they stand."""
+        return next((c.states for c in self.collectors if isinstance(c, Prober)), ())
 
     def counters(self) -> dict[str, float]:
         """What all stages and collectors count."""

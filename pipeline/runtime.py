@@ -118,6 +118,8 @@ class Runtime:
                 reload=self.reload,
                 band=self.band,
                 slos=lambda: self.parts.core.engine.slos(),
+                probes=lambda: self.parts.probes,
+                capacity=lambda: self.parts.core.engine.capacity(),
                 settings=machine.console,
                 intake=machine.intake,
                 intake_secrets=_intake_secrets(self.settings),

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from collectors.probe_settings import ProbeSettings
-from collectors.prometheus_settings import BackfillSettings
+from collectors.prometheus_settings import BackfillSettings, PollSettings
 from collectors.settings import (
     HostSettings,
     IntakeLimits,
@@ -111,6 +111,7 @@ class Machine:
     store: StoreSettings = StoreSettings()
     scrape: ScrapeSettings = ScrapeSettings()
     backfill: BackfillSettings = BackfillSettings()
+    prometheus_api: tuple[PollSettings, ...] = ()
     probes: ProbeSettings = ProbeSettings()
     host: HostSettings = HostSettings()
     self: SelfSettings = SelfSettings()

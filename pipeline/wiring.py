@@ -12,6 +12,7 @@ from collectors.base import Collector
 from collectors.heartbeat import Heartbeats
 from collectors.host import HostCollector
 from collectors.probe import Prober
+from collectors.prometheus_poll import PrometheusPoll
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
 from collectors.tail import LogTail
@@ -183,7 +184,13 @@ def build_intake(
         collectors.append(HostCollector(machine.host, index))
     if machine.self.enabled:
         collectors.append(SelfMetrics(machine.self, index, telemetry.registry))
-    return Intake(tuple(collectors), {"miner": miner, "tail": tail})
+    saved: dict[str, Saved] = {"miner": miner, "tail": tail}
+    for number, site in enumerate(machine.prometheus_api):
+        saved[f"poll:{number}:{site.name}"] = one = PrometheusPoll(
+            site, index, clock, machine.watermark
+        )
+        collectors.append(one)
+    return Intake(tuple(collectors), saved)
 
 
 def build_backfill(

@@ -227,6 +227,15 @@ class FullTier:
         )  # fmt: skip
         return np.stack(expected), np.stack(sizes)
 
+    def views(self, rows: NDArray[np.int64], times_ms: Ints) -> tuple[Array32, Array32]:
+        """`expected` of the running mean, this time of day and this hour of the week alone, shapes (3, n)."""
+        mean = self._levels.mean[rows]
+        day, week = (p.expected(rows, times_ms, mean) for p in (self._day, self._week))
+        gates = self._tails.gate
+        return np.stack((mean, day, week)), np.stack(
+            (gates[0, rows], gates[2, rows], gates[3, rows])
+        )
+
     def ages(self, rows: NDArray[np.int64]) -> Array32:
         """Samples learnt of each row."""
         return np.asarray(self._age[rows])

@@ -52,7 +52,7 @@ def check(
     typer.echo(
         f"{config}: good: {len(catalogue.services)} services, {len(catalogue.teams)} teams, "
         f"{len(settings.machine.scrape.targets)} targets, {len(settings.rules)} rules, "
-        f"{len(settings.machine.probes.targets)} probes"
+        f"{len(settings.machine.probes.targets)} probes, {len(settings.slos)} objectives"
     )
     for target in settings.machine.probes.targets:
         every = format_duration(settings.machine.probes.interval_of(target))

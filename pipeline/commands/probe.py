@@ -15,7 +15,7 @@ from collectors.probe_settings import DnsProbe, ProbeKind, ProbeSettings, ProbeT
 from collectors.probing import Names, Result
 from model.clock import Clock, SystemClock
 from model.errors import InputError, UnitError
-from model.units import format_duration, parse_duration
+from model.units import format_span, parse_duration
 from pipeline import output
 from pipeline.commands.options import DEFAULT_CONFIG, AsJson, Config
 from pipeline.settings import load
@@ -40,7 +40,7 @@ def probe(
     ] = False,
     json: AsJson = False,
 ) -> None:
-    """Try once and print what was seen, phase by phase; exit 1 if a probe fails."""
+    """Try an address, or all configured probes, once and by hand: each phase; exit 1 if one fails."""
     settings, targets = _chosen(what or [], config, insecure)
     if timeout:
         settings, targets = _hurried(settings, targets, timeout)
@@ -157,7 +157,7 @@ def _facts(result: Result, now_ms: int) -> list[str]:
         facts.append(f"{answers:.0f} answers")
     if result.expires_ms is not None:
         left_ms = result.expires_ms - now_ms
-        left = format_duration(abs(left_ms) // 60_000 * 60_000)
+        left = format_span(abs(left_ms))
         when = output.when(result.expires_ms)
         facts.append(f"certificate {'expires in' if left_ms > 0 else 'expired before'} {left} ({when})")  # fmt: skip
     return facts

@@ -34,7 +34,7 @@ def addresses(host: str, port: int) -> list[str]:
         "www.shop.test": ["127.0.0.1"],
         "both.test": ["127.0.0.2", "127.0.0.1"],
         "metadata.test": ["169.254.169.254"],
-        "public.test": ["192.88.99.1"],
+        "public.test": ["93.184.215.14"],  # never connected to
     }
     if host not in known:
         raise socket.gaierror(socket.EAI_NONAME, "no such name")

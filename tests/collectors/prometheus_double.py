@@ -35,6 +35,8 @@ class Double:
         """Status, body and headers."""
         if (other := self.instead(path, form)) is not None:
             return other
+        if path.startswith("/api/v1/metadata"):
+            return 404, b"", {}
         if path.endswith("/series"):
             data: Any = [dict(labels) for labels, _ in self._selected(form["match[]"])]
         else:
@@ -111,6 +113,9 @@ def serving(double: Double) -> Iterator[Double]:
                 self.wfile.write(body)
             except OSError:
                 pass  # the client has hung up: that is what some tests want
+
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def log_message(self, *_: object) -> None:
             pass

@@ -77,8 +77,8 @@ class Site:
     def begin(self) -> None:
         """The target's first scrape comes, and a while passes."""
         assert self.backfill.hold([self.scrape(NOW)], NOW) == [[]]
-        assert self.backfill.hold([], NOW + 3_000) == [[]]
-        assert self.backfill.learning
+        assert self.backfill.hold([], NOW + 16_999) == [[]] and not self.backfill.learning
+        assert self.backfill.hold([], NOW + 17_000) == [[]] and self.backfill.learning
 
 
 def counted(site: Site, name: str) -> float:
@@ -180,7 +180,7 @@ def test_a_past_that_cannot_be_had_is_said_and_nobody_waits_for_it(double: Doubl
 def test_a_past_that_takes_too_long_is_left(double: Double) -> None:
     site = Site(double, hold_ms=60_000, samples_max=11_000)
     site.begin()
-    began = NOW + 3_000
+    began = NOW + 17_000
     assert site.backfill.next_lesson(began) is not None or site.backfill.learning
     site.backfill.hold([], began + 60_000)  # the distant past is skipped
     site.backfill.hold([], began + 120_000)

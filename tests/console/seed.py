@@ -83,6 +83,7 @@ def evidence(metric: str, unit: str, base: float, jump: float, began_ms: int) ->
     return Evidence(
         Labels.of({"__name__": metric, "service": "payment"}), "baseline", unit,
         values[-1], lows[-1], highs[-1], 14.2, 4.0, times, values, lows, highs,
+        component="day", once_in_ms=40 * 86_400_000,
     )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from model.labels import Labels
 from model.silence import Silence
 from store import alerts, audit
 
-PAGES = ("/", "/?state=all", "/alerts", "/alerts?state=all", "/silences", "/services", "/services/payment", "/slos", "/tickets", "/tickets/OPS-1", "/changes", "/reports", "/reports?period=7d&simulated=false", "/health", "/account", "/sign-in")  # fmt: skip
+PAGES = ("/", "/?state=all", "/alerts", "/alerts?state=all", "/silences", "/services", "/services/payment", "/slos", "/probes", "/tickets", "/tickets/OPS-1", "/changes", "/reports", "/reports?period=7d&simulated=false", "/health", "/account", "/sign-in")  # fmt: skip
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -36,6 +36,21 @@ def test_every_page_answers_in_both_languages(filled: Any, path: str, language: 
     # What the policy would block must not be there.
     assert not re.search(r"<[^>]*\s(style|on\w+)=", re.sub(r"&quot;|&lt;[^&]*", "", answer.text))
     assert "<style" not in answer.text and "<script>" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("language", "view", "rarity"),
+    [
+        ("en", "odd for this time of day", r"by chance once in \S"),
+        ("zh-CN", "就一天中此时而言异常", r"纯属偶然约 \S.* 一次"),
+    ],
+)
+def test_which_view_found_it_and_how_rare_it_is(
+    filled: Any, language: str, view: str, rarity: str
+) -> None:
+    for path in (f"/incidents/{filled.item.id}", "/alerts?state=all"):
+        text = filled.client().get(path, headers={"accept-language": language}).text
+        assert view in text and re.search(rarity, text), path
 
 
 @pytest.mark.parametrize("path", ["/incidents/none", "/services/none", "/tickets/none"])

@@ -75,6 +75,12 @@ def test_a_service_can_be_picked(house_of: Any) -> None:
     assert "cart-latency-300ms" in text and "payment-availability" not in text
 
 
+def test_a_services_page_names_its_objectives(house_of: Any) -> None:
+    text = house_of.client().get("/services/payment").text
+    assert "payment-availability" in text and "50% of the error budget left" in text
+    assert "cart-latency" not in text
+
+
 def test_without_objectives_the_page_says_how_to_set_one(house: Any) -> None:
     assert "Two lines in config/slo.yaml" in house.client().get("/slos").text
     assert house.client().get("/api/v1/slos").json() == {"slos": []}

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from synthetic_shop import START_MS, Fault, Shop
 
 from detectors.engine import Engine
+from detectors.knowledge import Knowledge
 from detectors.settings import DetectorSettings, ThresholdRule
 from model import codec
 from model.alert import Alert
@@ -16,6 +17,7 @@ from model.batch import STALE_NAN, LogBatch, MetricBatch
 from model.errors import SnapshotError
 from model.labels import Labels, Matcher
 from model.series import SeriesIndex
+from model.slo import DAY_MS, Objective, ObjectiveKind
 
 FAULTS = (
     Fault("latency", "search", 70, 95),
@@ -26,6 +28,15 @@ FAULTS = (
     Fault("logs", "search", 70, 95),
 )
 RULES = (ThresholdRule("Busy", (Matcher.parse("__name__=cpu_cores"),), ">", 0.3, 2_000, 2_000),)
+KNOWLEDGE = Knowledge(
+    slos=(
+        Objective("catalog", window_ms=DAY_MS),
+        Objective("search", kind=ObjectiveKind.LATENCY, threshold_ms=250),
+        Objective(
+            "cart", total='http_requests_total{job="cart"}', bad='http_requests_total{code="500"}'
+        ),
+    )
+)
 SECONDS = 130
 
 
@@ -77,7 +88,7 @@ def _cut(batch: MetricBatch, size: int) -> list[MetricBatch]:
 
 def fresh() -> tuple[Engine, SeriesIndex]:
     index = SeriesIndex()
-    return Engine(DetectorSettings(), index, RULES), index
+    return Engine(DetectorSettings(), index, RULES, KNOWLEDGE), index
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +100,7 @@ def reference() -> tuple[list[list[bytes]], bytes]:
 
 def test_the_reference_tells_of_every_method(reference: tuple[list[list[bytes]], bytes]) -> None:
     found = b"".join(x for second in reference[0] for x in second)
-    methods = ("baseline", "growth", "absence", "lograte", "newtemplate", "threshold")
+    methods = ("baseline", "growth", "absence", "lograte", "newtemplate", "threshold", "slo")
     assert [m for m in methods if f'"method":"{m}"'.encode() not in found] == []
 
 
@@ -138,7 +149,7 @@ def test_restored_state_equals_uninterrupted(
     out = play(engine, shop, at)
     second = SeriesIndex()
     second.load(index.save())
-    restored = Engine(DetectorSettings(), second, RULES)
+    restored = Engine(DetectorSettings(), second, RULES, KNOWLEDGE)
     restored.load(engine.save())
     shop.index = second
     out += play(restored, shop, SECONDS - at)

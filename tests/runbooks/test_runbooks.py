@@ -29,7 +29,7 @@ BAD = [
     ("---\ntitle: x\n---\nno heading\n", '4: must have at least one section ("## Check first")'),
     (
         "---\ntitle: x\nsignals: [slow]\n---\n## X\n",
-        "3: signals: must be of availability, errors, latency, traffic, saturation, logs, level; got 'slow'",
+        "3: signals: must be of availability, errors, latency, traffic, saturation, logs, level, expiry; got 'slow'",
     ),
     (
         "---\ntitle: x\nmatch: ['a=~(']\n---\n## X\n",
@@ -178,6 +178,12 @@ BEST = [
         [alert("cart", "saturation", metric="client_requests_in_flight")],
         "",
         "slow-dependency",
+    ),
+    (
+        "gateway",
+        [alert("gateway", "expiry", alertname="CertificateExpiring")],
+        "",
+        "certificate-expiring",
     ),
 ]
 
