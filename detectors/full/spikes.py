@@ -19,6 +19,7 @@ _HEAVY = np.float32(2.0)  # times the root mean square is the least scale
 _MANY = np.float32(1e6)  # where counting ends
 _SETTLED = np.float32(200.0)  # samples before anything stands out
 _POINTS = np.float32(6.7)  # 12 points are 3.8 times the scale
+_MOST = np.float32(40.0)  # where `Calibration` ends
 
 
 class Spikes:
@@ -59,7 +60,7 @@ class Spikes:
         Returns
         -------
         float32, shape (n,)
-            6.7 times the squared logarithm of distance by scale; 0 within the scale.
+            6.7 times the squared logarithm of distance by scale, at most 40; 0 within the scale.
         """
         # Its own count: a row restored from a snapshot older than this view is old, but not here.
         age = self.seen[at]
@@ -85,7 +86,8 @@ class Spikes:
         self.square[at] = square + keep * (distance * distance - square)
         self.seen[at] = np.minimum(age + np.float32(1.0), _MANY)
         self._push(at, rows, values)
-        return np.asarray(_POINTS * far * far * (age >= _SETTLED), dtype=np.float32)
+        points = np.minimum(_POINTS * far * far, _MOST)
+        return np.asarray(points * (age >= _SETTLED), dtype=np.float32)
 
     def _push(self, at: At, rows: NDArray[np.int64], values: Array32) -> None:
         turn = self.turn[at]

@@ -51,7 +51,7 @@ def naive(values: np.ndarray) -> np.ndarray:
         distance += 1e-3
         gate = max(gate, 1e-3)
         far = max(np.log(distance / max(gate, 2.0 * np.sqrt(mean_square))), 0.0)
-        out.append(6.7 * far**2 if step >= 200 else 0.0)
+        out.append(min(6.7 * far**2, 40.0) if step >= 200 else 0.0)
         if rest:
             rest -= 1
         else:
