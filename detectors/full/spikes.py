@@ -74,10 +74,9 @@ class Spikes:
         gate, square, rest = self.gate[at], self.square[at], self.rest[at]
         root = np.sqrt(square)
         scale = np.maximum(np.maximum(gate, floor), _HEAVY * root)
-        far = np.log(np.maximum(distance / scale, np.float32(1.0)))
         over = distance > gate
-        rate = np.maximum(1.0 / (1.0 + age / np.float32(20.0)), np.float32(_RATE))
-        learnt = gate * (1.0 + np.float32(2.5) * rate * (over - np.float32(_SHARE)))
+        rate = np.maximum(np.float32(50.0) / (age + np.float32(20.0)), np.float32(2.5 * _RATE))
+        learnt = gate + gate * rate * (over - np.float32(_SHARE))
         # From the root mean square up: an idle series would take weeks to climb from nothing.
         learnt = np.maximum(np.maximum(learnt, floor), root)
         self.gate[at] = np.where(rest > 0.0, gate, learnt)
@@ -86,8 +85,7 @@ class Spikes:
         self.square[at] = square + keep * (distance * distance - square)
         self.seen[at] = np.minimum(age + np.float32(1.0), _MANY)
         self._push(at, rows, values)
-        points = np.minimum(_POINTS * far * far, _MOST)
-        return np.asarray(points * (age >= _SETTLED), dtype=np.float32)
+        return _points(distance, scale, age)
 
     def _push(self, at: At, rows: NDArray[np.int64], values: Array32) -> None:
         turn = self.turn[at]
@@ -114,6 +112,16 @@ class Spikes:
         names = ("ring", "gate", "square", "rest", "seen", "turn")
         own = {name: getattr(self, name) for name in names}
         return {**own, **{f"envelope.{n}": a for n, a in self.envelope.arrays().items()}}
+
+
+def _points(distance: Array32, scale: Array32, age: Array32) -> Array32:
+    """Of the few that are beyond their scale the logarithm is taken."""
+    out = np.zeros(len(distance), dtype=np.float32)
+    far = np.flatnonzero((distance > scale) & (age >= _SETTLED))
+    if len(far):
+        times = np.log(distance[far] / scale[far])
+        out[far] = np.minimum(_POINTS * times * times, _MOST)
+    return out
 
 
 def median_of_seven(ring: Array32) -> Array32:

@@ -137,7 +137,8 @@ class FullTier:
         drift = np.add(drift, _DRIFT_RATES * (np.stack((day, week, season)) - drift))
         self._drift[:, at] = drift
         joint = self._joint.look(at, rows, age, standard)
-        sizes = np.abs(np.stack((error, near, day, week, change, fast, joint, step, *drift)))
+        sizes = np.stack((error, near, day, week, change, fast, joint, step, *drift))
+        np.abs(sizes, out=sizes)
         least = np.abs(before) * np.float32(1e-4) + self._levels.spread[at] * np.float32(0.01)
         rare = self._tails.look(sizes, at, age, least + np.float32(1e-9))
         floor = np.abs(before) * np.float32(1e-3) + np.float32(1e-9)
