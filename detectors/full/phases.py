@@ -22,17 +22,21 @@ class Phases:
 
     Judged once a slot, by the slot's mean against what each reading expected when the slot began, so that what
     is learnt within it counts for none. A shift is taken only if the plain reading fits two and a half times
-    as badly as it does usually and the other one fits well: an outage fits no other day.
+    as badly as it does usually and the other one fits well (an outage fits no other day), and not in the first
+    fortnight.
 
     Parameters
     ----------
     shifts : tuple of int
         In slots: how much later the profile is read than the clock says.
-    slots : int
-        Of the profile.
+    slots, fortnight : int
+        Of the profile; and of two weeks, before which every day of the week was met but once.
     """
 
-    def __init__(self, capacity: int, *, shifts: tuple[int, ...], slots: int) -> None:
+    def __init__(
+        self, capacity: int, *, shifts: tuple[int, ...], slots: int, fortnight: int
+    ) -> None:
+        self._fortnight = np.float32(fortnight)
         self._shifts = np.array((0, *shifts), dtype=np.int64)
         self._slots = slots
         readings = len(self._shifts)
@@ -41,6 +45,7 @@ class Phases:
         self.entered = np.full((readings, capacity), np.nan, dtype=np.float32)
         self.misfit = np.full((readings, capacity), np.inf, dtype=np.float32)
         self.usual = np.zeros(capacity, dtype=np.float32)
+        self.judged = np.zeros(capacity, dtype=np.float32)
         self.total = np.zeros(capacity, dtype=np.float32)
         self.count = np.zeros(capacity, dtype=np.float32)
         self.slot = np.full(capacity, -1, dtype=np.int16)
@@ -80,6 +85,7 @@ class Phases:
         plain = np.where(known[0], error[0], usual)
         learnt = np.minimum(plain, np.where(usual > 0.0, _CLIP * usual, plain))
         rate = np.where(usual > 0.0, _LONG, np.float32(1.0))
+        self.judged[rows] = np.minimum(self.judged[rows] + known[0], self._fortnight)
         self.usual[rows] = usual + rate * (learnt - usual)
         self._enter(rows, slot, table)
         self.total[rows] = self.count[rows] = 0.0
@@ -103,6 +109,7 @@ class Phases:
         before = self.choice[rows].astype(np.int64)
         keep = (before > 0) & (misfit[before, columns] < _STILL * plain)
         sure = np.isfinite(plain) & (plain > _WORSE * self.usual[rows]) & (self.usual[rows] > 0.0)
+        sure &= self.judged[rows] >= self._fortnight
         take = sure & (misfit[best, columns] < _BETTER * plain)
         return np.where(take, best, np.where(keep, before, 0)).astype(np.int8)
 
@@ -112,5 +119,5 @@ class Phases:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """State by name."""
-        names = ("past", "entered", "misfit", "usual", "total", "count", "slot", "choice")
+        names = ("past", "entered", "misfit", "usual", "judged", "total", "count", "slot", "choice")
         return {name: getattr(self, name) for name in names}

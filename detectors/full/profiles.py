@@ -11,6 +11,7 @@ from detectors.full.phases import Phases
 from detectors.full.tails import Array32, At
 
 _RATE = 0.04
+_FORTNIGHT_MS = 14 * 86_400_000
 
 
 class Profiles:
@@ -33,7 +34,8 @@ class Profiles:
     ) -> None:
         self.period_ms, self.slots = period_ms, slots
         self._other_day = other_day
-        self.phases = Phases(capacity, shifts=shifts, slots=slots)
+        fortnight = _FORTNIGHT_MS * slots // period_ms
+        self.phases = Phases(capacity, shifts=shifts, slots=slots, fortnight=fortnight)
         self.table = np.full((slots, capacity), np.nan, dtype=np.float32)
 
     def look(
