@@ -72,6 +72,14 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_backfill_requests_total": ("counter", "Requests to the Prometheus for the past."),
     "tocsin_backfill_targets_waiting": ("gauge", "Targets that wait for their past."),
     "tocsin_backfill_held_samples": ("gauge", "Live samples that wait for their past."),
+    "tocsin_pushed_pushes_total": ("counter", "Pushes of metrics, logs or traces taken up."),
+    "tocsin_pushed_samples_total": ("counter", "Samples that were pushed."),
+    "tocsin_pushed_lines_total": ("counter", "Log lines that were pushed."),
+    "tocsin_pushed_refused_total": (
+        "counter",
+        "Pushes refused because of pushes.queue_bytes_max.",
+    ),
+    "tocsin_pushed_waiting_bytes": ("gauge", "Pushed bytes that wait for the pipeline."),
     "tocsin_host_errors_total": ("counter", "Parts of the host that could not be read."),
     "tocsin_host_devices_refused_total": (
         "counter",

@@ -13,7 +13,7 @@ import dns.rdatatype
 import dns.resolver
 
 from collectors.probe_settings import host_port
-from collectors.probing import Attempt, Fault, Late
+from collectors.probing import Attempt, Late, ProbeFault
 
 _TRIES = 3  # a datagram may be lost
 _ENDINGS = (EOFError, OSError, dns.exception.DNSException)
@@ -24,13 +24,13 @@ def probe_dns(attempt: Attempt) -> None:
 
     Raises
     ------
-    Fault, Late, OSError
+    ProbeFault, Late, OSError
     """
     target, settings = attempt.target, attempt.target.dns
     try:
         question = dns.message.make_query(target.target, settings.type)
     except dns.exception.DNSException:
-        raise Fault("DNS: {name} is not a name", name=target.target) from None
+        raise ProbeFault("DNS: {name} is not a name", name=target.target) from None
     servers = list(_servers(attempt))
     attempt.see("probe_dns_query_succeeded", 0)
     with attempt.timing("processing"):
@@ -51,7 +51,7 @@ def _servers(attempt: Attempt) -> Iterator[tuple[str, int]]:
     try:
         configured = dns.resolver.Resolver()
     except dns.exception.DNSException:
-        raise Fault("DNS: /etc/resolv.conf names no server") from None
+        raise ProbeFault("DNS: /etc/resolv.conf names no server") from None
     for server in configured.nameservers:
         yield str(server), configured.port
 
@@ -81,17 +81,17 @@ def _ask(
     raise last if isinstance(last, Late | OSError) else _unreadable(attempt)
 
 
-def _unreadable(attempt: Attempt) -> Fault:
-    return Fault("DNS: what {server} answers is no DNS message", server=attempt.address)
+def _unreadable(attempt: Attempt) -> ProbeFault:
+    return ProbeFault("DNS: what {server} answers is no DNS message", server=attempt.address)
 
 
 def _judge(attempt: Attempt, answer: dns.message.Message) -> None:
     target, settings = attempt.target, attempt.target.dns
     code = dns.rcode.to_text(answer.rcode())
     if code != settings.rcode and settings.rcode == "NOERROR":
-        raise Fault("DNS: {code} for {name}", code=code, name=target.target)
+        raise ProbeFault("DNS: {code} for {name}", code=code, name=target.target)
     if code != settings.rcode:
-        raise Fault(
+        raise ProbeFault(
             "DNS: {code} for {name} instead of {expected}",
             code=code,
             name=target.target,
@@ -100,11 +100,11 @@ def _judge(attempt: Attempt, answer: dns.message.Message) -> None:
     kind = dns.rdatatype.from_text(settings.type)
     found = [item.to_text() for rrset in answer.answer if rrset.rdtype == kind for item in rrset]
     if not found and settings.rcode == "NOERROR":
-        raise Fault("DNS: {name} has no {type} record", name=target.target, type=settings.type)
+        raise ProbeFault("DNS: {name} has no {type} record", name=target.target, type=settings.type)
     known = {_plain(text) for text in found}
     missing = [text for text in settings.expect if _plain(text) not in known]
     if missing:
-        raise Fault(
+        raise ProbeFault(
             "DNS: {name} is {found}, and {missing} is not among it",
             name=target.target,
             found=", ".join(sorted(found))[:200],

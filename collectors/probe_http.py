@@ -13,7 +13,7 @@ import re2
 
 from collectors.probe_settings import check_url
 from collectors.probe_tls import secure
-from collectors.probing import Attempt, Fault, Timed
+from collectors.probing import Attempt, ProbeFault, Timed
 
 _REDIRECTS_MAX = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -25,7 +25,7 @@ def probe_http(attempt: Attempt) -> None:
 
     Raises
     ------
-    Fault, Late, OSError, http.client.HTTPException
+    ProbeFault, Late, OSError, http.client.HTTPException
     """
     url, method, hops = attempt.target.target, attempt.target.http.method, 0
     while True:
@@ -44,7 +44,7 @@ def probe_http(attempt: Attempt) -> None:
         hops += 1
         attempt.see("probe_http_redirects", hops)
         if hops > _REDIRECTS_MAX:
-            raise Fault(
+            raise ProbeFault(
                 "{target} redirects more than {most} times",
                 target=attempt.target.instance,
                 most=_REDIRECTS_MAX,
@@ -103,9 +103,9 @@ def _secret(attempt: Attempt, path: str) -> str:
     try:
         text = Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
-        raise Fault("the secret's file {path} cannot be read", path=path) from None
+        raise ProbeFault("the secret's file {path} cannot be read", path=path) from None
     if not text.isascii() or not text.isprintable():
-        raise Fault("the secret's file {path} does not hold one line of text", path=path)
+        raise ProbeFault("the secret's file {path} does not hold one line of text", path=path)
     return text
 
 
@@ -121,14 +121,14 @@ def _follow(attempt: Attempt, url: str, location: str) -> str:
     try:
         check_url(goal)
     except ValueError:
-        raise Fault(
+        raise ProbeFault(
             "{target} redirects to what is no address: {location}",
             target=target.instance,
             location=ascii(location[:100]),
         ) from None
     host, own = urlsplit(goal).hostname, urlsplit(target.target).hostname
     if host != own and host not in target.http.redirect_hosts:
-        raise Fault(
+        raise ProbeFault(
             "{target} redirects to {host}, which redirect_hosts does not name",
             target=target.instance,
             host=host,
@@ -142,7 +142,7 @@ def _judge(attempt: Attempt, response: http.client.HTTPResponse, hops: int) -> N
     attempt.see("probe_http_redirects", hops)
     attempt.see("probe_http_content_length", -1 if response.length is None else response.length)
     if not settings.expects(response.status):
-        raise Fault(
+        raise ProbeFault(
             "{target} answers HTTP {status} instead of {expected}",
             target=target.instance,
             status=response.status,
@@ -168,7 +168,7 @@ def _body(attempt: Attempt, response: http.client.HTTPResponse) -> tuple[bytes, 
         piece = response.read1(min(_CHUNK, most + 1 - len(body)))
         if not piece:
             if response.length:
-                raise Fault(
+                raise ProbeFault(
                     "{target} breaks off in the middle of its answer",
                     target=attempt.target.instance,
                 )
@@ -177,21 +177,21 @@ def _body(attempt: Attempt, response: http.client.HTTPResponse) -> tuple[bytes, 
     return bytes(body[:most]), False
 
 
-def _search(attempt: Attempt, body: str, whole: bool) -> Fault | None:
+def _search(attempt: Attempt, body: str, whole: bool) -> ProbeFault | None:
     target, settings = attempt.target.instance, attempt.target.http
     if settings.reject_body and re2.search(settings.reject_body, body):
-        return Fault(
+        return ProbeFault(
             "the answer of {target} holds {pattern}", target=target, pattern=settings.reject_body
         )
     if not settings.expect_body or re2.search(settings.expect_body, body):
         return None
     if whole:
-        return Fault(
+        return ProbeFault(
             "the answer of {target} does not hold {pattern}",
             target=target,
             pattern=settings.expect_body,
         )
-    return Fault(
+    return ProbeFault(
         "the first {most} bytes of the answer of {target} do not hold {pattern}",
         target=target,
         pattern=settings.expect_body,

@@ -13,7 +13,7 @@ from collectors.probe_http import probe_http
 from collectors.probe_settings import ProbeKind, ProbeSettings, ProbeTarget
 from collectors.probe_tcp import probe_tcp
 from collectors.probe_tls import tls_fault
-from collectors.probing import Attempt, Fault, Late, Names, Result, Series
+from collectors.probing import Attempt, Late, Names, ProbeFault, Result, Series
 from model.clock import Clock
 from model.reason import Reason, because, gettext
 from model.units import format_duration
@@ -83,7 +83,7 @@ def _phases(attempt: Attempt) -> dict[Series, float]:
 def _why(attempt: Attempt, error: Exception) -> Reason:
     """What went wrong, in a sentence."""
     target = attempt.target.instance
-    if isinstance(error, Fault):
+    if isinstance(error, ProbeFault):
         return error.reason
     if isinstance(error, Late | TimeoutError):
         timeout = format_duration(round(attempt.timeout_s * 1000))

@@ -8,7 +8,7 @@ import re2
 
 from collectors.probe_settings import ProbeKind, host_port
 from collectors.probe_tls import secure
-from collectors.probing import Attempt, Fault, Timed
+from collectors.probing import Attempt, ProbeFault, Timed
 
 _CHUNK = 4_096
 
@@ -18,7 +18,7 @@ def probe_tcp(attempt: Attempt) -> None:
 
     Raises
     ------
-    Fault, Late, OSError
+    ProbeFault, Late, OSError
     """
     host, port = host_port(attempt.target.target, None)
     connection = attempt.connect(host, port)
@@ -40,7 +40,7 @@ def _talk(attempt: Attempt, connection: socket.socket) -> None:
         found, heard = _listen(attempt, connection, said.expect)
     attempt.see("probe_failed_due_to_regex", not found)
     if not found:
-        raise Fault(
+        raise ProbeFault(
             "{target} answers {heard}, not {pattern}",
             target=attempt.target.target,
             heard=ascii(heard[:80]),

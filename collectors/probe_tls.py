@@ -11,7 +11,7 @@ import certifi
 
 from collectors.der import validity_ms
 from collectors.probe_settings import TlsProbe
-from collectors.probing import Attempt, Fault, Late
+from collectors.probing import Attempt, Late, ProbeFault
 from model.units import format_span
 
 # X509_V_ERR_… of OpenSSL.
@@ -25,7 +25,7 @@ def context_for(tls: TlsProbe, *, verify: bool) -> ssl.SSLContext:
 
     Raises
     ------
-    Fault
+    ProbeFault
         If a file of the configuration cannot be read.
     """
     try:
@@ -36,7 +36,7 @@ def context_for(tls: TlsProbe, *, verify: bool) -> ssl.SSLContext:
             context.load_cert_chain(tls.cert_file, tls.key_file or None)
     except (OSError, ValueError):  # an ssl.SSLError is an OSError
         files = ", ".join(filter(None, (tls.ca_file, tls.cert_file, tls.key_file)))
-        raise Fault("a certificate file cannot be used: {files}", files=files) from None
+        raise ProbeFault("a certificate file cannot be used: {files}", files=files) from None
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -54,7 +54,7 @@ def secure(attempt: Attempt, connection: socket.socket, host: str, port: int) ->
 
     Raises
     ------
-    Fault, Late, OSError
+    ProbeFault, Late, OSError
     """
     tls = attempt.target.tls
     name = tls.server_name or host
@@ -121,38 +121,38 @@ def _refused(
     name: str,
     begins_ms: int | None,
     ends_ms: int | None,
-) -> Fault:
+) -> ProbeFault:
     """What is wrong with a certificate."""
     target, code = attempt.target.instance, error.verify_code
     if code == _EXPIRED and ends_ms is not None and ends_ms < attempt.now_ms:
         ago = format_span(attempt.now_ms - ends_ms)
-        return Fault("the certificate of {target} expired {ago} ago", target=target, ago=ago)
+        return ProbeFault("the certificate of {target} expired {ago} ago", target=target, ago=ago)
     if code == _EXPIRED:
-        return Fault("a certificate of {target} has expired", target=target)
+        return ProbeFault("a certificate of {target} has expired", target=target)
     if code == _NOT_YET and begins_ms is not None and begins_ms > attempt.now_ms:
         ahead = format_span(begins_ms - attempt.now_ms)
-        return Fault(
+        return ProbeFault(
             "the certificate of {target} is valid only in {ahead}", target=target, ahead=ahead
         )
     if code in _SELF_SIGNED:
-        return Fault("the certificate of {target} is self-signed", target=target)
+        return ProbeFault("the certificate of {target} is self-signed", target=target)
     if code in _UNKNOWN_ISSUER:
-        return Fault(
+        return ProbeFault(
             "the certificate of {target} is signed by no authority that is trusted here",
             target=target,
         )
     if code in _OTHER_NAME:
-        return Fault("the certificate of {target} is not for {name}", target=target, name=name)
+        return ProbeFault("the certificate of {target} is not for {name}", target=target, name=name)
     said = error.verify_message
-    return Fault("the certificate of {target} is refused: {said}", target=target, said=said)
+    return ProbeFault("the certificate of {target} is refused: {said}", target=target, said=said)
 
 
-def tls_fault(attempt: Attempt, error: ssl.SSLError) -> Fault:
+def tls_fault(attempt: Attempt, error: ssl.SSLError) -> ProbeFault:
     """What went wrong in a handshake, or after it."""
     target, said = attempt.target.instance, error.reason or type(error).__name__
     if said in _NOT_TLS:
-        return Fault("what answers at {target} does not speak TLS", target=target)
+        return ProbeFault("what answers at {target} does not speak TLS", target=target)
     if "ALERT" in said and "CERTIFICATE" in said:
-        return Fault("{target} wants a certificate of ours, or refuses it", target=target)
+        return ProbeFault("{target} wants a certificate of ours, or refuses it", target=target)
     said = said.replace("_", " ").lower()
-    return Fault("TLS with {target} fails: {said}", target=target, said=said)
+    return ProbeFault("TLS with {target} fails: {said}", target=target, said=said)

@@ -26,7 +26,7 @@ Series = tuple[str, tuple[tuple[str, str], ...]]
 _ADDRESSES_MAX = 4
 
 
-class Fault(Exception):
+class ProbeFault(Exception):
     """The probe found something wrong: a whole sentence."""
 
     def __init__(self, template: str, **params: object) -> None:
@@ -205,19 +205,19 @@ class Attempt:
 
         Raises
         ------
-        Fault, Late, OSError
+        ProbeFault, Late, OSError
         """
         with self.timing("resolve"):
             found = self._names.look_up(host, port, self.left_s())
         wanted = {"4": 4, "6": 6}.get(self.target.ip)
         fitting = [text for text in found if wanted in (None, _version(text))]
         if not fitting:
-            raise Fault("DNS: {host} has no address of the wanted kind", host=host)
+            raise ProbeFault("DNS: {host} has no address of the wanted kind", host=host)
         # A public page must not send us inside: not by a redirect, not by another answer for its name.
         private = self.target.allow_private and not self._public
         for text in fitting:
             if not allowed(text, allow_private=private):
-                raise Fault(
+                raise ProbeFault(
                     "{host} leads to {address}, which may not be connected to",
                     host=host,
                     address=text,
@@ -230,7 +230,7 @@ class Attempt:
 
         Raises
         ------
-        Fault, Late, OSError
+        ProbeFault, Late, OSError
         """
         addresses = self.addresses(host, port)
         with self.timing("connect"):

@@ -154,7 +154,9 @@ class PrometheusApi:
         DeliveryError
             If it cannot be had; see `ask`.
         """
-        found = self.ask("metadata", {"limit": str(KINDS_MAX), "limit_per_metric": "1"}, method="GET")
+        found = self.ask(
+            "metadata", {"limit": str(KINDS_MAX), "limit_per_metric": "1"}, method="GET"
+        )
         if not isinstance(found, dict):
             raise PermanentError(_unexpected("an object of metrics", found))
         return {

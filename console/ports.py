@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from collectors.probe import ProbeState
+from collectors.pushed import Push
 from collectors.settings import IntakeLimits
 from console.metrics import Counters
 from console.settings import ConsoleSettings, IntakeSettings
@@ -110,6 +111,8 @@ class Ports:
         Objectives as they stood a few seconds ago.
     capacity
         What runs out when, a minute old at most.
+    feed
+        Hands pushed telemetry to the pipeline; False where its queue is full.
     limits
         How much of a pushed body is believed.
     intake_secrets
@@ -130,6 +133,7 @@ class Ports:
     slos: Callable[[], tuple[SloState, ...]] = tuple
     probes: Callable[[], tuple[ProbeState, ...]] = tuple
     capacity: Callable[[], tuple[Capacity, ...]] = tuple
+    feed: Callable[[Push], bool] = lambda _: False
     settings: ConsoleSettings = field(default_factory=ConsoleSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
     limits: IntakeLimits = field(default_factory=IntakeLimits)

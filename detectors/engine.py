@@ -137,7 +137,7 @@ class Engine:
         was learnt before.
         """
         rows = self._metrics.outputs(rows)
-        self._judge.baselines.renew(rows[~self._unheard.abnormal(rows)])
+        self._judge.renew(rows[~self._unheard.abnormal(rows)])
 
     def learnt(self) -> None:
         """The past has ended: what is still abnormal is to be seen live."""
@@ -146,7 +146,7 @@ class Engine:
     def cold(self, rows: Rows) -> Bools:
         """Which rows nothing is known of yet."""
         self._metrics.ensure()
-        return np.asarray(self._judge.clocks.rows["last_ms"][rows] == 0)
+        return np.asarray(self._judge.known.last_ms(rows) == 0)
 
     def worth_learning(self, rows: Rows) -> Bools:
         """Which rows are judged or go into what is judged."""
@@ -182,9 +182,8 @@ class Engine:
 
     def _end_or_accept(self, method: str, row: int, entry: Entry, now_ms: int) -> None:
         key = (method, row)
-        quiet_ms = max(
-            self._settings.stale_after_ms, 5.0 * self._judge.clocks.rows["interval_ms"][row]
-        )
+        interval_ms = float(self._judge.known.interval_ms(np.array([row]))[0])
+        quiet_ms = max(self._settings.stale_after_ms, 5.0 * interval_ms)
         if now_ms - entry.seen_ms > quiet_ms:
             why = because("its series no longer reports")
             self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms, why=why)
@@ -242,8 +241,8 @@ class Engine:
         if not times_ms and role is CERTIFICATE:
             return None  # its watcher draws it, as evidence
         if not times_ms:
-            level = float(self._judge.baselines.rows["level"][row])
-            return Evidence(labels, "baseline", role.unit, value=finite(level))
+            level = finite(self._judge.known.level(row))
+            return Evidence(labels, "baseline", role.unit, value=level)
         return Evidence(
             labels, "baseline", role.unit, values[-1], lows[-1], highs[-1],
             times_ms=times_ms, values=values, lows=lows, highs=highs,

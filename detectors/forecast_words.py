@@ -126,10 +126,18 @@ def _evidence(about: Subject, outlook: Outlook, levels: Levels) -> Evidence:
         threshold=outlook.span.reach,
         times_ms=(*times, *coming),
         values=(*values, *(none * len(coming))),
-        lows=((None,) * len(times)) + lows,
-        highs=((None,) * len(times)) + highs,
+        lows=_after(times, outlook, lows),
+        highs=_after(times, outlook, highs),
         component="trend",
     )
+
+
+def _after(
+    times: tuple[int, ...], outlook: Outlook, ends: tuple[float | None, ...]
+) -> tuple[float | None, ...]:
+    """A fan's edge behind the past: it opens at the last sample."""
+    opens: tuple[float | None, ...] = (outlook.line if ends else None,)
+    return (None,) * (len(times) - 1) + opens + ends
 
 
 def _ahead(outlook: Outlook) -> float:
@@ -163,7 +171,7 @@ def _fan(
     late = max(outlook.late_ms - outlook.made_ms, middle)
     until = min(late, 2.0 * middle)
     room = max(about.full - outlook.line, 0.0)
-    ahead = [until * at / _COMING_POINTS for at in range(_COMING_POINTS + 1)]
+    ahead = [until * at / _COMING_POINTS for at in range(1, _COMING_POINTS + 1)]
     lows = tuple(outlook.line + room * min(t / late, 1.0) for t in ahead)
     highs = tuple(outlook.line + room * min(t / early, 1.0) for t in ahead)
     return tuple(round(outlook.made_ms + t) for t in ahead), lows, highs

@@ -20,6 +20,7 @@ _WEEK_MS = 7 * 86_400_000.0
 WIDE = 2.0  # times what nine samples of ten stay within is a view's band
 HAIR = 1e-4  # of a value is never a difference
 _YOUNG = 35.0  # samples: three scores of a tier that tells
+_BLOCK = 8_192
 _FIRST = 256  # places to begin with
 _SUSPECTED = 1e-3  # of all samples are looked at twice, and may begin something
 _LEAST_SCORE = 7.0  # of those; a young calibration knows no better
@@ -66,9 +67,10 @@ class FullState:
         return moves.leave
 
     def _room(self, wanted: int) -> None:
-        """Have so many places: memory is taken as it is needed, half as much again each time."""
+        """Have so many places: memory is taken as it is needed, half as much again, at most a block."""
         if wanted > self.tier.capacity:
-            more = max(_FIRST, wanted, self.tier.capacity * 3 // 2)
+            more = min(self.tier.capacity * 3 // 2, self.tier.capacity + _BLOCK)
+            more = max(_FIRST, wanted, more)
             self.tier.grow(min(more, self.members.places_max))
             self.ranges.rows.ensure(self.tier.capacity)
 
@@ -83,7 +85,7 @@ class FullState:
         slots = np.flatnonzero(rows >= 0)
         if not len(slots):
             return
-        interval_ms = np.maximum(self._judge.clocks.rows["interval_ms"][rows[slots]], 1.0)
+        interval_ms = np.maximum(self._judge.known.interval_ms(rows[slots]), 1.0)
         samples = self.members.sizes(slots) * _WEEK_MS / interval_ms
         wanted = np.log10(np.maximum(samples / self._judge.settings.pages_per_service_week, 10.0))
         age = np.maximum(self.tier.ages(slots), 1.0)
@@ -129,9 +131,10 @@ class FullState:
 
     def save(self) -> tuple[dict[str, Array], dict[str, Any]]:
         """Arrays by name, and the rest as plain JSON values."""
-        length = self.tier.capacity
+        used = np.flatnonzero(self.members.by_slot["row"] >= 0)
+        length = int(used[-1]) + 1 if len(used) else 0
         arrays, members = self.members.save(length)
-        arrays.update({f"tier.{name}": array for name, array in self.tier.arrays().items()})
+        arrays.update({f"tier.{name}": array for name, array in self.tier.arrays(length).items()})
         arrays.update(self.ranges.rows.save("ranges", length))
         arrays["lasting.counts"] = self.lasting.counts
         return arrays, {**members, "suspicious": self.suspicious}

@@ -8,6 +8,7 @@ from collectors.backfill import Backfill
 from collectors.host import HostCollector
 from collectors.probe import Prober
 from collectors.prometheus_poll import PrometheusPoll
+from collectors.pushed import Pushed
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
 from collectors.tail import LogTail
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _COLLECTORS: dict[type, str] = {
     Scraper: gettext("scrape targets"),
     Prober: gettext("probes"),
+    Pushed: gettext("pushed telemetry"),
     LogTail: gettext("log files"),
     HostCollector: gettext("this machine"),
     SelfMetrics: gettext("Tocsin itself"),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from collectors.base import Collector
 from collectors.probe import Prober, ProbeState
+from collectors.pushed import PushQueue
 from incident_bridge.desk_changes import DeskWatch
 from model.clock import Clock
 from model.codec import encode
@@ -39,6 +40,7 @@ class Parts:
         clock: Clock,
         telemetry: Telemetry,
         checkpoints: Checkpoints,
+        pushes: PushQueue,
     ) -> None:
         machine = settings.machine
         self.settings = settings
@@ -50,7 +52,7 @@ class Parts:
             store, desks, {desk.name: desk for desk in machine.bridge.desks}, report=log.warning
         )
         self.core = wiring.build_core(settings, store, self.index, report=log.warning)
-        intake = wiring.build_intake(machine, self.index, telemetry, clock)
+        intake = wiring.build_intake(machine, self.index, telemetry, clock, pushes)
         backfill = wiring.build_backfill(machine, self.index, intake, self.core.engine, clock)
         pulled = (*intake.collectors, *([] if backfill is None else [backfill]))
         self.collectors: tuple[Collector, ...] = pulled

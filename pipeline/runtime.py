@@ -12,6 +12,7 @@ from itertools import chain
 
 from fastapi import FastAPI
 
+from collectors.pushed import Push, PushQueue
 from console import metrics as console_metrics
 from console.app import create_app
 from console.i18n import LANGUAGES, catalogue
@@ -68,6 +69,7 @@ class Runtime:
         self._ending = False
         self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
         self.console_counters = console_metrics.Counters()
+        self.pushes = PushQueue(settings.machine.pushes)
         with ExitStack() as undo:  # whatever is open is closed where the rest cannot be had
             self._lock = FolderLock(settings.data)
             undo.callback(self._lock.release)
@@ -97,6 +99,7 @@ class Runtime:
             clock=self.clock,
             telemetry=self.telemetry,
             checkpoints=self.checkpoints,
+            pushes=self.pushes,
         )
 
     def _build_app(self) -> FastAPI:
@@ -117,6 +120,7 @@ class Runtime:
                 metrics=self.telemetry.exposition,
                 reload=self.reload,
                 band=self.band,
+                feed=self.feed,
                 slos=lambda: self.parts.core.engine.slos(),
                 probes=lambda: self.parts.probes,
                 capacity=lambda: self.parts.core.engine.capacity(),
@@ -172,6 +176,10 @@ class Runtime:
         offsets = await asyncio.wrap_future(waiting)
         self.parts.embedded.wake()
         return offsets
+
+    def feed(self, push: Push) -> bool:
+        """Let pushed telemetry wait for the next step; False where there is no room."""
+        return self.pushes.offer(push)
 
     def band(self, labels: Labels) -> Evidence | None:
         """Recent history of a series with its expected band."""

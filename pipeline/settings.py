@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from collectors.probe_settings import ProbeSettings
 from collectors.prometheus_settings import BackfillSettings, PollSettings
+from collectors.pushed import PushSettings
 from collectors.settings import (
     HostSettings,
     IntakeLimits,
@@ -119,6 +120,7 @@ class Machine:
     templates: TemplateSettings = TemplateSettings()
     watermark: WatermarkSettings = WatermarkSettings()
     intake: IntakeSettings = IntakeSettings()
+    pushes: PushSettings = PushSettings()
     limits: IntakeLimits = IntakeLimits()
     detectors: DetectorSettings = DetectorSettings()
     correlator: CorrelatorSettings = CorrelatorSettings()

@@ -11,12 +11,16 @@ from collectors.backfill import Backfill
 from collectors.base import Collector
 from collectors.heartbeat import Heartbeats
 from collectors.host import HostCollector
+from collectors.logbatches import LogBatches
+from collectors.masking import Masking
 from collectors.probe import Prober
 from collectors.prometheus_poll import PrometheusPoll
+from collectors.pushed import Door, Pushed, PushQueue
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
 from collectors.tail import LogTail
 from collectors.templates import TemplateMiner
+from collectors.watermark import Watermark
 from console import metrics as console_metrics
 from console.i18n import translator
 from correlator import metrics as correlator_metrics
@@ -172,12 +176,19 @@ class Intake:
 
 
 def build_intake(
-    machine: Machine, index: SeriesIndex, telemetry: Telemetry, clock: Clock
+    machine: Machine, index: SeriesIndex, telemetry: Telemetry, clock: Clock, pushes: PushQueue
 ) -> Intake:
-    """Everything that is pulled."""
+    """Everything that is pulled, and what takes up what was pushed."""
     miner = TemplateMiner(machine.templates)
     tail = LogTail(machine.logs, miner, machine.watermark)
-    collectors: list[Collector] = [Scraper(machine.scrape, index, clock, machine.watermark), tail]
+    bounds = machine.watermark
+    logs = LogBatches(Masking(machine.logs.mask), miner, Watermark.for_logs(bounds))
+    door = Door(index, Watermark.for_samples(bounds), logs)
+    collectors: list[Collector] = [
+        Scraper(machine.scrape, index, clock, machine.watermark),
+        tail,
+        Pushed(pushes, door),
+    ]
     if machine.probes.targets:
         collectors.append(Prober(machine.probes, index, clock))
     if machine.host.enabled:

@@ -20,7 +20,7 @@ from collectors.probe_settings import (
     TcpProbe,
     TlsProbe,
 )
-from collectors.probing import Attempt, Fault, Names
+from collectors.probing import Attempt, Names, ProbeFault
 from tests.collectors.probing_peers import (
     CLOCK,
     Authority,
@@ -170,7 +170,7 @@ def test_addresses_that_are_never_or_not_wanted_to_be_reached() -> None:
 def test_a13_a_public_page_does_not_lead_inside() -> None:
     attempt = Attempt(http(80, host="public.test"), ProbeSettings(), Names(8, addresses), CLOCK, 0)
     assert attempt.addresses("public.test", 80) == ["93.184.215.14"]
-    with pytest.raises(Fault):  # where a redirect would lead
+    with pytest.raises(ProbeFault):  # where a redirect would lead
         attempt.addresses("shop.test", 80)
 
 
