@@ -156,8 +156,9 @@ def adjusted(labels: NDArray[np.bool_], told: NDArray[np.bool_]) -> tuple[int, i
     right = missed = 0
     for begin, end in runs(labels):
         found = told[begin : min(end, begin + _DELAY) + 1].any()
-        right, missed = right + (end - begin + 1) * found, missed + (end - begin + 1) * (not found)
-    return int(right), int(missed), int((told & ~labels).sum())
+        points = end - begin + 1
+        right, missed = (right + points, missed) if found else (right, missed + points)
+    return right, missed, int((told & ~labels).sum())
 
 
 def adjusted_f1(kpis: list[Kpi], made: list[Floats], half: int, threshold: float) -> float:
