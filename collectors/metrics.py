@@ -120,6 +120,36 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Log lines without a template of their own because of templates_max.",
     ),
+    "tocsin_elasticsearch_rounds_total": (
+        "counter",
+        "Times an Elasticsearch was asked for new documents.",
+    ),
+    "tocsin_elasticsearch_failures_total": ("counter", "Rounds that ended early."),
+    "tocsin_elasticsearch_lines_total": ("counter", "Log lines taken from an Elasticsearch."),
+    "tocsin_elasticsearch_repeated_total": (
+        "counter",
+        "Documents that were sent again, and dropped.",
+    ),
+    "tocsin_elasticsearch_skipped_total": (
+        "counter",
+        "Documents passed over because they are too long or unreadable.",
+    ),
+    "tocsin_elasticsearch_empty_total": (
+        "counter",
+        "Documents without a text in any field that is known.",
+    ),
+    "tocsin_elasticsearch_renewed_total": (
+        "counter",
+        "Points in time that expired while they were read.",
+    ),
+    "tocsin_elasticsearch_seen": (
+        "gauge",
+        "Documents remembered so that none is handed over twice.",
+    ),
+    "tocsin_elasticsearch_lag_seconds": (
+        "gauge",
+        "How far behind reading is, while more waits than one round takes.",
+    ),
     "tocsin_heartbeats": ("gauge", "Heartbeats that are watched."),
     "tocsin_heartbeats_missing": ("gauge", "Heartbeats that are overdue."),
     "tocsin_heartbeats_refused_total": ("counter", "Heartbeats refused because of heartbeats_max."),

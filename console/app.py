@@ -14,6 +14,7 @@ from console import (
     api_incidents,
     api_intake,
     api_operations,
+    api_remote_write,
     capacity,
     feedback,
     pages_account,
@@ -82,6 +83,7 @@ def endpoints(app: FastAPI, accounts: Accounts) -> tuple[Endpoint, ...]:
     )
     return (
         *api_intake.ENDPOINTS,
+        *api_remote_write.RemoteWriteApi().endpoints(),
         *feedback.ENDPOINTS,
         *slos.ENDPOINTS,
         *probes.ENDPOINTS,

@@ -45,7 +45,7 @@ class Gate:
     def wrap(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         """The ASGI handler of an endpoint; its attribute `endpoint` tells what was declared."""
 
-        async def handle(request: Request) -> Response:
+        async def answered(request: Request) -> Response:
             try:
                 return await self._handle(endpoint, request)
             except bodies.BodyRefused as refused:
@@ -60,6 +60,11 @@ class Gate:
                 self.counters.add("tocsin_console_refused_store_total")
                 problem = "the store cannot take this now; nothing was accepted, try again"
                 return refuse(503, problem, retry_after=RETRY_AFTER_S)
+
+        async def handle(request: Request) -> Response:
+            response = await answered(request)
+            refused = endpoint.reword is not None and response.status_code >= 400
+            return endpoint.reword(request, response) if refused and endpoint.reword else response
 
         handle.endpoint = endpoint  # type: ignore[attr-defined]
         return handle
@@ -172,6 +177,8 @@ class Gate:
             most, decoded = intake.body_bytes_max, intake.decoded_bytes_max
         else:
             most = decoded = form_max
+        if endpoint.encoded:
+            return await bodies.read_as_sent(request, bytes_max=most)
         return await bodies.read(request, bytes_max=most, decoded_bytes_max=decoded)
 
     def _signed(self, endpoint: Endpoint, request: Request) -> bool:

@@ -11,6 +11,18 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_intake_entries_total": ("counter", "Alerts, changes, heartbeats and acts accepted."),
     "tocsin_intake_malformed_total": ("counter", "Pushes refused because of their content."),
     "tocsin_intake_duplicates_total": ("counter", "Signed pushes that were sent again."),
+    "tocsin_remote_write_invalid_samples_total": (
+        "counter",
+        "Samples refused because the labels of their series are not valid.",
+    ),
+    "tocsin_remote_write_histograms_skipped_total": (
+        "counter",
+        "Native histograms that were sent; they are not read.",
+    ),
+    "tocsin_remote_write_exemplars_skipped_total": (
+        "counter",
+        "Exemplars that were sent; they are not read.",
+    ),
     "tocsin_console_refused_body_total": ("counter", "Bodies too large or wrongly encoded."),
     "tocsin_console_refused_http_total": ("counter", "What is no HTTP, or has too large a head."),
     "tocsin_console_refused_role_total": ("counter", "Requests without a sufficient role."),

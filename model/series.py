@@ -44,6 +44,7 @@ class SeriesIndex:
         self.series_max = series_max
         self.per_source_max = per_source_max
         self.refused = 0
+        self.epoch = 0  # grows whenever a row may have come to stand for something else
         self._rows: dict[Labels, int] = {}
         self._labels: list[Labels | None] = []
         self._sources: list[str] = []
@@ -133,6 +134,7 @@ class SeriesIndex:
         stale = np.flatnonzero(self._last_seen[: len(self._labels)] < before_ms)
         freed = np.array([r for r in stale if self._labels[r] is not None], dtype=np.int32)
         if len(freed):
+            self.epoch += 1
             for forget in self._on_evict:
                 forget(freed)
         for row in freed.tolist():
@@ -189,6 +191,7 @@ class SeriesIndex:
             kinds, refused = dict(head["kinds"]), int(head["refused"])
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise SnapshotError(f"not a series index: {error}") from None
+        self.epoch += 1
         self._labels, self._sources = labels, sources
         self._last_seen = np.array(seen, dtype=np.int64)
         self._kinds, self.refused = kinds, refused

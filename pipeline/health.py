@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collectors.backfill import Backfill
+from collectors.elastic_poll import ElasticPoll
 from collectors.host import HostCollector
 from collectors.probe import Prober
 from collectors.prometheus_poll import PrometheusPoll
@@ -25,6 +26,7 @@ _COLLECTORS: dict[type, str] = {
     Prober: gettext("probes"),
     Pushed: gettext("pushed telemetry"),
     LogTail: gettext("log files"),
+    ElasticPoll: gettext("log lines of an Elasticsearch"),
     HostCollector: gettext("this machine"),
     SelfMetrics: gettext("Tocsin itself"),
     PrometheusPoll: gettext("series of a Prometheus"),

@@ -126,6 +126,8 @@ class Runtime:
                 capacity=lambda: self.parts.core.engine.capacity(),
                 settings=machine.console,
                 intake=machine.intake,
+                limits=machine.limits,
+                watermark=machine.watermark,
                 intake_secrets=_intake_secrets(self.settings),
                 counters=self.console_counters,
                 version=VERSION,

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from collectors.elastic_settings import ElasticsearchSettings
 from collectors.probe_settings import ProbeSettings
 from collectors.prometheus_settings import BackfillSettings, PollSettings
 from collectors.pushed import PushSettings
@@ -117,6 +118,7 @@ class Machine:
     host: HostSettings = HostSettings()
     self: SelfSettings = SelfSettings()
     logs: LogSettings = LogSettings()
+    elasticsearch: tuple[ElasticsearchSettings, ...] = ()
     templates: TemplateSettings = TemplateSettings()
     watermark: WatermarkSettings = WatermarkSettings()
     intake: IntakeSettings = IntakeSettings()

@@ -9,6 +9,7 @@ from pathlib import Path
 from collectors import metrics as collectors_metrics
 from collectors.backfill import Backfill
 from collectors.base import Collector
+from collectors.elastic_poll import ElasticPoll
 from collectors.heartbeat import Heartbeats
 from collectors.host import HostCollector
 from collectors.logbatches import LogBatches
@@ -201,6 +202,12 @@ def build_intake(
             site, index, clock, machine.watermark
         )
         collectors.append(one)
+    for number, store in enumerate(machine.elasticsearch):
+        lines = LogBatches(Masking(machine.logs.mask), miner, Watermark.for_logs(bounds))
+        saved[f"elasticsearch:{number}:{store.name}"] = read = ElasticPoll(
+            store, index, lines, clock
+        )
+        collectors.append(read)
     return Intake(tuple(collectors), saved)
 
 
