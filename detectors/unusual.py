@@ -53,6 +53,7 @@ SENTENCES = {
     "fast": gettext("{metric} of {service} stays at {value}, {low} to {high} is usual; by chance once in {once}"),
     "joint": gettext("{metric} of {service} moves as it never did: {value}, {low} to {high} is usual; by chance once in {once}"),
     "step": gettext("{metric} of {service} jumped to {value} from {low} to {high}; by chance once in {once}"),
+    "spike": gettext("{metric} of {service} is {value}, far from {low} to {high}, usual a moment ago or at this time yesterday; by chance once in {once}"),
     "day_drift": gettext("{metric} of {service} has been off for this time of day for a while: {value}, {low} to {high} is usual; by chance once in {once}"),
     "week_drift": gettext("{metric} of {service} has been off for this hour of the week for a while: {value}, {low} to {high} is usual; by chance once in {once}"),
     "season_drift": gettext("{metric} of {service} has been off its rhythm for a while: {value}, {low} to {high} is usual; by chance once in {once}"),
