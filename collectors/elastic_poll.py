@@ -172,10 +172,10 @@ class ElasticPoll:
             wrong["limit"] = because(
                 "more documents than seen_max: of the late ones some are missed"
             )
-        for kind in ("ask", "fields", "text", "size", "limit"):
+        for kind in ("ask", "index", "fields", "text", "size", "limit"):
             if kind in wrong:
                 self._problems.note(self._source, kind, wrong[kind], now_ms=now_ms)
-            elif kind == "ask" or got.hits:
+            elif kind in ("ask", "index") or got.hits:
                 self._problems.mend(self._source, kind)
 
     def _batch(self, hits: list[Hit], now_ms: int) -> LogBatch | None:
@@ -218,7 +218,7 @@ def _complaints(got: Round, settings: ElasticsearchSettings, empty: int) -> dict
             "{index} could not be read: {error}", index=settings.index, error=got.error
         )
     elif got.shards == 0:
-        wrong["ask"] = because("no index fits {index}", index=settings.index)
+        wrong["index"] = because("no index fits {index}", index=settings.index)
     if got.unfit:
         wrong["fields"] = because(
             "{index} is left out: {field} is no date there",

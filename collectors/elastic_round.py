@@ -134,8 +134,9 @@ class Reading:
             if size > 1:
                 raise
         # The one document that is too much is passed over; only its name is fetched.
+        page = self._api.page(self._pit, low_ms, high_ms, after, 1, whole=False)
         self._round.skipped += 1
-        return self._api.page(self._pit, low_ms, high_ms, after, 1, whole=False)
+        return page
 
     def _take(self, page: Page) -> None:
         found = self._round
