@@ -209,6 +209,17 @@ class Family:
         seconds = np.where(has, now - np.where(has, then, 0), np.nan) / 1000.0
         return Window(np.where(has[:, None], delta, np.nan), seconds)
 
+    def increases(self, groups: Array, count: int) -> Floats:
+        """What each field grew by between the last `count` + 1 sums, newest first.
+
+        Shape (n_groups, count, n_fields); NaN where there is none.
+        """
+        at = (self._at[groups][:, None] - np.arange(count + 1)[None, :]) % _RING
+        known = self._times[groups[:, None], at][:, 1:] > _NEVER
+        sums = self._sums[groups[:, None], at]
+        grown = np.maximum(sums[:, :-1] - sums[:, 1:], 0.0)
+        return np.where(known[:, :, None], grown, np.nan)
+
     def rates(self, groups: Array, window_ms: float) -> Floats:
         """Per-second increase of the first field between neighbouring samples, newest first.
 
