@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs the servers and the browser that tests/integration talks to, from Debian's packages.
+# Installs the servers and the browser that tests/integration talks to, from Debian's packages, and
+# fetches Elasticsearch with Maven, from wherever Maven is set up to fetch.
 # Without root it installs nothing: the tests that need a missing program then say so and are skipped
 # (or, where CI=true, fail).
 set -euo pipefail
@@ -9,6 +10,8 @@ declare -A package_of=(
     [prometheus-alertmanager]=prometheus-alertmanager
     [prometheus-node-exporter]=prometheus-node-exporter
     [chromium]=chromium
+    [java]=default-jre-headless
+    [mvn]=maven
 )
 missing=()
 for program in "${!package_of[@]}"; do
@@ -16,7 +19,30 @@ for program in "${!package_of[@]}"; do
 done
 # Screenshots of the Chinese console need its glyphs.
 [ -d /usr/share/fonts/opentype/noto ] || missing+=(fonts-noto-cjk)
-[ ${#missing[@]} -eq 0 ] && exit 0
+
+fetch_elasticsearch() {
+    local artifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:8.15.3:zip
+    local folder=build/servers log
+    compgen -G "$folder/elasticsearch-8.*.zip" >/dev/null && return 0
+    if ! command -v mvn >/dev/null; then
+        echo "not fetched (no mvn here): Elasticsearch" >&2
+        return 0
+    fi
+    log=$(mktemp)
+    if ! mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+        -Dartifact="$artifact" -DoutputDirectory="$PWD/$folder" >"$log" 2>&1; then
+        echo "not fetched: Elasticsearch" >&2
+        tail -n 5 "$log" >&2
+        [ "${CI:-}" != true ] || exit 1
+    fi
+    rm -f "$log"
+}
+cd "$(dirname "$0")/../.."
+
+if [ ${#missing[@]} -eq 0 ]; then
+    fetch_elasticsearch
+    exit 0
+fi
 
 if [ "$(id -u)" -eq 0 ]; then
     as_root=()
@@ -24,6 +50,7 @@ elif sudo -n true 2>/dev/null; then
     as_root=(sudo -n)
 else
     echo "not installed (no root here): ${missing[*]}" >&2
+    fetch_elasticsearch
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -39,3 +66,4 @@ if ! { "${as_root[@]}" apt-get update -q && "${as_root[@]}" env RUNLEVEL=1 DEBIA
     [ "${CI:-}" != true ] || exit 1
 fi
 rm -f "$log"
+fetch_elasticsearch
