@@ -15,6 +15,8 @@ from typing import Protocol
 
 from collectors.base import Counters, Problems, SourceProblem
 from collectors.logbatches import LogBatches
+from collectors.otlp_deltas import Deltas
+from collectors.spans import SpanBook
 from collectors.watermark import Watermark
 from model.batch import LogBatch, MetricBatch
 from model.reason import because
@@ -40,11 +42,21 @@ class PushSettings:
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What a push needs to become batches; the pipeline's thread alone holds it."""
+    """What a push needs to become batches; the pipeline's thread alone holds it.
+
+    Attributes
+    ----------
+    deltas
+        Adds up what is sent as increments.
+    spans
+        Counts spans, and gives samples of what it counted from time to time.
+    """
 
     index: SeriesIndex
     samples: Watermark
     logs: LogBatches
+    deltas: Deltas
+    spans: SpanBook
 
 
 class Push(Protocol):
@@ -136,6 +148,9 @@ class Pushed:
                 refused = self._door.index.refused
                 why = because("{source} sends more series than are allowed", source=push.source)
                 self._problems.note(push.source, "limit", why, now_ms=now_ms)
+        for batch in self._door.spans.samples(self._door.index, now_ms):
+            found.append(batch)
+            self._samples += len(batch)
         return found
 
     def problems(self) -> list[SourceProblem]:
@@ -151,6 +166,8 @@ class Pushed:
         return {
             **self._door.samples.counters(),
             **self._door.logs.watermark.counters("log"),
+            **self._door.spans.counters(),
+            "tocsin_pushed_deltas_repeated_total": self._door.deltas.repeated,
             "tocsin_pushed_pushes_total": self._pushes,
             "tocsin_pushed_samples_total": self._samples,
             "tocsin_pushed_lines_total": self._lines,

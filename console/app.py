@@ -14,6 +14,7 @@ from console import (
     api_incidents,
     api_intake,
     api_operations,
+    api_otlp,
     api_remote_write,
     capacity,
     feedback,
@@ -84,6 +85,7 @@ def endpoints(app: FastAPI, accounts: Accounts) -> tuple[Endpoint, ...]:
     return (
         *api_intake.ENDPOINTS,
         *api_remote_write.RemoteWriteApi().endpoints(),
+        *api_otlp.OtlpApi().endpoints(),
         *feedback.ENDPOINTS,
         *slos.ENDPOINTS,
         *probes.ENDPOINTS,

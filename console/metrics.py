@@ -23,6 +23,10 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Exemplars that were sent; they are not read.",
     ),
+    "tocsin_otlp_rejected_total": (
+        "counter",
+        "Data points, log records and spans of OTLP that were rejected, each with a reason to its sender.",
+    ),
     "tocsin_console_refused_body_total": ("counter", "Bodies too large or wrongly encoded."),
     "tocsin_console_refused_http_total": ("counter", "What is no HTTP, or has too large a head."),
     "tocsin_console_refused_role_total": ("counter", "Requests without a sufficient role."),

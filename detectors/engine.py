@@ -23,6 +23,7 @@ from detectors.watchers import watchers
 from model import codec
 from model.alert import Alert, Evidence
 from model.batch import Bools, LogBatch, MetricBatch, Rows
+from model.calls import Calls
 from model.capacity import Capacity
 from model.errors import SnapshotError
 from model.feedback import Feedback
@@ -251,6 +252,10 @@ class Engine:
     def capacity(self) -> tuple[Capacity, ...]:
         """What runs out when, what is first first; may be asked from another thread."""
         return tuple(one for watcher in self._watchers for one in watcher.capacity())
+
+    def calls(self) -> tuple[Calls, ...]:
+        """Who was seen to call whom; the same object while there is no news. May be asked from any thread."""
+        return next((calls for watcher in self._watchers if (calls := watcher.calls())), ())
 
     def slos(self) -> tuple[SloState, ...]:
         """How the objectives stood a few seconds ago; may be asked from any thread."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.absence import Absences
-from detectors.classify import Class, classify
+from detectors.classify import VIA, Class, classify
 from detectors.derive import Family, families
 from detectors.judge import Judge
 from detectors.light.clock import Times
@@ -154,7 +154,7 @@ class MetricSide:
             self._meet_input(row, made)
         elif made.family in WATCHED:
             self._meta["role"][row] = ROLE_NUMBER[made.family]
-            if made.family != "certificate":
+            if made.family not in ("certificate", "edge"):
                 self._judge.history.watch(row)
         elif made.kind is Kind.MEMORY:
             self._meta["role"][row] = ROLE_NUMBER["memory"]
@@ -201,11 +201,18 @@ class MetricSide:
         found: list[tuple[Ints, Ints, Floats, Bools, NDArray[np.int8]]] = []
         for name, family in self._families.items():
             groups, times_ms, sums = family.gather(self._clocks.rows["total"])
+            if len(second_hand := family.second_hand()):
+                own = ~np.isin(groups, second_hand)
+                groups, times_ms, sums = groups[own], times_ms[own], sums[own]
             if len(groups):
                 for watcher in self._judge.watchers:
                     watcher.sums(name, family, groups, times_ms, sums, now_ms)
                 for group, time_ms in zip(groups.tolist(), times_ms.tolist(), strict=True):
-                    self.absences.heard(service_of(family.labels(group)), time_ms)
+                    labels = family.labels(group)
+                    if (
+                        VIA not in labels
+                    ):  # else it is the teller who is heard, whatever the service does
+                        self.absences.heard(service_of(labels), time_ms)
                 usual = self._usual_errors(family.out_rows[groups, 1])
                 for signal in signals(name, family, groups, times_ms, sums, usual):
                     found.append(self._rows_of(family, signal, now_ms))

@@ -240,6 +240,8 @@ PROBE_DURATION = Role(
 )
 # Told by certificates.py.
 CERTIFICATE = Role("certificate", "CertificateExpiring", "expiry", "seconds", "")
+# Not judged: edges.py learns from it who calls whom.
+EDGE = Role("edge", "", "", "", "", width=float("inf"), for_ms=1 << 60)
 
 ROLES: tuple[Role, ...] = (
     UNKNOWN,
@@ -258,8 +260,9 @@ ROLES: tuple[Role, ...] = (
     PROBE,
     PROBE_DURATION,
     CERTIFICATE,
+    EDGE,
 )
-WATCHED = frozenset({"probe", "probe_duration", "certificate"})
+WATCHED = frozenset({"probe", "probe_duration", "certificate", "edge"})
 """Roles of raw series that watchers take out of `samples` themselves."""
 ROLE_NUMBER = {role.name: number for number, role in enumerate(ROLES)}
 EVENT_ROLES = {"new_template": "NewErrorTemplate", "silent": "MetricAbsent", "flat": "MetricFlat"}

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.rows import Array
 from model.batch import Bools, Floats, Ints, LogBatch
+from model.calls import Calls
 from model.capacity import Capacity
 from model.reason import Reason
 from model.slo import SloState
@@ -150,6 +151,10 @@ class Watcher:
 
     def capacity(self) -> tuple[Capacity, ...]:
         """What it knows of when things run out: a value, which other threads may read."""
+        return ()
+
+    def calls(self) -> tuple[Calls, ...]:
+        """Who calls whom, as far as it has seen: a value, which other threads may read."""
         return ()
 
     def counters(self) -> dict[str, float]:

@@ -134,6 +134,7 @@ class Runtime:
                 intake=machine.intake,
                 limits=machine.limits,
                 watermark=machine.watermark,
+                otlp=machine.otlp,
                 intake_secrets=_intake_secrets(self.settings),
                 counters=self.console_counters,
                 version=VERSION,

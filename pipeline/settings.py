@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from collectors.otlp_settings import OtlpSettings
 from collectors.elastic_settings import ElasticsearchSettings
 from collectors.probe_settings import ProbeSettings
 from collectors.prometheus_settings import BackfillSettings, PollSettings
@@ -31,6 +32,7 @@ from collectors.settings import (
     TemplateSettings,
     WatermarkSettings,
 )
+from collectors.syslog_settings import SyslogSettings
 from console.settings import ConsoleSettings, IntakeSettings
 from correlator.settings import CorrelatorSettings
 from detectors.settings import DetectorSettings, ThresholdRule
@@ -118,11 +120,13 @@ class Machine:
     host: HostSettings = HostSettings()
     self: SelfSettings = SelfSettings()
     logs: LogSettings = LogSettings()
+    syslog: SyslogSettings = SyslogSettings()
     elasticsearch: tuple[ElasticsearchSettings, ...] = ()
     templates: TemplateSettings = TemplateSettings()
     watermark: WatermarkSettings = WatermarkSettings()
     intake: IntakeSettings = IntakeSettings()
     pushes: PushSettings = PushSettings()
+    otlp: OtlpSettings = OtlpSettings()
     limits: IntakeLimits = IntakeLimits()
     detectors: DetectorSettings = DetectorSettings()
     correlator: CorrelatorSettings = CorrelatorSettings()

@@ -14,11 +14,13 @@ from collectors.heartbeat import Heartbeats
 from collectors.host import HostCollector
 from collectors.logbatches import LogBatches
 from collectors.masking import Masking
+from collectors.otlp_deltas import Deltas
 from collectors.probe import Prober
 from collectors.prometheus_poll import PrometheusPoll
 from collectors.pushed import Door, Pushed, PushQueue
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
+from collectors.spans import SpanBook
 from collectors.tail import LogTail
 from collectors.templates import TemplateMiner
 from collectors.watermark import Watermark
@@ -184,7 +186,7 @@ def build_intake(
     tail = LogTail(machine.logs, miner, machine.watermark)
     bounds = machine.watermark
     logs = LogBatches(Masking(machine.logs.mask), miner, Watermark.for_logs(bounds))
-    door = Door(index, Watermark.for_samples(bounds), logs)
+    door = Door(index, Watermark.for_samples(bounds), logs, Deltas(index), SpanBook(machine.otlp))
     collectors: list[Collector] = [
         Scraper(machine.scrape, index, clock, machine.watermark),
         tail,
