@@ -114,7 +114,7 @@ def draw(name: str, trouble: Trouble, begin: int) -> str:
     plot = str(line_with_band(evidence, mark_ms=times[begin], title=name))
     inner = plot[plot.index(">") + 1 : plot.rindex("</svg>")]
     box = [float(x) for x in plot.split('viewBox="', 1)[1].split('"', 1)[0].split()]
-    strips = _strips(np.array(rare).T, told, top=box[3] + 8.0, width=box[2])
+    strips = _strips(np.array(rare, dtype=np.float64).T, told, top=box[3] + 8.0, width=box[2])
     height = box[3] + 8.0 + (len(COMPONENTS) + 1) * (_STRIP + 2) + 4.0
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {box[2]:.0f} {height:.0f}" '
