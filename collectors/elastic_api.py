@@ -249,7 +249,8 @@ class ElasticApi:
 
     def _send(self, method: str, url: str, body: Mapping[str, Any] | None) -> requests.Response:
         settings = self.settings
-        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "Tocsin"}
+        headers = {"Accept": "application/json", "User-Agent": "Tocsin"}
+        headers["Accept-Encoding"] = "gzip" if settings.compress else "identity"
         if body is not None:
             headers["Content-Type"] = "application/json"
         auth = None

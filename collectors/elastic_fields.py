@@ -34,6 +34,8 @@ _NUMBER = ("severity_number", "SeverityNumber")
 _SYSLOG = "log.syslog.severity.code"
 _DEPTH_MAX = 12
 _MEASURE_MAX = 1e15
+_NAMES_MAX = 10_000
+_NONE = LogLine("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class DocumentReader:
         self._numbers = tuple(numbers)
         self._time_field = time_field
         self._chars_max = message_chars_max
+        self._safe: dict[str, str] = {}
 
     @property
     def wanted(self) -> list[str]:
@@ -103,25 +106,36 @@ class DocumentReader:
             return None
         if below and not stack:
             stack = below
-        line = LogLine(message, at_ms, self._severity(flat))
-        if line.severity == UNKNOWN:
-            # Shipped as it was written: the level, and perhaps a time, stand in the text.
-            inner = parse_line(message, now_ms=at_ms, message_chars_max=self._chars_max)
-            line = replace(inner, time_ms=at_ms)
-        time_ms = from_field(flat.get(self._time_field)) if self._time_field else at_ms
-        return Read(
-            LogLine(
-                message=escape(line.message, self._chars_max),
-                time_ms=time_ms,
-                severity=line.severity,
-                service=escape(self._text(flat, "service"), 200) or line.service,
-                logger=escape(self._text(flat, "logger"), 200) or line.logger,
-                trace_id=escape(self._text(flat, "trace"), 200) or line.trace_id,
-                fields=self._measures(flat) or line.fields,
-            ),
-            host=escape(self._text(flat, "host"), 200),
-            stack=escape(stack.rstrip(), self._chars_max),
+        severity = self._severity(flat)
+        # Shipped as it was written: the level, and perhaps a time, stand in the text.
+        bare = severity == UNKNOWN
+        inner = (
+            parse_line(message, now_ms=at_ms, message_chars_max=self._chars_max) if bare else _NONE
         )
+        line = LogLine(
+            inner.message if bare else escape(message, self._chars_max),
+            from_field(flat.get(self._time_field)) if self._time_field else at_ms,
+            inner.severity if bare else severity,
+            self._name(flat, "service") or inner.service,
+            self._name(flat, "logger") or inner.logger,
+            escape(self._text(flat, "trace"), 200) or inner.trace_id,
+            self._measures(flat) or inner.fields,
+        )
+        below = escape(stack.rstrip(), self._chars_max) if stack else ""
+        return Read(line, self._name(flat, "host"), below)
+
+    def _name(self, flat: Mapping[str, Json], ours: str) -> str:
+        """A text of which there are few: made safe once."""
+        text = self._text(flat, ours)
+        if not text:
+            return ""
+        if (safe := self._safe.get(text)) is None:
+            if len(self._safe) >= _NAMES_MAX:
+                self._safe.clear()
+            safe = escape(text, 200)
+            if len(text) <= 200:
+                self._safe[text] = safe
+        return safe
 
     def _text(self, flat: Mapping[str, Json], ours: str) -> str:
         for name in self._names[ours]:
@@ -144,12 +158,12 @@ class DocumentReader:
         return severity_of(flat.get(_SYSLOG))
 
     def _measures(self, flat: Mapping[str, Json]) -> str:
-        found = [(name, flat.get(name)) for name in self._numbers]
-        return " ".join(
-            f"{name}={value}"
-            for name, value in found
-            if type(value) in (int, float) and 0 <= value < _MEASURE_MAX  # type: ignore[operator]
-        )
+        found = []
+        for name in self._numbers:
+            value = flat.get(name)
+            if type(value) in (int, float) and 0 <= value < _MEASURE_MAX:  # type: ignore[operator]
+                found.append(f"{name}={value}")
+        return " ".join(found)
 
 
 def _flatten(data: Mapping[str, Json], front: str, flat: dict[str, Json], depth: int) -> None:
@@ -161,4 +175,6 @@ def _flatten(data: Mapping[str, Json], front: str, flat: dict[str, Json], depth:
             if depth:
                 _flatten(value, f"{front}{name}.", flat, depth - 1)
         elif value is not None and not isinstance(value, list):
-            flat.setdefault(front + name, value)
+            name = front + name
+            if name not in flat:
+                flat[name] = value

@@ -41,6 +41,8 @@ class ElasticsearchSettings:
         Credentials; files are read anew for each request. A key is `id:key`, or encoded as Kibana shows it.
     ca_file : str
         Certificates to trust instead of the system's.
+    compress : bool
+        Whether answers are packed on their way: slower for both sides, right for a server that is far away.
     interval_ms : duration
         How often new documents are asked for.
     timeout_ms : duration
@@ -77,6 +79,7 @@ class ElasticsearchSettings:
     username: str = ""
     password_file: str = ""
     ca_file: str = ""
+    compress: bool = False
     interval_ms: Milliseconds = 5_000
     timeout_ms: Milliseconds = 30_000
     since_ms: Milliseconds = 0
