@@ -14,6 +14,7 @@ from benchmarks.report import Row
 from collectors import remote_write1, remote_write2, snappy
 from collectors.remote_messages import Request1, Request2
 from collectors.remote_series import Book
+from collectors.senders import Senders
 from collectors.watermark import Watermark
 from model.series import SeriesIndex
 
@@ -87,7 +88,9 @@ def ours(version: ModuleType, made: list[list[bytes]]) -> Iterator[tuple[list[by
     """What takes a round's requests from body to `MetricBatch`."""
     book = Book()
     door: Any = SimpleNamespace(
-        index=SeriesIndex(), samples=Watermark(lateness_ms=600_000, future_ms=60_000)
+        index=SeriesIndex(),
+        samples=Watermark(lateness_ms=600_000, future_ms=60_000),
+        senders=Senders(),
     )
 
     def work(bodies: list[bytes]) -> int:

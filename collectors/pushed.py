@@ -10,12 +10,13 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from collectors.base import Counters, Problems, SourceProblem
 from collectors.logbatches import LogBatches
 from collectors.otlp_deltas import Deltas
+from collectors.senders import Senders, SenderSettings
 from collectors.spans import SpanBook
 from collectors.watermark import Watermark
 from model.batch import LogBatch, MetricBatch
@@ -34,10 +35,13 @@ class PushSettings:
         Decoded bytes that wait; beyond it a push is refused (429) and counted.
     step_bytes_max : size
         Decoded bytes that one step takes, so that a flood does not hold up everything else.
+    senders : SenderSettings
+        When a sender that wrote all the time is missed.
     """
 
     queue_bytes_max: SizeBytes = 64 * 1024 * 1024
     step_bytes_max: SizeBytes = 16 * 1024 * 1024
+    senders: SenderSettings = field(default_factory=SenderSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ class Door:
         Adds up what is sent as increments.
     spans
         Counts spans, and gives samples of what it counted from time to time.
+    senders
+        Knows who writes all the time, and who of them has stopped.
     """
 
     index: SeriesIndex
@@ -57,6 +63,7 @@ class Door:
     logs: LogBatches
     deltas: Deltas
     spans: SpanBook
+    senders: Senders
 
 
 class Push(Protocol):
@@ -151,6 +158,7 @@ class Pushed:
         for batch in self._door.spans.samples(self._door.index, now_ms):
             found.append(batch)
             self._samples += len(batch)
+        found += self._door.senders.samples(self._door.index, now_ms)
         return found
 
     def problems(self) -> list[SourceProblem]:

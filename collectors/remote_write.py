@@ -72,6 +72,7 @@ class RemoteWrite:
 
     def batches(self, door: Door, now_ms: int) -> Sequence[MetricBatch]:
         """One batch, the oldest sample first; without what is late, or beyond a limit on series."""
+        door.senders.heard(self.source, now_ms)
         for family, kind in self.kinds:
             door.index.describe(family, kind)
         rows = self.book.rows(self.slots, door.index, source=self.source, now_ms=now_ms)

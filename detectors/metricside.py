@@ -18,7 +18,7 @@ from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings
 from detectors.signals import Signal, signals
 from model.batch import Bools, Floats, Ints, Rows
-from model.series import NAME, SeriesIndex
+from model.series import NAME, SENDER, SeriesIndex
 
 _FUTURE_MS = 60_000
 
@@ -186,8 +186,13 @@ class MetricSide:
 
     def _ups(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
         self._clocks.tick(rows, times_ms)
-        for row, time_ms in zip(rows.tolist(), times_ms.tolist(), strict=True):
-            self.absences.heard(service_of(self._index.labels(row)), time_ms)
+        for row, time_ms, value in zip(
+            rows.tolist(), times_ms.tolist(), values.tolist(), strict=True
+        ):
+            source = self._index.source(row)
+            self.absences.heard(service_of(self._index.labels(row)), time_ms, source)
+            if source.startswith(SENDER):
+                self.absences.sender(source.removeprefix(SENDER), value > 0, time_ms)
         down = self.absences.down(rows, times_ms, values)
         self._judge.up(rows, times_ms, values, down, now_ms)
 

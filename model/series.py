@@ -12,6 +12,8 @@ from model.errors import SnapshotError
 from model.labels import Labels
 
 NAME = "__name__"
+SENDER = "sender\0"
+"""Begins the source of a series that says whether a sender is heard; the sender's name follows."""
 _VERSION = 2
 _BLOCK = 4096
 

@@ -20,6 +20,7 @@ from collectors.prometheus_poll import PrometheusPoll
 from collectors.pushed import Door, Pushed, PushQueue
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
+from collectors.senders import Senders
 from collectors.spans import SpanBook
 from collectors.tail import LogTail
 from collectors.templates import TemplateMiner
@@ -186,7 +187,15 @@ def build_intake(
     tail = LogTail(machine.logs, miner, machine.watermark)
     bounds = machine.watermark
     logs = LogBatches(Masking(machine.logs.mask), miner, Watermark.for_logs(bounds))
-    door = Door(index, Watermark.for_samples(bounds), logs, Deltas(index), SpanBook(machine.otlp))
+    senders = Senders(machine.pushes.senders)
+    door = Door(
+        index,
+        Watermark.for_samples(bounds),
+        logs,
+        Deltas(index),
+        SpanBook(machine.otlp),
+        senders,
+    )
     collectors: list[Collector] = [
         Scraper(machine.scrape, index, clock, machine.watermark),
         tail,
@@ -198,7 +207,7 @@ def build_intake(
         collectors.append(HostCollector(machine.host, index))
     if machine.self.enabled:
         collectors.append(SelfMetrics(machine.self, index, telemetry.registry))
-    saved: dict[str, Saved] = {"miner": miner, "tail": tail}
+    saved: dict[str, Saved] = {"miner": miner, "tail": tail, "senders": senders}
     for number, site in enumerate(machine.prometheus_api):
         saved[f"poll:{number}:{site.name}"] = one = PrometheusPoll(
             site, index, clock, machine.watermark

@@ -17,6 +17,7 @@ from collectors import protowire, remote_write1, remote_write2, snappy
 from collectors.remote_messages import KINDS, Request1, Request2
 from collectors.remote_series import Book, Books, read_labels
 from collectors.remote_write import Reading, RemoteWrite
+from collectors.senders import Senders
 from collectors.watermark import Watermark
 from model.batch import STALE_NAN, MetricBatch, is_stale
 from model.errors import InputError
@@ -64,7 +65,8 @@ both = pytest.mark.parametrize("version", [remote_write1, remote_write2])
 def door(index: SeriesIndex | None = None) -> Any:
     """Where pushes come in: as much of it as samples need."""
     mark = Watermark(lateness_ms=600_000, future_ms=60_000)
-    return SimpleNamespace(index=SeriesIndex() if index is None else index, samples=mark)
+    given = SeriesIndex() if index is None else index
+    return SimpleNamespace(index=given, samples=mark, senders=Senders())
 
 
 def read(version: ModuleType, many: Sequence[Series], book: Book | None = None, **extra: Any) -> tuple[RemoteWrite, Reading]:  # fmt: skip
