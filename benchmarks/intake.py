@@ -14,10 +14,10 @@ from __future__ import annotations
 
 import time
 
-from benchmarks import intake_remote_write
+from benchmarks import intake_otlp, intake_remote_write
 from benchmarks.report import arguments, tell
 
-INTAKES = {"remote_write": intake_remote_write}
+INTAKES = {"otlp": intake_otlp, "remote_write": intake_remote_write}
 
 
 def main() -> None:
