@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,3 +141,53 @@ def test_a_sender_of_two_that_falls_silent_is_missed(servers: Any, tmp_path: Pat
         (status,) = tocsin.get(f"/api/v1/incidents/{incident['id']}")["alerts"]
         assert status["alert"]["labels"]["alertname"] == "MetricAbsent"
         assert tocsin.incidents("web", "open") == []
+
+
+def test_one_that_stops_is_missed_and_not_each_service_it_spoke_of(servers: Any, tmp_path: Path) -> None:  # fmt: skip
+    folder = tmp_path / "tocsin"
+    settings = servers.settings + (
+        "detectors: {silent_after: 8s}\npushes: {senders: {silent_after: 4s, steady_after: 5s}}\n"
+    )
+    (folder / "config").mkdir(parents=True)
+    (folder / "config" / "tocsin.yaml").write_text(settings)
+    tokens = {name: made_token(folder, name) for name in ("paris", "london")}
+    with servers.tocsin_in(folder, settings) as started:
+        tocsin = replace(started, token=tokens["london"])
+
+        def write(sender: str, jobs: list[str], times_ms: list[int]) -> None:
+            answer = requests.post(
+                f"{tocsin.url}/api/v1/write",
+                data=second(dict.fromkeys(jobs, times_ms)),
+                headers={
+                    "authorization": f"Bearer {tokens[sender]}",
+                    "content-type": SECOND,
+                    "content-encoding": "snappy",
+                },
+                timeout=10,
+            )
+            assert answer.status_code == 204, answer.text
+
+        many = [f"s{number}" for number in range(10)]
+        now_ms = int(time.time() * 1000)
+        before = [now_ms - 1_000 * n for n in range(30, 0, -1)]
+        write("paris", many, before)
+        write("london", ["web"], before)
+        for _ in range(10):
+            now_ms = int(time.time() * 1000)
+            write("paris", many, [now_ms])
+            write("london", ["web"], [now_ms])
+            time.sleep(1)
+        for _ in range(20):  # paris has stopped
+            write("london", ["web"], [int(time.time() * 1000)])
+            time.sleep(1)
+        incident = tocsin.incident("paris")
+        assert incident["alert_count"] == 1
+        assert [one["service"] for one in tocsin.get("/api/v1/incidents")["incidents"]] == ["paris"]
+
+
+def made_token(folder: Path, name: str) -> str:
+    """A token by the command that people use."""
+    command = [sys.executable, "-m", "pipeline", "tokens", "add", name, "--role", "responder"]
+    command += ["--config", str(folder / "config"), "--data", str(folder / "data")]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return max(said.split(), key=len)
