@@ -126,6 +126,7 @@ class SyslogIntake:
         self._stopping.set()
         self._ring()
         if self._thread is None:
+            self._drain()
             self._close_all()
         else:
             self._thread.join(timeout=STOP_S + 1)
@@ -167,16 +168,13 @@ class SyslogIntake:
     def _run(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._step(PAUSED_S if self._streams.paused else SWEEP_S)
-            ends_s = self._to.clock.monotonic_s() + STOP_S
-            for at in self._listening.values():
-                while at.udp and self._to.clock.monotonic_s() < ends_s and self._datagrams(at):
-                    pass
-            self._streams.drain(ends_s)
+                self.step(PAUSED_S if self._streams.paused else SWEEP_S)
+            self._drain()
         finally:
             self._close_all()
 
-    def _step(self, wait_s: float) -> None:
+    def step(self, wait_s: float) -> None:
+        """One turn of the thread: wait so long for something, read what is there."""
         for key, _ in self._selector.select(wait_s):
             at = key.data
             if at is None:
@@ -198,6 +196,13 @@ class SyslogIntake:
         if now_s >= self._sweep_s:
             self._sweep_s = now_s + SWEEP_S
             self._sweep(now_s)
+
+    def _drain(self) -> None:
+        ends_s = self._to.clock.monotonic_s() + STOP_S
+        for at in self._listening.values():
+            while at.udp and self._to.clock.monotonic_s() < ends_s and self._datagrams(at):
+                pass
+        self._streams.drain(ends_s)
 
     def _turn_to(self) -> None:
         """Take up what `follow` prepared."""

@@ -10,6 +10,10 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_intake_pushes_total": ("counter", "Pushes that were accepted."),
     "tocsin_intake_entries_total": ("counter", "Alerts, changes, heartbeats and acts accepted."),
     "tocsin_intake_malformed_total": ("counter", "Pushes refused because of their content."),
+    "tocsin_intake_ignored_total": (
+        "counter",
+        "Events of types that are not understood, and resolves of what the same source did not fire.",
+    ),
     "tocsin_intake_duplicates_total": ("counter", "Signed pushes that were sent again."),
     "tocsin_remote_write_invalid_samples_total": (
         "counter",

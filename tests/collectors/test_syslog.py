@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from collectors.loglines import parse_line
+from collectors.pushed import Push
 from collectors.syslog import SyslogIntake
 from collectors.syslog_framing import Framer
 from collectors.syslog_header import read_header
@@ -161,7 +162,8 @@ class Site:
         self.intake = SyslogIntake(settings, self.feed, self.clock)
         self.open: list[socket.socket] = []
 
-    def feed(self, push: SyslogPush) -> bool:  # type: ignore[override]
+    def feed(self, push: Push) -> bool:
+        assert isinstance(push, SyslogPush)
         if self.room:
             self.pushes.append(push)
         return self.room
