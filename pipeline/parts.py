@@ -87,6 +87,7 @@ class Parts:
             keep_ms=machine.store.history_ms,
             committed=lambda: self.core.offset,
         )
+        self.sink = wiring.build_sink(machine, store, clock, log.warning)
         self._clock = clock
         self._store = store
 
@@ -97,6 +98,8 @@ class Parts:
         self.watch.start(self._clock, self._journal_acts)
         self.retention.start()
         self.embedded.start()
+        if self.sink is not None:
+            self.sink.start()
 
     def pause_outside(self) -> bool:
         """Do nothing outside any more; False (and go on) where a desk or receiver keeps us waiting.
@@ -114,6 +117,8 @@ class Parts:
         self.retention.stop()
         learnt = self.embedded.stop()
         self.performer.stop(PATIENCE_S)
+        if self.sink is not None:
+            self.sink.stop(PATIENCE_S)
         self.close()
         return learnt
 
@@ -131,7 +136,8 @@ class Parts:
 
     def counters(self) -> dict[str, float]:
         """What all stages and collectors count."""
-        return {**self.embedded.counters(), **self.performer.counters()}
+        sink = {} if self.sink is None else self.sink.counters()
+        return {**self.embedded.counters(), **self.performer.counters(), **sink}
 
     def _journal_acts(self, acts: list[Act]) -> None:
         now_ms = self._clock.now_ms()

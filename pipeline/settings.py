@@ -36,6 +36,7 @@ from collectors.syslog_settings import SyslogSettings
 from console.settings import ConsoleSettings, IntakeSettings
 from correlator.settings import CorrelatorSettings
 from detectors.settings import DetectorSettings, ThresholdRule
+from incident_bridge.elastic_settings import ElasticSinkSettings
 from incident_bridge.settings import (
     BridgeSettings,
     DeskSettings,
@@ -142,6 +143,7 @@ class Machine:
     detectors: DetectorSettings = DetectorSettings()
     correlator: CorrelatorSettings = CorrelatorSettings()
     bridge: BridgeSettings = BridgeSettings()
+    elasticsearch_sink: ElasticSinkSettings = ElasticSinkSettings()
     console: ConsoleSettings = ConsoleSettings()
 
 

@@ -39,6 +39,7 @@ from incident_bridge.desks.base import Desk
 from incident_bridge.desks.builtin import BuiltinDesk
 from incident_bridge.desks.memory import MemoryDesk
 from incident_bridge.desks.webhook import WebhookDesk
+from incident_bridge.elastic_sink import ElasticSink
 from incident_bridge.outgoing import Outgoing
 from incident_bridge.performer import Performer
 from incident_bridge.settings import BridgeSettings, DeskKind, DeskSettings
@@ -157,6 +158,17 @@ def build_performer(
         bridge.receivers, clock, catalogue=settings.catalogue, retry=bridge.retry
     )
     return Performer(store, desks, receivers, clock, bridge.retry, report=report)
+
+
+def build_sink(
+    machine: Machine, store: Store, clock: Clock, report: Callable[[str], None]
+) -> ElasticSink | None:
+    """What writes history into an Elasticsearch, where one is named."""
+    sink = machine.elasticsearch_sink
+    if not sink.url:
+        return None
+    say = translator(machine.bridge.language)
+    return ElasticSink(sink, store, clock, translate=say, report=report)
 
 
 def build_library(settings: Settings, report: Callable[[str], None]) -> Library:
