@@ -22,6 +22,7 @@ from collectors.pushed import Door
 from collectors.remote_series import Book
 from model.batch import Bools, Floats, Ints, MetricBatch
 from model.errors import InputError
+from model.series import NAME, SeriesIndex
 
 SERIES_BYTES_MAX = 1024 * 1024
 """Of one series with all its samples: protobuf objects are many times larger than their bytes."""
@@ -73,8 +74,7 @@ class RemoteWrite:
     def batches(self, door: Door, now_ms: int) -> Sequence[MetricBatch]:
         """One batch, the oldest sample first; without what is late, or beyond a limit on series."""
         door.senders.heard(self.source, now_ms)
-        for family, kind in self.kinds:
-            door.index.describe(family, kind)
+        describe(door.index, self.kinds)
         rows = self.book.rows(self.slots, door.index, source=self.source, now_ms=now_ms)
         settled = door.samples.settle(self.times_ms, now_ms=now_ms)
         keep = settled.keep & (rows >= 0)
@@ -144,6 +144,21 @@ class Reading:
             np.concatenate([values, np.array(self.values, dtype=np.float64)]),
             tuple(self.kinds.items()),
         )
+
+
+def describe(index: SeriesIndex, kinds: Sequence[tuple[str, str]]) -> None:
+    """Remember what families are; series that were taken for gauges until now begin anew as counters.
+
+    In 1.0 the kinds come up to a minute after the first samples. Names that end in _total tell by themselves.
+    """
+    late = set()
+    for family, kind in kinds:
+        if kind == "counter" and index.kind(family) == "unknown" and not family.endswith("_total"):
+            late.add(family)
+        index.describe(family, kind)
+    if late:
+        met = [row for row in index.rows() if index.labels(row).get(NAME) in late]
+        index.evict(np.array(met, dtype=np.int32))
 
 
 def octets_of(body: bytes) -> Bytes:

@@ -135,6 +135,11 @@ class SeriesIndex:
         """Forget every series not seen since `before_ms`; returns the freed rows."""
         stale = np.flatnonzero(self._last_seen[: len(self._labels)] < before_ms)
         freed = np.array([r for r in stale if self._labels[r] is not None], dtype=np.int32)
+        self.evict(freed)
+        return freed
+
+    def evict(self, freed: Rows) -> None:
+        """Forget these series; a sample that comes of one makes a new series of it."""
         if len(freed):
             self.epoch += 1
             for forget in self._on_evict:
@@ -146,7 +151,6 @@ class SeriesIndex:
             self._labels[row] = None
             self._per_source[self._sources[row]] -= 1
             self._free.append(row)
-        return freed
 
     def save(self) -> bytes:
         """A snapshot: a line of JSON for the whole, then one for each block of rows.
