@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from collectors.otlp_settings import OtlpSettings
 from collectors.elastic_settings import ElasticsearchSettings
+from collectors.otlp_settings import OtlpSettings
 from collectors.probe_settings import ProbeSettings
 from collectors.prometheus_settings import BackfillSettings, PollSettings
 from collectors.pushed import PushSettings

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from sqlalchemy import Connection, func, select
 
-from model.incident import EntryKind, TimelineEntry
 from model.codec import decode
+from model.incident import EntryKind, TimelineEntry
 from store.rows import body, filtered, read, upsert
 from store.schema import timeline
 
