@@ -35,7 +35,8 @@ from model.errors import LabelError
 from model.labels import Labels
 from model.series import NAME
 
-_KNOWN_MAX = 200_000
+_KNOWN_CHARS_MAX = 64 * 2**20
+"""Text of the label sets that are remembered, about; beyond it the memory begins anew."""
 _RESOURCE_MAX = 128
 _SCALE_MIN, _SCALE_MAX = -10, 20
 _SIZE_BYTES = 120
@@ -147,6 +148,7 @@ class MetricReader:
 
     def __init__(self) -> None:
         self._known: dict[object, tuple[Labels, ...]] = {}
+        self._chars = 0
         self._lock = threading.Lock()
 
     def read(
@@ -226,8 +228,11 @@ class MetricReader:
 
     def _remember(self, key: object, series: tuple[Labels, ...]) -> tuple[Labels, ...]:
         with self._lock:
-            if len(self._known) >= _KNOWN_MAX:
+            if self._chars >= _KNOWN_CHARS_MAX:
                 self._known.clear()
+                self._chars = 0
+            self._chars += sum(50 + len(n) + len(v) for one in series[:1] for n, v in one.pairs)
+            self._chars += 100 * len(series)
             self._known[key] = series
         return series
 
