@@ -181,7 +181,14 @@ def test_a_slow_callee_by_traces_alone(servers: Any, tmp_path: Path) -> None:
             assert tocsin.get("/api/v1/incidents")["incidents"] == []
             sender.seconds, sender.failing = 1.5, True
             incident = tocsin.incident("stock")
+
+            def blamed() -> bool:
+                """Both ends in one incident, the callee first, and the reason why."""
+                (one,) = tocsin.get("/api/v1/incidents", state="open")["incidents"]
+                why = "front calls stock, as its traces show"
+                return one["id"] == incident["id"] and why in str(one["causes"])
+
+            servers.wait_for(blamed, "the caller to join")
+            assert len(tocsin.incidents("stock", "open")) == 1
         for provider in providers:
             provider.shutdown()
-        causes = incident["causes"] if "causes" in incident else tocsin.get(f"/api/v1/incidents/{incident['id']}")  # fmt: skip
-        assert "as its traces show" in str(causes)
