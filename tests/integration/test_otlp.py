@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -109,7 +111,7 @@ def test_an_error_in_the_logs(servers: Any, tmp_path: Path) -> None:
         exporter = OTLPLogExporter(f"{tocsin.url}/v1/logs")
         provider.add_log_record_processor(BatchLogRecordProcessor(exporter, schedule_delay_millis=500))  # fmt: skip
         handler = _handler(provider)
-        mailer = __import__("logging").getLogger("mailer")
+        mailer = logging.getLogger("mailer")
         mailer.propagate = False
         mailer.addHandler(handler)
         mailer.setLevel("INFO")
@@ -130,10 +132,7 @@ def test_an_error_in_the_logs(servers: Any, tmp_path: Path) -> None:
 
 
 def _handler(provider: LoggerProvider) -> Any:
-    import logging
-
-    from opentelemetry._logs import SeverityNumber
-
+    """What hands records of Python's logging to the SDK."""
     numbers = {"INFO": SeverityNumber.INFO, "ERROR": SeverityNumber.ERROR}
     logger = provider.get_logger("mailer")
 
