@@ -88,11 +88,18 @@ def build_knowledge(settings: Settings, *, simulated: bool = False) -> Knowledge
     )
 
 
+def build_engine(settings: Settings, index: SeriesIndex, *, simulated: bool = False) -> Engine:
+    """The detectors over one index."""
+    knowledge = build_knowledge(settings, simulated=simulated)
+    return Engine(settings.machine.detectors, index, settings.rules, knowledge)
+
+
 def build_core(
     settings: Settings,
     store: Store,
     index: SeriesIndex,
     *,
+    engine: Engine | None = None,
     simulated: bool = False,
     report: Callable[[str], None] = lambda _: None,
 ) -> Core:
@@ -107,9 +114,7 @@ def build_core(
     )
     return Core(
         store=store,
-        engine=Engine(
-            machine.detectors, index, settings.rules, build_knowledge(settings, simulated=simulated)
-        ),
+        engine=engine or build_engine(settings, index, simulated=simulated),
         heartbeats=Heartbeats(machine.limits.heartbeats_max),
         correlator=Correlator(machine.correlator, settings.catalogue),
         bridge=bridge,
