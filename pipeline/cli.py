@@ -20,6 +20,8 @@ from pipeline.version import VERSION
 COMMANDS = {
     "run": ("run:run", "Collect, detect, correlate, open tickets, page; with the console."),
     "demo": ("demo:demo", "Start a small shop on this machine, break it, and watch."),
+    "worker": ("worker:worker", "Join a distributed Tocsin on Kafka: any of its stages."),
+    "topics": ("topics:topics", "Show the Kafka topics, or create them."),
     "check": ("check:check", "Check a configuration folder."),
     "probe": ("probe:probe", "Try an address, or all configured probes, once and by hand."),
     "test": ("test:test", "Run scenario files through the whole pipeline."),
@@ -28,7 +30,10 @@ COMMANDS = {
         "What learning from a Prometheus' past takes, or how far it is.",
     ),
     "backtest": ("backtest:backtest", "Play recorded telemetry through the same stages."),
-    "report": ("report:report", "MTTD, MTTA, MTTR, SLA attainment and availability; what runs out when."),
+    "report": (
+        "report:report",
+        "MTTD, MTTA, MTTR, SLA attainment and availability; what runs out when.",
+    ),
     "slo": ("slo:slo", "Objectives and what is left of their error budgets."),
     "slo-import": ("slo_import:slo_import", "Turn objectives of OpenSLO or Sloth into slo.yaml."),
     "incidents": ("incidents:app", "List incidents, show one, act on it."),

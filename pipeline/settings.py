@@ -46,6 +46,7 @@ from model.labels import Matcher
 from model.slo import Objective
 from model.units import Milliseconds
 from pipeline import objectives
+from pipeline.distributed.settings import KafkaSettings
 from pipeline.pace import Pace
 from pipeline.paths import anchor
 from pipeline.positions import Document, parse
@@ -126,6 +127,7 @@ class Machine:
     correlator: CorrelatorSettings = CorrelatorSettings()
     bridge: BridgeSettings = BridgeSettings()
     console: ConsoleSettings = ConsoleSettings()
+    kafka: KafkaSettings = KafkaSettings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ from pipeline.distributed.wire import Entry, Told
 
 CLOCK = -1
 """The source number of ticks that say only that time has passed."""
-AHEAD_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +113,7 @@ class Alignment:
         self._latest: dict[int, int] = dict(mark.told)
         self._waiting: list[_Waiting] = []
         self._accepted: deque[_Accepted] = deque()
+        self._began_ms = mark.now_ms
         self.repeated = 0
         self.late = 0
 
@@ -132,6 +132,7 @@ class Alignment:
             return []
         if not self._latest:
             # Nobody is heard yet: all are waited for from here on.
+            self._began_ms = message.now_ms
             self._latest = {source: message.now_ms - 1 for source in range(self._sources)}
         self._latest[message.partition] = message.now_ms
         self._waiting.append(_Waiting(offset, message))
@@ -179,11 +180,13 @@ class Alignment:
         )
 
     def _due(self, now_ms: int) -> list[JournalEntry]:
-        """Pushes that had arrived by then, in their order; one from a clock that is ahead waits a little."""
+        """Pushes that had arrived by then, in their order; one whose clock is ahead waits, within patience."""
         due = []
         while self._accepted:
             first = self._accepted[0]
-            if first.entry.arrival_ms > now_ms and now_ms - first.read_ms < AHEAD_MS:
+            read_ms = first.read_ms or self._began_ms
+            ahead = first.entry.arrival_ms > now_ms
+            if ahead and now_ms - read_ms < self._patience_ms:
                 break
             due.append(first.entry)
             self._entries = first.entry.offset - 1

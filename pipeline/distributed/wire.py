@@ -85,7 +85,18 @@ class Entry:
     body: bytes
 
 
-Message = Samples | Lines | Tick | Told | Entry
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """A message that no stage survives, or that does not read: where it stood, why, and its bytes."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    body: bytes
+
+
+Message = Samples | Lines | Tick | Told | Entry | Dead
 
 
 def pack_labels(labels: Sequence[Labels]) -> bytes:
@@ -131,6 +142,9 @@ def write(message: Message) -> bytes:
     if isinstance(message, Told):
         head = {"is": "told", "partition": message.partition, "now_ms": message.now_ms}
         return _join(head, zlib.compress(encode(list(message.alerts)), 1))
+    if isinstance(message, Dead):
+        head = {"is": "dead", "topic": message.topic, "partition": message.partition}
+        return _join({**head, "offset": message.offset, "reason": message.reason}, message.body)
     head = {"is": "entry", "kind": message.kind.value, "source": message.source}
     return _join({**head, "arrival_ms": message.arrival_ms}, message.body)
 
@@ -145,7 +159,8 @@ def read(data: bytes) -> Message:
     """
     try:
         head, parts = _split(data)
-        return _READERS[head["is"]](head, parts)
+        message: Message = _READERS[head["is"]](head, parts)
+        return message
     except TocsinError:
         raise
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
@@ -254,12 +269,18 @@ def _read_entry(head: dict[str, Any], parts: list[bytes]) -> Entry:
     )
 
 
+def _read_dead(head: dict[str, Any], parts: list[bytes]) -> Dead:
+    where = str(head["topic"]), int(head["partition"]), int(head["offset"])
+    return Dead(*where, str(head["reason"]), bytes(parts[0]))
+
+
 _READERS: dict[str, Any] = {
     "samples": _read_samples,
     "lines": _read_lines,
     "tick": lambda head, _parts: Tick(int(head["now_ms"])),
     "told": _read_told,
     "entry": _read_entry,
+    "dead": _read_dead,
 }
 
 

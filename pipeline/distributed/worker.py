@@ -1,0 +1,127 @@
+"""A worker: some stages, each joined to its topic, built again when one fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from functools import partial
+
+from model.clock import Clock
+from pipeline.distributed.holding import CorrelatingPartition, DetectingPartition, Suspects
+from pipeline.distributed.joined import Joined
+from pipeline.settings import Settings
+from store.store import Store
+
+log = logging.getLogger("tocsin.worker")
+
+LOOK_EVERY_S = 0.25
+BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+WELL_AFTER_S = 60.0
+
+
+class StageName(StrEnum):
+    """What a worker may do."""
+
+    INTAKE = "intake"
+    DETECT = "detect"
+    CORRELATE = "correlate"
+    ACT = "act"
+
+
+def joined(
+    stage: StageName,
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    on_commit: Callable[[], None] = lambda: None,
+) -> Joined:
+    """The Faust application of a stage."""
+    kafka = settings.machine.kafka
+    detects = stage is StageName.DETECT
+    return Joined(
+        stage.value,
+        kafka.telemetry if detects else kafka.alerts,
+        kafka,
+        folder=settings.data,
+        clock=clock,
+        hold=(lambda partition: DetectingPartition(settings, store, partition))
+        if detects
+        else (lambda partition: CorrelatingPartition(settings, store, partition, on_commit)),
+        suspects=Suspects(store, stage.value),
+        keep_every_s=settings.machine.pipeline.checkpoint_interval_ms / 1000,
+    )
+
+
+class Tended:
+    """Keeps one stage joined: when it fails, another is built, after a while that grows."""
+
+    def __init__(self, build: Callable[[], Joined], clock: Clock) -> None:
+        self._build = build
+        self._clock = clock
+        self.restarts = 0
+        self.present: Joined | None = None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until `stopping`."""
+        tries = 0
+        while not stopping.is_set():
+            began_s = self._clock.monotonic_s()
+            self.present = one = self._build()
+            try:
+                await one.start()
+                await self._watch(one, stopping)
+            except Exception as error:
+                log.error("%s: could not start: %s", one.name, error)
+            await self._end(one)
+            if stopping.is_set():
+                return
+            self.restarts += 1
+            lasted = self._clock.monotonic_s() - began_s > WELL_AFTER_S
+            tries = 0 if lasted else min(tries + 1, len(BACKOFF_S) - 1)
+            try:
+                await asyncio.wait_for(stopping.wait(), BACKOFF_S[tries])
+            except TimeoutError:
+                continue
+
+    async def _watch(self, one: Joined, stopping: asyncio.Event) -> None:
+        while not (stopping.is_set() or one.failed.is_set()):
+            if one.crashed:
+                log.error("%s: the connection was given up", one.name)
+                one.failed.set()
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _end(self, one: Joined) -> None:
+        try:
+            await asyncio.wait_for(one.stop(), 20)
+        except Exception as error:
+            log.error("%s: did not end in order: %r", one.name, error)
+
+
+class Worker:
+    """The stages of one process."""
+
+    def __init__(
+        self, settings: Settings, store: Store, clock: Clock, stages: Sequence[StageName]
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        self.tended = [
+            Tended(partial(self._joined, stage), clock)
+            for stage in stages
+            if stage in (StageName.DETECT, StageName.CORRELATE)
+        ]
+        self._act = StageName.ACT in stages
+        self._intake = StageName.INTAKE in stages
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until `stopping`."""
+        async with asyncio.TaskGroup() as group:
+            for one in self.tended:
+                group.create_task(one.run(stopping))
+
+    def _joined(self, stage: StageName) -> Joined:
+        return joined(stage, self.settings, self.store, self.clock)
