@@ -180,19 +180,36 @@ class Intake:
     saved: dict[str, Saved]
 
 
+def build_pushed(
+    machine: Machine, index: SeriesIndex, pushes: PushQueue, miner: TemplateMiner | None = None
+) -> Pushed:
+    """What takes up what was pushed; `miner` is shared by all sources of lines that are judged together."""
+    bounds = machine.watermark
+    miner = miner or TemplateMiner(machine.templates)
+    logs = LogBatches(Masking(machine.logs.mask), miner, Watermark.for_logs(bounds))
+    return Pushed(pushes, Door(index, Watermark.for_samples(bounds), logs))
+
+
+def intake_secrets(settings: Settings) -> dict[str, tuple[bytes, ...]]:
+    """The secrets of each signed source, the current one first."""
+    found = {}
+    for source in settings.machine.intake.signed:
+        files = (source.secret_file, source.previous_secret_file)
+        where = f"intake.signed: {source.name}"
+        found[source.name] = tuple(notify.read_secret(path, where) for path in files if path)
+    return found
+
+
 def build_intake(
     machine: Machine, index: SeriesIndex, telemetry: Telemetry, clock: Clock, pushes: PushQueue
 ) -> Intake:
     """Everything that is pulled, and what takes up what was pushed."""
     miner = TemplateMiner(machine.templates)
     tail = LogTail(machine.logs, miner, machine.watermark)
-    bounds = machine.watermark
-    logs = LogBatches(Masking(machine.logs.mask), miner, Watermark.for_logs(bounds))
-    door = Door(index, Watermark.for_samples(bounds), logs)
     collectors: list[Collector] = [
         Scraper(machine.scrape, index, clock, machine.watermark),
         tail,
-        Pushed(pushes, door),
+        build_pushed(machine, index, pushes, miner),
     ]
     if machine.probes.targets:
         collectors.append(Prober(machine.probes, index, clock))

@@ -114,8 +114,9 @@ class Joined:
         self._alerts = _topic(self.app, kafka.alerts)
         self._dead = _topic(self.app, kafka.dead)
         self.app.agent(_topic(self.app, topic), name=name)(self._consume)
-        self.app.on_partitions_assigned.connect(self._assigned)
-        self.app.on_partitions_revoked.connect(self._revoked)
+        signals: Any = self.app  # Faust types their receivers more narrowly than it calls them
+        signals.on_partitions_assigned.connect(self._assigned)
+        signals.on_partitions_revoked.connect(self._revoked)
         self.held: dict[int, Held] = {}
         self._mine: set[int] = set()
         self._unacked: dict[int, deque[Any]] = defaultdict(deque)

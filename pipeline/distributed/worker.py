@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
 
+from collectors.pushed import PushQueue
 from model.clock import Clock
+from pipeline import wiring
+from pipeline.checkpoints import Checkpoints
+from pipeline.distributed.acting import Acting
+from pipeline.distributed.feeding import Feeding
 from pipeline.distributed.holding import CorrelatingPartition, DetectingPartition, Suspects
 from pipeline.distributed.joined import Joined
+from pipeline.distributed.lease import Lease
+from pipeline.distributed.outlet import Outlet
 from pipeline.settings import Settings
+from pipeline.telemetry import Telemetry
+from pipeline.version import VERSION
 from store.store import Store
 
 log = logging.getLogger("tocsin.worker")
@@ -109,19 +120,56 @@ class Worker:
         self.settings = settings
         self.store = store
         self.clock = clock
+        # Unlike all others', also after a restart: whoever had the lease then does not have it now.
+        self.name = f"{socket.gethostname()}.{os.getpid()}.{clock.now_ms()}"
+        self.outlet = Outlet(settings.machine.kafka)
+        self.acting = self._build_acting() if StageName.ACT in stages else None
+        self.feeding = self._build_feeding() if StageName.INTAKE in stages else None
         self.tended = [
             Tended(partial(self._joined, stage), clock)
             for stage in stages
             if stage in (StageName.DETECT, StageName.CORRELATE)
         ]
-        self._act = StageName.ACT in stages
-        self._intake = StageName.INTAKE in stages
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`."""
-        async with asyncio.TaskGroup() as group:
-            for one in self.tended:
-                group.create_task(one.run(stopping))
+        await self.outlet.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one in self.tended:
+                    group.create_task(one.run(stopping))
+                if self.acting is not None:
+                    group.create_task(self.acting.run(stopping))
+                if self.feeding is not None:
+                    self.feeding.load()
+                    group.create_task(self.feeding.run(stopping))
+        finally:
+            await self.outlet.stop()
 
     def _joined(self, stage: StageName) -> Joined:
-        return joined(stage, self.settings, self.store, self.clock)
+        return joined(stage, self.settings, self.store, self.clock, self._committed)
+
+    def _committed(self) -> None:
+        if self.acting is not None:
+            self.acting.notify()
+
+    def _build_acting(self) -> Acting:
+        lease = Lease(self.store, "act", self.name)
+        return Acting(self.settings, self.store, self.clock, self.outlet, lease)
+
+    def _build_feeding(self) -> Feeding:
+        machine = self.settings.machine
+        index = wiring.build_index(machine)
+        telemetry = Telemetry(wiring.METRICS, version=VERSION)
+        pushes = PushQueue(machine.pushes)
+        intake = wiring.build_intake(machine, index, telemetry, self.clock, pushes)
+        return Feeding(
+            self.settings,
+            index,
+            intake.collectors,
+            {"index": index, **intake.saved},
+            self.outlet,
+            self.clock,
+            checkpoints=Checkpoints(self.settings.data / "intake", report=log.warning),
+            lease=Lease(self.store, "pull", self.name),
+        )
