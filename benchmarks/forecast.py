@@ -120,7 +120,7 @@ def play(past: list[tuple[str, Floats]]) -> tuple[list[Told], list[Guess]]:
     number_of = {name["persistentvolumeclaim"]: number for number, name in enumerate(names)}
     engine = Engine(DetectorSettings(level_alerts=False), index)
     told, guesses = [Told() for _ in past], list[Guess]()
-    by_series = {}
+    by_series: dict[str, int] = {}
     mixin, plain = Peer(len(past), 0.15), Peer(len(past), 2.0)
     for minute in range(levels.shape[1]):
         now_ms = _BEGIN_MS + minute * _MINUTE_MS

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.nab_data import Labelled
-from detectors.full.alarm import Alarms, AlarmSettings
+from detectors.full.alarm import SPIKE_SHARE, SPIKES, Alarms, AlarmSettings
 from detectors.full.combine import COMPONENTS, Combination
 from detectors.full.tier import FullTier
 
 Grid = NDArray[np.float32]
+Told = NDArray[np.float64]
 
 
 class Lockstep:
@@ -55,13 +56,18 @@ class Lockstep:
         out = np.zeros((len(rare), len(self.series)), dtype=np.float32)
         for step, going in self._steps():
             age = np.full(going, step, dtype=np.float32)
-            out[step, :going] = combination.look(rare[step, :, :going], slice(0, going), age)
+            out[step, :going] = combination.look(rare[step, :-1, :going], slice(0, going), age)
         return out
 
-    def alarms(self, scores: Grid, settings: AlarmSettings) -> list[NDArray[np.float64]]:
-        """What is told, by series in their order here."""
-        stage = Alarms(len(self.series), settings)
+    def alarms(self, scores: Grid, spikes: Grid, settings: AlarmSettings) -> list[Told]:
+        """What is told, by series in their order here; see `FullTier.alarms`."""
+        context, spike = Alarms(len(self.series), settings), Alarms(len(self.series), SPIKES)
         out = np.zeros(scores.shape)
         for step, going in self._steps():
-            out[step, :going] = stage.look(slice(0, going), scores[step, :going])
+            at = slice(0, going)
+            told = (
+                context.look(at, scores[step, at]),
+                spike.look(at, SPIKE_SHARE * spikes[step, at]),
+            )
+            out[step, at] = np.maximum(*told)
         return [out[:length, number] for number, length in enumerate(self.lengths.tolist())]

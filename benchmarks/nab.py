@@ -94,7 +94,7 @@ def measure(series: list[Labelled], quick: bool) -> list[Row]:
     lockstep = Lockstep(series)
     rare = lockstep.components()
     scores = lockstep.combined(rare, WEIGHTS, _SUSTAINED)
-    told = lockstep.alarms(scores, AlarmSettings())
+    told = lockstep.alarms(scores, rare[:, -1], AlarmSettings())
     subject = f"{len(series)} series, {sum(map(len, told)):,} points"
     rows, thresholds = [], []
     for number, profile in enumerate(PROFILES):
@@ -112,7 +112,7 @@ def measure(series: list[Labelled], quick: bool) -> list[Row]:
         recipes = []
         for weights in _WEIGHTS:
             scores = lockstep.combined(rare, weights, _SUSTAINED)
-            recipes += [lockstep.alarms(scores, stage) for stage in _STAGES]
+            recipes += [lockstep.alarms(scores, rare[:, -1], stage) for stage in _STAGES]
         held_out, best = nested(lockstep.series, recipes)
         choice = f"{len(recipes)} recipes, {_FOLDS} folds of files"
         rows.append(Row("nab_nested", choice, held_out, ""))

@@ -144,8 +144,9 @@ def nab(make: Make, series: list[Labelled]) -> float:
 def ours_nab(series: list[Labelled]) -> float:
     """The full tier by the same scorer."""
     lockstep = Lockstep(series)
-    scores = lockstep.combined(lockstep.components(), WEIGHTS, 1.0)
-    told = lockstep.alarms(scores, AlarmSettings())
+    rare = lockstep.components()
+    scores = lockstep.combined(rare, WEIGHTS, 1.0)
+    told = lockstep.alarms(scores, rare[:, -1], AlarmSettings())
     return optimum(scored(lockstep.series, told), PROFILES[0]).score
 
 

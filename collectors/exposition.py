@@ -60,6 +60,11 @@ _LABEL = re.compile(
 )
 _OPEN = re.compile(r"[ \t]*+\{")
 _CLOSE = re.compile(r"[ \t]*+\}")
+# How nearly every series is written: no spaces, no escapes. Anything else is read label by label.
+_USUAL = re.compile(
+    r"([a-zA-Z_:][a-zA-Z0-9_:]*+)\{((?:[a-zA-Z_][a-zA-Z0-9_]*+=\"[^\"\\\n]*+\"(?:,|(?=\})))++)\}"
+)
+_PAIR = re.compile(r"([a-zA-Z_][a-zA-Z0-9_]*+)=\"([^\"]*+)\"")
 _ESCAPE = re.compile(r"\\(.)")
 _EXEMPLAR = re.compile(r"(?<=[ \t])#[ \t]*+\{")
 
@@ -138,7 +143,13 @@ def _read_time(word: str, form: Format) -> int:
 
 
 def _read_series(line: str) -> tuple[dict[str, str], int]:
-    labels: dict[str, str] = {}
+    usual = _USUAL.match(line)
+    if usual:
+        pairs = [(NAME, usual[1]), *_PAIR.findall(usual[2])]
+        labels = dict(pairs)
+        if len(labels) == len(pairs):
+            return labels, usual.end()
+    labels = {}
     name = _NAME.match(line)
     position = 0
     if name:

@@ -23,6 +23,10 @@ _CHUNK_BYTES = 65_536
 _REDIRECTS_MAX = 3
 
 
+class TooLong(TransientError):
+    """An answer is longer than allowed: asking for less may help."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A decoded body and its format."""
@@ -164,7 +168,7 @@ def read_body(
         for piece in _unpacked(response, encoding in ("gzip", "x-gzip"), body_bytes_max + 1):
             body += piece
             if len(body) > body_bytes_max:
-                raise TransientError(f"the answer is longer than {body_bytes_max} bytes")
+                raise TooLong(f"the answer is longer than {body_bytes_max} bytes")
             if clock.monotonic_s() > deadline_s:
                 raise TransientError("no answer in time")
     except zlib.error:

@@ -46,6 +46,8 @@ def merge_labels(
     """
     if honor_labels:
         return {**target, **sent}
+    if target.keys().isdisjoint(sent):
+        return {**sent, **target}
     clashes = {name: value for name, value in sent.items() if name in target and value}
     merged = {name: value for name, value in sent.items() if name not in target}
     merged.update(target)
@@ -316,21 +318,24 @@ class Layout:
         return indent + sample.series, self._intern(sample, now_ms), sample.value, sample.time_ms
 
     def _intern(self, sample: Sample, now_ms: int) -> int:
-        if self._is_created(sample.labels[NAME]):
+        name = sample.labels[NAME]
+        if name.endswith("_created") and self._is_created(name):
             return _IGNORED
         merged = merge_labels(sample.labels, self._target, honor_labels=self._honor_labels)
         if len(merged) > self._labels_max:
             raise InputError(f"expected at most {self._labels_max} labels, got {len(merged)}")
-        for name, value in merged.items():
-            if max(len(name), len(value)) > self._label_chars_max:
-                raise InputError(f"label {name[:40]!r}: longer than {self._label_chars_max}")
+        longest = max(map(len, merged)), max(map(len, merged.values()))
+        if max(longest) > self._label_chars_max:
+            for name, value in merged.items():
+                if max(len(name), len(value)) > self._label_chars_max:
+                    raise InputError(f"label {name[:40]!r}: longer than {self._label_chars_max}")
         return self._index.intern(Labels.of(merged), source=self.source, now_ms=now_ms)
 
     def _is_created(self, name: str) -> bool:
         # When a counter was made is not a measurement; some libraries send it as a gauge of its own.
         base = name.removesuffix("_created")
         kinds = (self._kinds.get(base), self._kinds.get(base + "_total"))
-        return base != name and any(k in ("counter", "histogram", "summary") for k in kinds)
+        return any(k in ("counter", "histogram", "summary") for k in kinds)
 
     def _note_type(self, line: str) -> None:
         described = read_type(line) if line.startswith("#") else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,13 +31,19 @@ class LogBatches:
     """
 
     def __init__(self, masking: Masking, miner: TemplateMiner, watermark: Watermark) -> None:
-        self._masking = masking
+        self.masking = masking
         self._miner = miner
         self.watermark = watermark
         self.lines = 0
 
     def make(
-        self, lines: Sequence[LogLine], *, source: str, now_ms: int, service: str = ""
+        self,
+        lines: Sequence[LogLine],
+        *,
+        source: str,
+        now_ms: int,
+        service: str = "",
+        joined: Mapping[int, str] | None = None,
     ) -> LogBatch | None:
         """A batch of lines in the order they came; None where none is left.
 
@@ -45,8 +51,11 @@ class LogBatches:
         ----------
         service : str
             Of lines that name none.
+        joined : dict of int to str
+            What followed a line (by its place in `lines`), such as a stack trace, made safe already: it is
+            masked and kept with the line, but not mined.
         """
-        lines = [replace(line, message=self._masking.mask(line.message)) for line in lines]
+        lines = [replace(line, message=self.masking.mask(line.message)) for line in lines]
         self.lines += len(lines)
         times, kept = settle(lines, self.watermark, now_ms)
         numbers = self._miner.mine([line.message for line in lines])
@@ -60,13 +69,18 @@ class LogBatches:
             templates=templates,
             severities=np.array([lines[n].severity for n in picked], dtype=np.int8),
             services=tuple(lines[n].service or service for n in picked),
-            lines=tuple(lines[n].message for n in picked),
+            lines=tuple(self._whole(n, lines[n], joined or {}) for n in picked),
             template_texts={n: self._miner.text(n) for n in sorted(set(templates.tolist()))},
             arrival_ms=now_ms,
             source=source,
             merged=self._miner.drain_merged(),
             fields=tuple(lines[n].fields for n in picked),
         )
+
+    def _whole(self, place: int, line: LogLine, joined: Mapping[int, str]) -> str:
+        if place not in joined:
+            return line.message
+        return line.message + "\\n" + self.masking.mask(joined[place])
 
 
 def settle(lines: Sequence[LogLine], watermark: Watermark, now_ms: int) -> tuple[Ints, Bools]:

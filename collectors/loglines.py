@@ -10,6 +10,7 @@ from datetime import tzinfo
 import orjson
 
 from collectors.logtimes import access_time, bsd_time, from_field, time_at_front
+from collectors.syslog_header import SyslogHeader, read_header
 
 UNKNOWN, DEBUG, INFO, WARN, ERROR, FATAL = 0, 5, 9, 13, 17, 21
 
@@ -48,10 +49,6 @@ _FRONT_LOWER = re.compile(
     re.IGNORECASE,
 )
 _LOGFMT = re.compile(r'([A-Za-z_@][\w.@/-]*)=("(?:[^"\\]|\\.)*"|\S*)(?:\s+|$)')
-_RFC5424 = re.compile(
-    r"<(\d{1,3})>1 (\S+) \S+ (\S+) \S+ \S+ (-|(?:\[(?:[^\]\\\"]|\\.|\"(?:[^\"\\]|\\.)*\")*\])+) ?"
-)
-_PRIORITY = re.compile(r"<(\d{1,3})>")
 _PROGRAM = re.compile(r"(\S+) ([\w./@-]+)(?:\[\d+\])?: ")
 _CONTAINER = re.compile(r"(?:stdout|stderr) [FP] ")
 _STATUS = re.compile(r'" ([1-5]\d\d) ')
@@ -106,14 +103,22 @@ def parse_line(
     >>> parse_line("2023-11-14T22:13:20Z [ERROR] disk is full", now_ms=0).severity
     17
     """
-    text = _COLOUR.sub("", text).strip()
+    text = without_colour(text)
     line = None
     if text.startswith("{"):
         line = _json(text, now_ms, zone)
     elif text.startswith("<"):
         line = _syslog(text, now_ms, zone)
-    if line is None:
-        line = _logfmt(text) or _plain(text, now_ms, zone)
+    return tidy(line or _logfmt(text) or _plain(text, now_ms, zone), message_chars_max)
+
+
+def without_colour(text: str) -> str:
+    """Text as a terminal would show it, without blanks around it."""
+    return _COLOUR.sub("", text).strip()
+
+
+def tidy(line: LogLine, message_chars_max: int = 4096) -> LogLine:
+    """A line whose texts are safe to write down."""
     return LogLine(
         escape(line.message, message_chars_max),
         line.time_ms,
@@ -286,20 +291,56 @@ def _logfmt(text: str) -> LogLine | None:
     )
 
 
+_NOT_ABOUT_THE_EVENT = ("timeQuality.", "origin.", "meta.")  # of RFC 5424 itself
+
+
 def _syslog(text: str, now_ms: int, zone: tzinfo | None) -> LogLine | None:
-    match = _RFC5424.match(text)
-    if match:
-        return LogLine(
-            message=text[match.end() :].removeprefix("\ufeff"),
-            time_ms=from_field(match[2]) if match[2] != "-" else None,
-            severity=_SYSLOG[int(match[1]) % 8],
-            logger=match[3] if match[3] != "-" else "",
-        )
-    match = _PRIORITY.match(text)
-    if match is None:
-        return None
-    line = _plain(text[match.end() :], now_ms, zone)
-    return replace(line, severity=_SYSLOG[int(match[1]) % 8])
+    header = read_header(text, now_ms=now_ms, zone=zone)
+    return None if header is None else of_syslog(header, text, now_ms=now_ms, zone=zone)
+
+
+def of_syslog(
+    header: SyslogHeader, text: str, *, now_ms: int, zone: tzinfo | None = None
+) -> LogLine:
+    """The line of a syslog message whose head was read; the message may be JSON or logfmt itself.
+
+    Examples
+    --------
+    >>> text = '<14>1 - web1 cart - - [shop@1 ms="35"] {"level": "error", "msg": "no stock"}'
+    >>> header = read_header(text, now_ms=0)
+    >>> line = of_syslog(header, text, now_ms=0)
+    >>> line.message, line.severity, line.logger, line.fields
+    ('no stock', 17, 'cart', 'ms=35')
+    """
+    message = text[header.start :].removeprefix("@cee:").strip()
+    data = {
+        name.rpartition(".")[2]: value
+        for name, value in header.data
+        if not name.startswith(_NOT_ABOUT_THE_EVENT)
+    }
+    line = _json(message, now_ms, zone) if message.startswith("{") else _logfmt(message)
+    if line is None:
+        told = message or " ".join(f"{name}={value}" for name, value in data.items())
+        line = LogLine(told or text)
+    return replace(
+        line,
+        time_ms=line.time_ms if header.time_ms is None else header.time_ms,
+        severity=line.severity or _SYSLOG[header.level],
+        logger=header.app or line.logger,
+        trace_id=line.trace_id or _text(data, _TRACE),
+        fields=line.fields or _numbers({name: _number(value) for name, value in data.items()}),
+    )
+
+
+def _number(text: str) -> object:
+    try:
+        return int(text) if len(text) < 16 else text
+    except ValueError:
+        pass
+    try:
+        return float(text) if len(text) < 32 and "_" not in text else text
+    except ValueError:
+        return text
 
 
 def _plain(text: str, now_ms: int, zone: tzinfo | None) -> LogLine:

@@ -80,6 +80,61 @@ METRICS: dict[str, tuple[str, str]] = {
         "Pushes refused because of pushes.queue_bytes_max.",
     ),
     "tocsin_pushed_waiting_bytes": ("gauge", "Pushed bytes that wait for the pipeline."),
+    "tocsin_pushed_deltas_repeated_total": (
+        "counter",
+        "Increments that were not newer than the last of their series; they are not added.",
+    ),
+    "tocsin_spans_total": ("counter", "Spans of clients, servers, producers and consumers."),
+    "tocsin_spans_refused_total": (
+        "counter",
+        "Spans not counted because of otlp.services_max or edges_max.",
+    ),
+    "tocsin_spans_forgotten_total": (
+        "counter",
+        "Spans that no longer wait for the other end of their call because of otlp.spans_waiting_max.",
+    ),
+    "tocsin_spans_waiting": ("gauge", "Spans that wait for the other end of their call."),
+    "tocsin_spans_edges": ("gauge", "Calls between two services that spans tell of."),
+    "tocsin_syslog_messages_total": ("counter", "Syslog messages taken."),
+    "tocsin_syslog_bytes_total": ("counter", "Bytes read of syslog."),
+    "tocsin_syslog_malformed_total": (
+        "counter",
+        "Messages without a priority; taken as plain lines.",
+    ),
+    "tocsin_syslog_cut_total": ("counter", "Messages cut at syslog.message_max."),
+    "tocsin_syslog_connections": ("gauge", "Open syslog connections."),
+    "tocsin_syslog_connections_total": ("counter", "Syslog connections that were accepted."),
+    "tocsin_syslog_connections_refused_total": ("counter", "Connections closed at once: too many."),
+    "tocsin_syslog_connections_timed_out_total": (
+        "counter",
+        "Connections closed because they were idle or did not end a message or handshake in time.",
+    ),
+    "tocsin_syslog_senders_refused_total": (
+        "counter",
+        "Connections and datagrams of senders that are not in allow.",
+    ),
+    "tocsin_syslog_tls_errors_total": ("counter", "TLS handshakes that failed."),
+    "tocsin_syslog_certificates_reloaded_total": (
+        "counter",
+        "Times a renewed certificate was taken up.",
+    ),
+    "tocsin_syslog_paused_total": (
+        "counter",
+        "Times a connection was not read because of rate_max or a full queue.",
+    ),
+    "tocsin_syslog_datagrams_dropped_total": (
+        "counter",
+        "Datagrams dropped because of rate_max or a full queue.",
+    ),
+    "tocsin_syslog_kernel_dropped_total": (
+        "counter",
+        "Datagrams the kernel dropped because the receive buffer was full.",
+    ),
+    "tocsin_syslog_services_refused_total": (
+        "counter",
+        "Programs or hosts that are no service because of syslog.services_max.",
+    ),
+    "tocsin_syslog_lost_at_stop_total": ("counter", "Messages read at a stop that found no room."),
     "tocsin_host_errors_total": ("counter", "Parts of the host that could not be read."),
     "tocsin_host_devices_refused_total": (
         "counter",
@@ -119,6 +174,36 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_log_templates_overflowed_total": (
         "counter",
         "Log lines without a template of their own because of templates_max.",
+    ),
+    "tocsin_elasticsearch_rounds_total": (
+        "counter",
+        "Times an Elasticsearch was asked for new documents.",
+    ),
+    "tocsin_elasticsearch_failures_total": ("counter", "Rounds that ended early."),
+    "tocsin_elasticsearch_lines_total": ("counter", "Log lines taken from an Elasticsearch."),
+    "tocsin_elasticsearch_repeated_total": (
+        "counter",
+        "Documents that were sent again, and dropped.",
+    ),
+    "tocsin_elasticsearch_skipped_total": (
+        "counter",
+        "Documents passed over because they are too long or unreadable.",
+    ),
+    "tocsin_elasticsearch_empty_total": (
+        "counter",
+        "Documents without a text in any field that is known.",
+    ),
+    "tocsin_elasticsearch_renewed_total": (
+        "counter",
+        "Points in time that expired while they were read.",
+    ),
+    "tocsin_elasticsearch_seen": (
+        "gauge",
+        "Documents remembered so that none is handed over twice.",
+    ),
+    "tocsin_elasticsearch_lag_seconds": (
+        "gauge",
+        "How far behind reading is, while more waits than one round takes.",
     ),
     "tocsin_heartbeats": ("gauge", "Heartbeats that are watched."),
     "tocsin_heartbeats_missing": ("gauge", "Heartbeats that are overdue."),

@@ -10,11 +10,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from collectors.base import Counters, Problems, SourceProblem
 from collectors.logbatches import LogBatches
+from collectors.otlp_deltas import Deltas
+from collectors.senders import Senders, SenderSettings
+from collectors.spans import SpanBook
 from collectors.watermark import Watermark
 from model.batch import LogBatch, MetricBatch
 from model.reason import because
@@ -32,19 +35,35 @@ class PushSettings:
         Decoded bytes that wait; beyond it a push is refused (429) and counted.
     step_bytes_max : size
         Decoded bytes that one step takes, so that a flood does not hold up everything else.
+    senders : SenderSettings
+        When a sender that wrote all the time is missed.
     """
 
     queue_bytes_max: SizeBytes = 64 * 1024 * 1024
     step_bytes_max: SizeBytes = 16 * 1024 * 1024
+    senders: SenderSettings = field(default_factory=SenderSettings)
 
 
 @dataclass(frozen=True, slots=True)
 class Door:
-    """What a push needs to become batches; the pipeline's thread alone holds it."""
+    """What a push needs to become batches; the pipeline's thread alone holds it.
+
+    Attributes
+    ----------
+    deltas
+        Adds up what is sent as increments.
+    spans
+        Counts spans, and gives samples of what it counted from time to time.
+    senders
+        Knows who writes all the time, and who of them has stopped.
+    """
 
     index: SeriesIndex
     samples: Watermark
     logs: LogBatches
+    deltas: Deltas
+    spans: SpanBook
+    senders: Senders
 
 
 class Push(Protocol):
@@ -136,6 +155,10 @@ class Pushed:
                 refused = self._door.index.refused
                 why = because("{source} sends more series than are allowed", source=push.source)
                 self._problems.note(push.source, "limit", why, now_ms=now_ms)
+        for batch in self._door.spans.samples(self._door.index, now_ms):
+            found.append(batch)
+            self._samples += len(batch)
+        found += self._door.senders.samples(self._door.index, now_ms)
         return found
 
     def problems(self) -> list[SourceProblem]:
@@ -151,6 +174,8 @@ class Pushed:
         return {
             **self._door.samples.counters(),
             **self._door.logs.watermark.counters("log"),
+            **self._door.spans.counters(),
+            "tocsin_pushed_deltas_repeated_total": self._door.deltas.repeated,
             "tocsin_pushed_pushes_total": self._pushes,
             "tocsin_pushed_samples_total": self._samples,
             "tocsin_pushed_lines_total": self._lines,

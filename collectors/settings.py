@@ -276,6 +276,8 @@ class IntakeLimits:
         Alerts or changes in one body.
     heartbeats_max : int
         Heartbeats that are watched.
+    series_max : int
+        Series in one body of metrics.
     """
 
     body_bytes_max: SizeBytes = 4 * 2**20
@@ -284,3 +286,4 @@ class IntakeLimits:
     text_chars_max: int = 65_536
     items_max: int = 10_000
     heartbeats_max: int = 10_000
+    series_max: int = 200_000

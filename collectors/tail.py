@@ -12,18 +12,17 @@ import os
 import stat
 from dataclasses import asdict, dataclass, replace
 
-import numpy as np
-
 from collectors.base import Counters, Problems, SourceProblem
 from collectors.cursor import Cursor, packed, planted, siblings
-from collectors.loglines import LogLine, escape, parse_line
+from collectors.logbatches import LogBatches
+from collectors.loglines import escape, parse_line
 from collectors.masking import Masking
 from collectors.records import Chunk, Record, split_records
 from collectors.settings import LogSettings, LogSource, WatermarkSettings
 from collectors.snapshot import seal, unseal
 from collectors.templates import TemplateMiner
 from collectors.watermark import Watermark
-from model.batch import Bools, Ints, LogBatch, MetricBatch
+from model.batch import LogBatch, MetricBatch
 from model.reason import because
 
 
@@ -57,7 +56,8 @@ class LogTail:
         self.settings = settings
         self.watermark = Watermark.for_logs(watermark or WatermarkSettings())
         self._miner = miner
-        self._masking, self._masked_before = Masking(settings.mask), 0
+        self._logs = LogBatches(Masking(settings.mask), miner, self.watermark)
+        self._masked_before = 0
         self._problems = Problems()
         self._files: dict[tuple[int, int], _Open] = {}
         self._known_patterns: set[str] = set()
@@ -65,7 +65,7 @@ class LogTail:
         self._next_ms: int | None = None
         self._turn = 0
         self._final: bytes | None = None
-        self._lines = self._bytes = self._cut = self._joined = 0
+        self._bytes = self._cut = self._joined = 0
         self._rotations = self._truncations = self._errors = self._refused = 0
 
     def poll(self, now_ms: int) -> list[MetricBatch | LogBatch]:
@@ -103,11 +103,11 @@ class LogTail:
     def counters(self) -> Counters:
         """Running totals."""
         return {
-            "tocsin_log_lines_total": self._lines,
+            "tocsin_log_lines_total": self._logs.lines,
             "tocsin_log_bytes_total": self._bytes,
             "tocsin_log_lines_cut_total": self._cut,
             "tocsin_log_lines_joined_total": self._joined,
-            "tocsin_log_texts_masked_total": self._masked_before + self._masking.masked,
+            "tocsin_log_texts_masked_total": self._masked_before + self._logs.masking.masked,
             "tocsin_log_files": len(self._files),
             "tocsin_log_rotations_total": self._rotations,
             "tocsin_log_truncations_total": self._truncations,
@@ -121,8 +121,8 @@ class LogTail:
         """Take over new settings at the next poll; files that are no longer wanted are read out."""
         self._known_patterns = _patterns(self.settings)
         self.settings, self._first, self._next_ms = settings, True, None
-        self._masked_before += self._masking.masked
-        self._masking = Masking(settings.mask)
+        self._masked_before += self._logs.masking.masked
+        self._logs.masking = Masking(settings.mask)
 
     def close(self) -> None:
         """Close all files; `save` still gives where they stood."""
@@ -316,46 +316,16 @@ class LogTail:
 
     def _batch(self, file: _Open, records: list[Record], now_ms: int) -> LogBatch | None:
         chars_max = self.settings.message_chars_max
-        read = [parse_line(r.text, now_ms=now_ms, message_chars_max=chars_max) for r in records]
-        lines = [replace(line, message=self._masking.mask(line.message)) for line in read]
-        self._lines += len(lines)
+        lines = [parse_line(r.text, now_ms=now_ms, message_chars_max=chars_max) for r in records]
         self._joined += sum(len(record.joined) for record in records)
-        times, kept = self._settle(lines, now_ms)
-        numbers = self._miner.mine([line.message for line in lines])
-        picked = np.flatnonzero(kept).tolist()
-        if not picked:
-            return None
-        # Templates may have been merged while the lines were mined.
-        templates = np.array([self._miner.current(numbers[n]) for n in picked], dtype=np.int32)
-        return LogBatch(
-            times_ms=times[kept],
-            templates=templates,
-            severities=np.array([lines[n].severity for n in picked], dtype=np.int8),
-            services=tuple(lines[n].service or file.service for n in picked),
-            lines=tuple(self._whole(lines[n], records[n]) for n in picked),
-            template_texts={n: self._miner.text(n) for n in sorted(set(templates.tolist()))},
-            arrival_ms=now_ms,
-            source=file.cursor.path,
-            merged=self._miner.drain_merged(),
-            fields=tuple(lines[n].fields for n in picked),
+        joined = {
+            place: escape("\n".join(record.joined), chars_max)
+            for place, record in enumerate(records)
+            if record.joined
+        }
+        return self._logs.make(
+            lines, source=file.cursor.path, now_ms=now_ms, service=file.service, joined=joined
         )
-
-    def _whole(self, line: LogLine, record: Record) -> str:
-        if not record.joined:
-            return line.message
-        joined = escape("\n".join(record.joined), self.settings.message_chars_max)
-        return line.message + "\\n" + self._masking.mask(joined)
-
-    def _settle(self, lines: list[LogLine], now_ms: int) -> tuple[Ints, Bools]:
-        told = [now_ms if line.time_ms is None else line.time_ms for line in lines]
-        times = np.array([max(-(2**62), min(2**62, time)) for time in told], dtype=np.int64)
-        settled = self.watermark.settle(times, now_ms=now_ms)
-        keep = settled.keep.copy()
-        times = settled.times_ms.copy()
-        # A line that claims to be from the future or from no time at all was written just now.
-        wrong = ~keep & ((times > now_ms) | (np.abs(times) < 86_400_000))
-        times[wrong] = now_ms
-        return times, keep | wrong
 
     def _report(self, path: str, kind: str, error: OSError, now_ms: int) -> None:
         self._errors += 1

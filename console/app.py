@@ -14,6 +14,8 @@ from console import (
     api_incidents,
     api_intake,
     api_operations,
+    api_otlp,
+    api_remote_write,
     capacity,
     feedback,
     pages_account,
@@ -24,6 +26,7 @@ from console import (
 )
 from console.accounts import Accounts
 from console.api_operations import AccountApi
+from console.api_webhooks import Webhooks
 from console.call import Endpoint, Kind
 from console.gate import Gate, SecurityHeaders
 from console.pages_account import AccountPages
@@ -82,6 +85,9 @@ def endpoints(app: FastAPI, accounts: Accounts) -> tuple[Endpoint, ...]:
     )
     return (
         *api_intake.ENDPOINTS,
+        *Webhooks().endpoints(),
+        *api_remote_write.RemoteWriteApi().endpoints(),
+        *api_otlp.OtlpApi().endpoints(),
         *feedback.ENDPOINTS,
         *slos.ENDPOINTS,
         *probes.ENDPOINTS,
@@ -108,7 +114,7 @@ def _register(app: FastAPI, gate: Gate, endpoint: Endpoint) -> None:
         methods=[endpoint.method],
         summary=endpoint.summary,
         description=f"Needs the role: {role}.",
-        tags=[TAGS.get(family, "Operations")],
+        tags=[TAGS.get(family if endpoint.path.startswith("/api/") else "-", "Operations")],
         include_in_schema=described,
         response_model=None,
         operation_id=_operation(endpoint),

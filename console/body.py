@@ -71,9 +71,7 @@ async def read(request: Request, *, bytes_max: int, decoded_bytes_max: int) -> b
     BodyRefused
         With the status to answer.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:20]) > bytes_max:
-        raise BodyRefused(413, f"the body may have at most {bytes_max} bytes")
+    _check_declared(request, bytes_max)
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding in ("identity", ""):
         return b"".join([piece async for piece in _pieces(request, bytes_max)])
@@ -83,6 +81,24 @@ async def read(request: Request, *, bytes_max: int, decoded_bytes_max: int) -> b
     decoded = [gunzip.feed(piece) async for piece in _pieces(request, bytes_max)]
     gunzip.finish()
     return b"".join(decoded)
+
+
+async def read_as_sent(request: Request, *, bytes_max: int) -> bytes:
+    """Read a whole body without decoding it.
+
+    Raises
+    ------
+    BodyRefused
+        If it is too large.
+    """
+    _check_declared(request, bytes_max)
+    return b"".join([piece async for piece in _pieces(request, bytes_max)])
+
+
+def _check_declared(request: Request, bytes_max: int) -> None:
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:20]) > bytes_max:
+        raise BodyRefused(413, f"the body may have at most {bytes_max} bytes")
 
 
 async def _pieces(request: Request, bytes_max: int) -> AsyncIterator[bytes]:

@@ -128,8 +128,12 @@ Handler = Callable[[Call], Response | Awaitable[Response]]
 class Endpoint:
     """A route: how it is reached, what it does, and the role it needs (None: public).
 
+    `key_of` finds a token in the body, for senders that know no other place; such a body is read, up to
+    `gate.STRANGER_BYTES_MAX`, before it is known who sent it.
+
     A plain function runs in a thread, so that it may read the store; a coroutine runs on the
-    event loop and must not block.
+    event loop and must not block. Where `encoded`, the body is handed over as sent: the handler
+    decodes what its protocol uses. `reword` says refusals in a protocol's own form.
     """
 
     method: str
@@ -138,6 +142,9 @@ class Endpoint:
     role: Role | None
     handler: Handler
     summary: str
+    key_of: Callable[[bytes], str] | None = None
+    encoded: bool = False
+    reword: Callable[[Request, Response], Response] | None = None
 
 
 def answer(value: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

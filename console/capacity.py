@@ -71,7 +71,7 @@ def amount(one: Capacity, value: float | None, language: str = "en") -> str:
     """A level in its unit."""
     if value is None:
         return "—"
-    return percent(value, language) if one.unit == "ratio" else label(value)
+    return percent(round(value, 3), language) if one.unit == "ratio" else label(value)
 
 
 def growth(one: Capacity, language: str = "en") -> str:

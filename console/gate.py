@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 
 RETRY_AFTER_S = "2"
+STRANGER_BYTES_MAX = 512 * 1024
+"""Of a body, also decoded, that is read before it is known who sent it."""
 
 
 class Gate:
@@ -45,7 +47,7 @@ class Gate:
     def wrap(self, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
         """The ASGI handler of an endpoint; its attribute `endpoint` tells what was declared."""
 
-        async def handle(request: Request) -> Response:
+        async def answered(request: Request) -> Response:
             try:
                 return await self._handle(endpoint, request)
             except bodies.BodyRefused as refused:
@@ -61,6 +63,11 @@ class Gate:
                 problem = "the store cannot take this now; nothing was accepted, try again"
                 return refuse(503, problem, retry_after=RETRY_AFTER_S)
 
+        async def handle(request: Request) -> Response:
+            response = await answered(request)
+            refused = endpoint.reword is not None and response.status_code >= 400
+            return endpoint.reword(request, response) if refused and endpoint.reword else response
+
         handle.endpoint = endpoint  # type: ignore[attr-defined]
         return handle
 
@@ -74,11 +81,16 @@ class Gate:
             return self._refusal(
                 call, endpoint, 403, because("this request comes from another site")
             )
-        if not who.may(endpoint.role) and not self._signed(endpoint, request):
+        signed = self._signed(endpoint, request)
+        if not who.may(endpoint.role) and not signed and endpoint.key_of is None:
             return self._not_allowed(call, endpoint)
         signature = ""
         if endpoint.method in ("POST", "PUT"):
-            data = await self._body(endpoint, request)
+            data = await self._body(endpoint, request, stranger=not who.may(endpoint.role))
+            if endpoint.key_of is not None and not signed:
+                who = await self._by_body(endpoint.key_of(data), who, now_ms)
+                if not who.may(endpoint.role):
+                    return self._not_allowed(Call(request, self.ports, who, now_ms), endpoint)
             if not who.may(endpoint.role):
                 checked = self._check_signature(request, data, now_ms)
                 if isinstance(checked, Response):
@@ -166,12 +178,25 @@ class Gate:
 
     # --- pushes -------------------------------------------------------------------------------
 
-    async def _body(self, endpoint: Endpoint, request: Request) -> bytes:
+    async def _by_body(self, key: str, who: Who, now_ms: int) -> Who:
+        """Whose token the key in a body is; who asks already, where it is none."""
+        if not key:
+            return who
+        found = self.accounts.cached_token(key, now_ms)
+        if found is None:
+            found = await run_in_threadpool(self.accounts.by_token, key, now_ms)
+        return who if found is NOBODY else found
+
+    async def _body(self, endpoint: Endpoint, request: Request, *, stranger: bool) -> bytes:
         intake, form_max = self.ports.intake, self.ports.settings.form_bytes_max
         if endpoint.kind is Kind.PUSH:
             most, decoded = intake.body_bytes_max, intake.decoded_bytes_max
+            if stranger and endpoint.key_of is not None:
+                most, decoded = min(most, STRANGER_BYTES_MAX), min(decoded, STRANGER_BYTES_MAX)
         else:
             most = decoded = form_max
+        if endpoint.encoded:
+            return await bodies.read_as_sent(request, bytes_max=most)
         return await bodies.read(request, bytes_max=most, decoded_bytes_max=decoded)
 
     def _signed(self, endpoint: Endpoint, request: Request) -> bool:

@@ -10,7 +10,27 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_intake_pushes_total": ("counter", "Pushes that were accepted."),
     "tocsin_intake_entries_total": ("counter", "Alerts, changes, heartbeats and acts accepted."),
     "tocsin_intake_malformed_total": ("counter", "Pushes refused because of their content."),
+    "tocsin_intake_ignored_total": (
+        "counter",
+        "Events of types that are not understood, and resolves of what the same source did not fire.",
+    ),
     "tocsin_intake_duplicates_total": ("counter", "Signed pushes that were sent again."),
+    "tocsin_remote_write_invalid_samples_total": (
+        "counter",
+        "Samples refused because the labels of their series are not valid.",
+    ),
+    "tocsin_remote_write_histograms_skipped_total": (
+        "counter",
+        "Native histograms that were sent; they are not read.",
+    ),
+    "tocsin_remote_write_exemplars_skipped_total": (
+        "counter",
+        "Exemplars that were sent; they are not read.",
+    ),
+    "tocsin_otlp_rejected_total": (
+        "counter",
+        "Data points, log records and spans of OTLP that were rejected, each with a reason to its sender.",
+    ),
     "tocsin_console_refused_body_total": ("counter", "Bodies too large or wrongly encoded."),
     "tocsin_console_refused_http_total": ("counter", "What is no HTTP, or has too large a head."),
     "tocsin_console_refused_role_total": ("counter", "Requests without a sufficient role."),

@@ -149,12 +149,23 @@ def _known(value: float | None) -> bool:
 
 
 def _thin(evidence: Evidence) -> list[Row]:
-    """The columns as rows, at most about `POINTS_MAX` of them, the end always kept."""
+    """The columns as rows, at most about `POINTS_MAX` of them: of each stretch its extremes, and the end."""
     count = len(evidence.times_ms)
-    step = max(1, math.ceil(count / POINTS_MAX))
     none: tuple[float | None, ...] = (None,) * count
     lows, highs = evidence.lows or none, evidence.highs or none
-    picked = sorted({*range(count - 1, -1, -step)})
+    picked: Sequence[int] = range(count)
+    if count > POINTS_MAX:
+        step = math.ceil(2 * count / POINTS_MAX)
+        kept = {0, count - 1}
+        for begin in range(0, count, step):
+            stretch = range(begin, min(begin + step, count))
+            known = [i for i in stretch if _known(evidence.values[i])]
+            if known:
+                kept.add(min(known, key=lambda i: evidence.values[i] or 0.0))
+                kept.add(max(known, key=lambda i: evidence.values[i] or 0.0))
+            else:
+                kept.add(begin)
+        picked = sorted(kept)
     return [(evidence.times_ms[i], evidence.values[i], lows[i], highs[i]) for i in picked]
 
 

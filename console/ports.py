@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from collectors.otlp_settings import OtlpSettings
 from collectors.probe import ProbeState
 from collectors.pushed import Push
-from collectors.settings import IntakeLimits
+from collectors.settings import IntakeLimits, WatermarkSettings
 from console.metrics import Counters
 from console.settings import ConsoleSettings, IntakeSettings
 from model.alert import Evidence
@@ -115,6 +116,10 @@ class Ports:
         Hands pushed telemetry to the pipeline; False where its queue is full.
     limits
         How much of a pushed body is believed.
+    watermark
+        Which event times are believed.
+    otlp
+        How much of what OTLP brings is taken up.
     intake_secrets
         Shared secrets of each signed source, the current one first.
     counters
@@ -137,6 +142,8 @@ class Ports:
     settings: ConsoleSettings = field(default_factory=ConsoleSettings)
     intake: IntakeSettings = field(default_factory=IntakeSettings)
     limits: IntakeLimits = field(default_factory=IntakeLimits)
+    watermark: WatermarkSettings = field(default_factory=WatermarkSettings)
+    otlp: OtlpSettings = field(default_factory=OtlpSettings)
     intake_secrets: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     version: str = "0.1.0"

@@ -25,6 +25,7 @@ from correlator.topology import Topology
 from correlator.voice import Voice
 from correlator.waiting import Seat, Waiting
 from model.alert import Alert, AlertStatus
+from model.calls import Calls
 from model.catalogue import Catalogue
 from model.change import Change
 from model.identity import derive_id
@@ -62,12 +63,11 @@ class Correlator:
     def __init__(self, settings: CorrelatorSettings, catalogue: Catalogue) -> None:
         self._settings = settings
         self._counts = dict.fromkeys(METRICS, 0)
-        self._set_up(catalogue)
-
-    def _set_up(self, catalogue: Catalogue) -> None:
-        settings = self._settings
-        self._catalogue = catalogue
         self._topology = Topology(catalogue, settings)
+        self._set_up()
+
+    def _set_up(self) -> None:
+        settings = self._settings
         self._rows = Rows(remember_ms=settings.remember_ms)
         self._cases = Book(self._topology, settings)
         self._waiting = Waiting(self._topology)
@@ -90,6 +90,10 @@ class Correlator:
             else:
                 self._take_act(item, now_ms)
         return Correlated()
+
+    def learn(self, calls: Iterable[Calls]) -> None:
+        """Take calls between services that were seen as edges beside the catalogue's."""
+        self._topology.learn(calls)
 
     def _take_alert(self, alert: Alert, now_ms: int) -> None:
         self._count("alerts_total")
@@ -331,7 +335,7 @@ class Correlator:
         changes: Iterable[Change],
     ) -> None:
         """Go on from the rows that were said last; what was here is gone."""
-        self._set_up(self._catalogue)
+        self._set_up()
         for silence in silences:
             self._silences.put(silence)
         for change in sorted(changes, key=lambda c: (c.arrival_ms, c.time_ms, c.id)):

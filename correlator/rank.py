@@ -46,6 +46,12 @@ _KIND_SAYS: dict[Kind, str] = {
 }
 
 
+_CALLS = gettext("{service} calls {callee}, which is in trouble too ({points})")
+_CALLS_SEEN = gettext(
+    "{service} calls {callee}, as its traces show; {callee} is in trouble too ({points})"
+)
+
+
 @dataclass(slots=True)
 class _Tally:
     """The points of one suspect as they are added."""
@@ -164,7 +170,7 @@ def _add_graph(
     service, kinds = tally.service, sightings[tally.service]
     if callee := blamed[service]:
         if not _own(kinds):
-            inherited = gettext("{service} calls {callee}, which is in trouble too ({points})")
+            inherited = _CALLS_SEEN if topology.learnt(service, callee) else _CALLS
             tally.add(INHERITED, inherited, callee=callee)
         elif _follows(kinds, first[callee], settings):
             follows = gettext("{service}'s own signs followed the trouble of {callee} ({points})")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from correlator.settings import CorrelatorSettings
 from model.alert import Alert
+from model.calls import Calls
 from model.catalogue import Catalogue
 
 EXPIRY = "expiry"  # the `signal` of what is told long before it happens
 GROUP = "\x00"
 """A place that begins so is not a service but a group by labels."""
+SERVICE = "\x01"
+"""Stands in the place of a service that the catalogue does not list: edges that were learnt reach it."""
 
 
 class Topology:
@@ -34,7 +37,62 @@ class Topology:
             pair: service.name for service in catalogue.services.values() for pair in service.labels
         }
         self._near: dict[str, tuple[tuple[str, int], ...]] = {}
+        self._seen: Iterable[Calls] = ()
+        self._callees: dict[str, tuple[str, ...]] = {}
+        self._callers: dict[str, tuple[str, ...]] = {}
         self._calls = lru_cache(maxsize=100_000)(self._calls_within)
+
+    def learn(self, calls: Iterable[Calls]) -> bool:
+        """Take calls that were seen as edges beside the catalogue's; whether that changed anything.
+
+        Examples
+        --------
+        >>> shop = Topology(Catalogue(), CorrelatorSettings())
+        >>> shop.learn([Calls("cart", "stock")]), shop.learn([Calls("cart", "stock")])
+        (True, False)
+        >>> shop.calls("cart", "stock"), shop.calls("stock", "cart"), shop.learnt("cart", "stock")
+        (1, None, True)
+        """
+        if calls is self._seen:
+            return False
+        self._seen = calls
+        callees: dict[str, list[str]] = {}
+        callers: dict[str, list[str]] = {}
+        for caller, callee in sorted((self._named(c.caller), self._named(c.callee)) for c in calls):
+            if caller != callee:
+                callees.setdefault(caller, []).append(callee)
+                callers.setdefault(callee, []).append(caller)
+        found = {name: tuple(dict.fromkeys(names)) for name, names in callees.items()}
+        if found == self._callees:
+            return False
+        self._callees = found
+        self._callers = {name: tuple(dict.fromkeys(names)) for name, names in callers.items()}
+        self._near.clear()
+        self._calls.cache_clear()
+        return True
+
+    def _named(self, service: str) -> str:
+        """A service's name in the catalogue, where telemetry has another."""
+        if service in self._catalogue.services:
+            return service
+        for label in ("service", "service_name", "job", "app"):
+            if (label, service) in self._aliases:
+                return self._aliases[label, service]
+        return service
+
+    def callees(self, service: str) -> tuple[str, ...]:
+        """Services it calls directly, by the catalogue or as was seen."""
+        return self._catalogue.callees(service) + self._callees.get(service, ())
+
+    def callers(self, service: str) -> tuple[str, ...]:
+        """Services that call it directly, by the catalogue or as was seen."""
+        return self._catalogue.callers(service) + self._callers.get(service, ())
+
+    def learnt(self, caller: str, callee: str) -> bool:
+        """Whether one calls the other by what was seen alone: the catalogue knows no such way."""
+        distance = self._catalogue.distance(caller, callee)
+        told = distance is not None and distance <= self._distance_max
+        return not told and self.calls(caller, callee) is not None
 
     def service(self, alert: Alert) -> str:
         """The service an alert is about: by its catalogue name, an alias of it, or as the alert says."""
@@ -61,7 +119,7 @@ class Topology:
         if service in self._catalogue.services or service in self._infrastructure:
             return service
         if service and alert.signal:
-            return GROUP.join(("", service, alert.labels.get("cluster", "")))
+            return GROUP.join(("", SERVICE, service, alert.labels.get("cluster", "")))
         return GROUP + GROUP.join(alert.labels.get(name, "") for name in self._group_by)
 
     def is_infrastructure(self, place: str) -> bool:
@@ -73,8 +131,7 @@ class Topology:
         return self._calls(caller, callee)
 
     def _calls_within(self, caller: str, callee: str) -> int | None:
-        distance = self._catalogue.distance(caller, callee)
-        return distance if distance is not None and distance <= self._distance_max else None
+        return self._walk(_service_at(caller), self.callees).get(_service_at(callee))
 
     def near(self, place: str) -> tuple[tuple[str, int], ...]:
         """Connected places with their distance in calls (up or down), nearest first; itself is 0."""
@@ -84,12 +141,22 @@ class Topology:
         return found
 
     def _look_around(self, place: str) -> tuple[tuple[str, int], ...]:
-        if place.startswith(GROUP):
+        service = _service_at(place)
+        if service.startswith(GROUP):
             return ((place, 0),)
-        down = self._walk(place, self._catalogue.callees)
-        up = self._walk(place, self._catalogue.callers)
+        down = self._walk(service, self.callees)
+        up = self._walk(service, self.callers)
         both = {**down, **{n: min(d, down.get(n, d)) for n, d in up.items()}}
-        return tuple(sorted(both.items(), key=lambda item: (item[1], item[0])))
+        cluster = place.rpartition(GROUP)[2] if service != place else ""
+        found = {p: d for name, d in both.items() for p in self._places(name, cluster, place)}
+        return tuple(sorted(found.items(), key=lambda item: (item[1], item[0])))
+
+    def _places(self, service: str, cluster: str, seen_from: str) -> tuple[str, ...]:
+        """Where alerts of a service may be: a service that the catalogue does not list has a place for each cluster."""
+        if service in self._catalogue.services or service in self._infrastructure:
+            return (service,)
+        place = GROUP.join(("", SERVICE, service, cluster))
+        return (place,) if seen_from.startswith(GROUP) else (service, place)
 
     def _walk(self, start: str, following: Callable[[str], tuple[str, ...]]) -> dict[str, int]:
         seen, edge = {start: 0}, [start]
@@ -98,3 +165,9 @@ class Topology:
             edge = [n for n in dict.fromkeys(edge) if n not in seen]
             seen.update(dict.fromkeys(edge, distance))
         return seen
+
+
+def _service_at(place: str) -> str:
+    """The service of a place, where it is one's; else the place."""
+    parts = place.split(GROUP)
+    return parts[2] if len(parts) == 4 and parts[:2] == ["", SERVICE] else place

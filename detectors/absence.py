@@ -27,6 +27,9 @@ class Absences:
         self._count: list[int] = []
         self._newest_ms = 0
         self._resumed_ms = 0
+        self._sender_of: dict[str, str] = {}
+        self._senders_down: set[str] = set()
+        self._sender_back_ms: dict[str, int] = {}
 
     def down(self, rows: Array, times_ms: Ints, values: Floats) -> Bools:
         """Which targets are down; one that was never up gets a while to start."""
@@ -38,10 +41,20 @@ class Absences:
         due = state["was_up"][rows] | (times_ms - first >= _NEVER_UP_MS)
         return np.asarray((values <= 0) & due)
 
-    def heard(self, service: str, time_ms: int) -> None:
-        """A derived sample or a log line of a service came."""
+    def sender(self, name: str, up: bool, time_ms: int) -> None:
+        """Whether one is heard that sends for others: while it is not, it is missed and not they."""
+        if not up:
+            self._senders_down.add(name)
+        elif name in self._senders_down:
+            self._senders_down.discard(name)
+            self._sender_back_ms[name] = time_ms
+
+    def heard(self, service: str, time_ms: int, source: str = "") -> None:
+        """A derived sample or a log line of a service came; `source` brought it, where that is known."""
         if self.deaf:
             return
+        if source:
+            self._sender_of[service] = source
         if time_ms > self._newest_ms:
             self._note_pause(time_ms)
             self._newest_ms = time_ms
@@ -78,8 +91,10 @@ class Absences:
         for service, number in self._numbers.items():
             last = self._last_ms[number]
             limit = max(self._silent_after_ms, _INTERVALS * self._interval_ms[number])
-            quiet = newest - max(last, self._resumed_ms)
+            sender = self._sender_of.get(service, "")
+            quiet = newest - max(last, self._resumed_ms, self._sender_back_ms.get(sender, 0))
             silent = self._count[number] >= _SAMPLES and quiet > limit
+            silent = silent and sender not in self._senders_down
             out.append((service, number, last, silent))
         return out
 
@@ -92,6 +107,9 @@ class Absences:
             "count": self._count,
             "newest_ms": self._newest_ms,
             "resumed_ms": self._resumed_ms,
+            "sender_of": self._sender_of,
+            "senders_down": sorted(self._senders_down),
+            "sender_back_ms": self._sender_back_ms,
         }
 
     def load(self, saved: dict[str, Any]) -> None:
@@ -101,3 +119,6 @@ class Absences:
         self._interval_ms = list(saved["interval_ms"])
         self._newest_ms = int(saved["newest_ms"])
         self._resumed_ms = int(saved["resumed_ms"])
+        self._sender_of = dict(saved.get("sender_of", {}))
+        self._senders_down = set(saved.get("senders_down", ()))
+        self._sender_back_ms = dict(saved.get("sender_back_ms", {}))

@@ -11,15 +11,21 @@ from detectors.roles import ROLES
 from detectors.rows import Array, RowArrays
 from model.batch import Bools, Floats, Ints
 
-_MEMORY = 300.0  # samples: five minutes at 1 s, a day at 5 min
-_SLOW = 10.0  # the slow level learns this many times slower
-_TREND = 0.02  # share of the level's step that becomes trend
-_DAMPED = 0.98  # a trend fades rather than run away (Gardner & McKenzie)
-_YOUNG = 10  # samples after which the spread is learnt fast, and nothing is judged yet
+MEMORY = 300.0  # samples: five minutes at 1 s, a day at 5 min
+SLOW_MEMORY = 10.0 * MEMORY  # the slow level learns ten times slower
+TREND = 0.02  # share of the level's step that becomes trend
+TREND_AFTER = 20  # samples
+DAMPED = 0.98  # a trend fades rather than run away (Gardner & McKenzie)
+# One wild sample must not widen the band for the next: it is learnt as one so many spreads and so much
+# of the level away, but for the first samples, which say how wide a spread is.
+CLIP_SPREAD = 5.0
+CLIP_LEVEL = 0.02
+UNCLIPPED = 10
+YOUNG = 10  # samples after which the spread is learnt fast, and nothing is judged yet
+SPREAD_TO_SIGMA = 1.2533  # mean absolute deviation to standard deviation of a normal distribution
 _SLOTS = 48  # half hours of a day
 _SLOT_MS = 1_800_000
 _DAY_MS = 86_400_000
-_SPREAD = 1.2533  # mean absolute deviation to standard deviation of a normal distribution
 
 _WIDTH = np.array([role.width for role in ROLES])
 _RELATIVE = np.array([role.relative for role in ROLES])
@@ -43,6 +49,17 @@ class Bands:
     score: Floats
     outside: Bools
     warm: Bools
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learnt:
+    """What is known of rows, as in `Baselines`; float64, shape (n_rows,)."""
+
+    level: Floats
+    slow: Floats
+    trend: Floats
+    spread: Floats
+    count: Floats
 
 
 class Baselines:
@@ -77,13 +94,27 @@ class Baselines:
     def look(self, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8]) -> Bands:
         """Compare samples with their bands; learns nothing. `roles` are numbers of `ROLES`."""
         state = self.rows
-        count = state["count"][rows]
         season = self._offset(rows, times_ms)
-        value = values - season
-        spread = state["spread"][rows] * (_SPREAD / self._sensitivity)
-        spread *= 1.0 + 10.0 / (count + 1.0)  # a young spread is an underestimate
-        expected = state["level"][rows] + state["trend"][rows]
-        slow = state["slow"][rows]
+        learnt = Learnt(
+            *(state[name][rows] for name in ("level", "slow", "trend", "spread", "count"))
+        )
+        seen_ms = times_ms - state["first_ms"][rows]
+        return self.compare(rows, learnt, seen_ms, values, roles, season)
+
+    def compare(
+        self,
+        rows: Array,
+        learnt: Learnt,
+        seen_ms: Ints,
+        values: Floats,
+        roles: NDArray[np.int8],
+        season: Floats | float = 0.0,
+    ) -> Bands:
+        """Compare samples with what was learnt, wherever that is kept."""
+        count, slow = learnt.count, learnt.slow
+        spread = learnt.spread * (SPREAD_TO_SIGMA / self._sensitivity)
+        spread = spread * (1.0 + 10.0 / (count + 1.0))  # a young spread is an underestimate
+        expected = learnt.level + learnt.trend
         half = np.maximum(_WIDTH[roles] * np.maximum(spread, 1e-300), _FLOOR[roles])
         half = np.maximum(half, _RELATIVE[roles] * np.abs(expected + season))
         if self.lenient:
@@ -93,10 +124,11 @@ class Baselines:
         low = centre - half + season
         low = np.where(roles > 0, np.maximum(low, 0.0), low)  # what has a role cannot be negative
         warm = (count >= self._warm_up_samples) & (
-            times_ms - state["first_ms"][rows] >= np.maximum(self._warm_up_ms, _WARM_UP_MS[roles])
+            seen_ms >= np.maximum(self._warm_up_ms, _WARM_UP_MS[roles])
         )
         outside = ((values > high) & _UP[roles]) | ((values < low) & _DOWN[roles])
-        score = (value - centre) / np.maximum(spread, 1e-9 * np.abs(centre) + 1e-12)
+        off = values - season - centre
+        score = off / np.maximum(spread, 1e-9 * np.abs(centre) + 1e-12)
         return Bands(low, high, score, outside & warm, warm)
 
     def learn(self, rows: Array, times_ms: Ints, values: Floats) -> None:
@@ -110,16 +142,16 @@ class Baselines:
         level = np.where(fresh, value, state["level"][rows] + state["trend"][rows])
         spread = state["spread"][rows]
         error = value - level
-        # One wild sample must not widen the band for the next: learn it as a moderate one.
-        bound = np.where(count < 10, np.inf, 5.0 * spread + 0.02 * np.abs(level) + 1e-12)
+        bound = CLIP_SPREAD * spread + CLIP_LEVEL * np.abs(level) + 1e-12
+        bound = np.where(count < UNCLIPPED, np.inf, bound)
         error = np.clip(error, -bound, bound)
-        rate = np.maximum(2.0 / (count + 2.0), 1.0 / _MEMORY)
+        rate = np.maximum(2.0 / (count + 2.0), 1.0 / MEMORY)
         step = rate * error
         state["level"][rows] = level + step
-        trend = state["trend"][rows] + np.where(count < 20, 0.0, _TREND * step)
-        state["trend"][rows] = _DAMPED * trend
+        trend = state["trend"][rows] + np.where(count < TREND_AFTER, 0.0, TREND * step)
+        state["trend"][rows] = DAMPED * trend
         slow = np.where(fresh, value, state["slow"][rows])
-        slow_rate = np.maximum(2.0 / (count + 2.0), 1.0 / (_MEMORY * _SLOW))
+        slow_rate = np.maximum(2.0 / (count + 2.0), 1.0 / SLOW_MEMORY)
         state["slow"][rows] = slow + slow_rate * np.clip(value - slow, -bound, bound)
         state["spread"][rows] = spread + np.where(fresh, 0.0, rate * (np.abs(error) - spread))
         state["count"][rows] = np.minimum(count + 1.0, 1e9).astype(np.int32)
@@ -137,7 +169,7 @@ class Baselines:
 
         Of five minutes' means one cannot tell how far samples of 15 s spread. The time of day stays learnt.
         """
-        self.rows["count"][rows] = np.minimum(self.rows["count"][rows], _YOUNG)
+        self.rows["count"][rows] = np.minimum(self.rows["count"][rows], YOUNG)
 
     def watch_season(self, row: int) -> None:
         """Give a row a time-of-day profile."""

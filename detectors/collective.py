@@ -142,7 +142,7 @@ class Collective(Watcher):
             if len(rows) < METRICS_MIN:
                 continue
             at_ms = int(self.rows["at_ms"][rows].max())
-            interval_ms = float(np.median(self._judge.clocks.rows["interval_ms"][rows]))
+            interval_ms = float(np.median(self._judge.known.interval_ms(rows)))
             fresh = at_ms - self.rows["at_ms"][rows] <= _FRESH * max(interval_ms, 1.0)
             rows = rows[fresh]
             if len(rows) >= METRICS_MIN and at_ms > self.groups["at_ms"][slot]:
@@ -264,7 +264,7 @@ class Collective(Watcher):
     def housekeep(self, key: tuple[str, int], entry: Entry, now_ms: int) -> None:
         """End what no longer reports, and accept what has lasted a week."""
         settings = self._judge.settings
-        interval_ms = float(self._judge.clocks.rows["interval_ms"][key[1]])
+        interval_ms = float(self._judge.known.interval_ms(np.array([key[1]]))[0])
         if now_ms - entry.seen_ms > max(settings.stale_after_ms, 5.0 * interval_ms, 600_000):
             why = because("its series no longer reports")
             self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms, why=why)

@@ -9,8 +9,9 @@ import numpy as np
 from detectors.rows import Array, RowArrays
 from model.batch import Bools, Floats, Ints
 
-_GAP_INTERVALS = 5
-_GAP_MS = 5_000
+GAP_INTERVALS = 5
+GAP_MS = 5_000
+TICK = 0.2  # an interval follows its gap by no more than this share of itself
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,14 +48,14 @@ class Clocks:
     def gap_ms(self, rows: Array) -> Floats:
         """How long a pause is too long to know what happened in it."""
         interval: Floats = self.rows["interval_ms"][rows]
-        return np.maximum(_GAP_INTERVALS * interval, _GAP_MS)
+        return np.maximum(GAP_INTERVALS * interval, GAP_MS)
 
     def tick(self, rows: Array, times_ms: Ints) -> None:
         """Note the time of samples; the interval follows the median of the gaps, step by bounded step."""
         last = self.rows["last_ms"][rows]
         gap = (times_ms - last).astype(np.float64)
         old = self.rows["interval_ms"][rows]
-        bound = 0.2 * old
+        bound = TICK * old
         new = np.where(old == 0.0, gap, old + np.clip(gap - old, -bound, bound))
         self.rows["interval_ms"][rows] = np.where(last == 0, 0.0, new)
         self.rows["last_ms"][rows] = times_ms

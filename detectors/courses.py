@@ -13,7 +13,7 @@ from typing import Any
 
 from detectors.alerting import Entry, Lasting
 from detectors.judge import Judge
-from detectors.logkinds import LogKinds, Part
+from detectors.logkinds import LogKinds
 from detectors.logsettings import LogLineSettings
 from detectors.logtell import OddCourses, courses_alert
 from detectors.rows import Array
@@ -99,28 +99,28 @@ class Courses(Watcher):
             self._regroup(batch.merged)
             for old in batch.merged:
                 self._bare.pop(old, None)
-        odd: list[Odd] = []
-        for part in self._kinds.parts:
-            odd += self._read(batch, part)
-            self._clock_ms = max(self._clock_ms, int(part.times_ms[-1]))
+        if not len(batch):
+            return
+        times_ms = self._kinds.times_ms
+        odd = self._read(batch, times_ms.tolist())
+        self._clock_ms = max(self._clock_ms, int(times_ms.max()))
         self._heard_ms = now_ms
         self._take(odd, now_ms)
 
-    def _read(self, batch: LogBatch, part: Part) -> list[Odd]:
+    def _read(self, batch: LogBatch, times_ms: list[int]) -> list[Odd]:
         odd: list[Odd] = []
         meet, words = self._follow.meet, self._follow.words
-        bare, lines = self._bare, batch.lines
-        templates = batch.templates[part.at].tolist()
-        for at, time_ms, template in zip(
-            part.at.tolist(), part.times_ms.tolist(), templates, strict=True
+        bare = self._bare
+        for message, time_ms, template in zip(
+            batch.lines, times_ms, batch.templates.tolist(), strict=True
         ):
             # Kinds that never name anything are looked at now and then only.
             without = bare.get(template, 0)
             if without >= _BARE and without % _BARE:
                 bare[template] = without + 1
                 continue
-            names = words.of(lines[at])
-            found = meet(names, time_ms, template, lines[at])
+            names = words.of(message)
+            found = meet(names, time_ms, template, message)
             if not names:
                 bare[template] = without + 1
             elif without:

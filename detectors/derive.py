@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from detectors.classify import VIA
+from detectors.roles import service_of
 from detectors.rows import Array
 from model.batch import Bools, Floats, Ints
 from model.labels import Labels
@@ -49,6 +51,7 @@ class Family:
         self._groups: dict[Labels, int] = {}
         self._labels: list[Labels | None] = []
         self._fields: list[dict[str, int]] = []
+        self._second_hand: Ints | None = None
         self._free: list[int] = []  # a heap: the lowest is used again first, also after a restart
         self._inputs: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._slots: tuple[Ints, Ints] | None = None
@@ -68,6 +71,15 @@ class Family:
         labels = self._labels[group]
         assert labels is not None
         return labels
+
+    def second_hand(self) -> Ints:
+        """Groups that somebody else measured (`via`), of services that have groups of their own."""
+        if self._second_hand is None:
+            via = {group for labels, group in self._groups.items() if VIA in labels}
+            own = {service_of(ls) for ls, group in self._groups.items() if group not in via}
+            told = [group for group in sorted(via) if service_of(self.labels(group)) in own]
+            self._second_hand = np.array(told if via else [], dtype=np.int64)
+        return self._second_hand
 
     def bounds(self, groups: Array) -> Floats:
         """Histogram bounds by field, shape (n_groups, n_fields), NaN where unused."""
@@ -110,6 +122,7 @@ class Family:
         else:
             self._labels[group], self._fields[group] = labels, fields
         self._groups[labels] = group
+        self._second_hand = None
         if group >= self._size:
             self._grow(max(8, 2 * group))
         self._clear(group)
@@ -209,6 +222,17 @@ class Family:
         seconds = np.where(has, now - np.where(has, then, 0), np.nan) / 1000.0
         return Window(np.where(has[:, None], delta, np.nan), seconds)
 
+    def increases(self, groups: Array, count: int) -> Floats:
+        """What each field grew by between the last `count` + 1 sums, newest first.
+
+        Shape (n_groups, count, n_fields); NaN where there is none.
+        """
+        at = (self._at[groups][:, None] - np.arange(count + 1)[None, :]) % _RING
+        known = self._times[groups[:, None], at][:, 1:] > _NEVER
+        sums = self._sums[groups[:, None], at]
+        grown = np.maximum(sums[:, :-1] - sums[:, 1:], 0.0)
+        return np.where(known[:, :, None], grown, np.nan)
+
     def rates(self, groups: Array, window_ms: float) -> Floats:
         """Per-second increase of the first field between neighbouring samples, newest first.
 
@@ -234,7 +258,7 @@ class Family:
                 left = True
         self.out_rows[np.isin(self.out_rows, rows)] = -1
         if left:
-            self._slots = None
+            self._slots = self._second_hand = None
             used = {group for group, _ in self._inputs.values()}
             for labels, group in list(self._groups.items()):
                 if group not in used:
@@ -270,6 +294,7 @@ class Family:
             None if pairs is None else Labels(tuple((n, v) for n, v in pairs))
             for pairs in state["labels"]
         ]
+        self._second_hand = None
         self._groups = {ls: g for g, ls in enumerate(self._labels) if ls is not None}
         self._fields = [dict(fields) for fields in state["fields"]]
         self._free = [g for g, ls in enumerate(self._labels) if ls is None]

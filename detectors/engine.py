@@ -23,6 +23,7 @@ from detectors.watchers import watchers
 from model import codec
 from model.alert import Alert, Evidence
 from model.batch import Bools, LogBatch, MetricBatch, Rows
+from model.calls import Calls
 from model.capacity import Capacity
 from model.errors import SnapshotError
 from model.feedback import Feedback
@@ -137,7 +138,7 @@ class Engine:
         was learnt before.
         """
         rows = self._metrics.outputs(rows)
-        self._judge.baselines.renew(rows[~self._unheard.abnormal(rows)])
+        self._judge.renew(rows[~self._unheard.abnormal(rows)])
 
     def learnt(self) -> None:
         """The past has ended: what is still abnormal is to be seen live."""
@@ -146,7 +147,7 @@ class Engine:
     def cold(self, rows: Rows) -> Bools:
         """Which rows nothing is known of yet."""
         self._metrics.ensure()
-        return np.asarray(self._judge.clocks.rows["last_ms"][rows] == 0)
+        return np.asarray(self._judge.known.last_ms(rows) == 0)
 
     def worth_learning(self, rows: Rows) -> Bools:
         """Which rows are judged or go into what is judged."""
@@ -182,9 +183,8 @@ class Engine:
 
     def _end_or_accept(self, method: str, row: int, entry: Entry, now_ms: int) -> None:
         key = (method, row)
-        quiet_ms = max(
-            self._settings.stale_after_ms, 5.0 * self._judge.clocks.rows["interval_ms"][row]
-        )
+        interval_ms = float(self._judge.known.interval_ms(np.array([row]))[0])
+        quiet_ms = max(self._settings.stale_after_ms, 5.0 * interval_ms)
         if now_ms - entry.seen_ms > quiet_ms:
             why = because("its series no longer reports")
             self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms, why=why)
@@ -242,8 +242,8 @@ class Engine:
         if not times_ms and role is CERTIFICATE:
             return None  # its watcher draws it, as evidence
         if not times_ms:
-            level = float(self._judge.baselines.rows["level"][row])
-            return Evidence(labels, "baseline", role.unit, value=finite(level))
+            level = finite(self._judge.known.level(row))
+            return Evidence(labels, "baseline", role.unit, value=level)
         return Evidence(
             labels, "baseline", role.unit, values[-1], lows[-1], highs[-1],
             times_ms=times_ms, values=values, lows=lows, highs=highs,
@@ -252,6 +252,10 @@ class Engine:
     def capacity(self) -> tuple[Capacity, ...]:
         """What runs out when, what is first first; may be asked from another thread."""
         return tuple(one for watcher in self._watchers for one in watcher.capacity())
+
+    def calls(self) -> tuple[Calls, ...]:
+        """Who was seen to call whom; the same object while there is no news. May be asked from any thread."""
+        return next((calls for watcher in self._watchers if (calls := watcher.calls())), ())
 
     def slos(self) -> tuple[SloState, ...]:
         """How the objectives stood a few seconds ago; may be asked from any thread."""

@@ -2,42 +2,63 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
-from detectors.rows import Array, RowArrays
-from model.batch import Bools, Floats, Ints
+from model.batch import Bools
 
-_LIVELY = 0.95  # share of samples that differed from the one before
-_SEEN = 200
-_STILL = 60
-_STILL_MS = 300_000
+Array32 = NDArray[np.float32]
+
+LIVELY = 0.95  # share of samples that differed from the one before
+SEEN = 200
+STILL = 60
+STILL_MS = 300_000
+_PAUSE = 2  # equal samples that still tell how lively it is; what is more is one standstill
 
 
-class Flatlines:
-    """How often each row changes, and how long it has not."""
+def look(
+    still: Array32, lively: Array32, unchanged: Bools, gap: Any, step: Any, some: Array32
+) -> Bools:
+    """Note which gauges moved; which of them may have gone flat.
 
-    def __init__(self) -> None:
-        self.rows = RowArrays(
-            {
-                "lively": (np.float32, 0.0),
-                "seen": (np.int32, 0),
-                "still": (np.int32, 0),
-                "since_ms": (np.int64, 0),
-            }
-        )
+    Parameters
+    ----------
+    still : float32, shape (2, n)
+        Samples and ms for which each has not moved; written.
+    lively : float32, shape (n,)
+        Share of samples that differed from the one before; written, but while it stands still nothing
+        is learnt about how lively it is.
+    unchanged : bool, shape (n,)
+        Equal to the sample before; written.
+    gap, step
+        Time since the sample before, and how much this one counts; scalar or shape (n,).
+    some : float32, shape (n,)
+        Room for what is in between.
+    """
+    still[0] += np.float32(1.0)
+    still[1] += gap
+    still *= unchanged
+    moved = np.logical_not(unchanged, out=unchanged)
+    np.subtract(moved, lively, out=some)
+    some *= step
+    some *= np.less_equal(still[0], np.float32(_PAUSE), out=unchanged)
+    lively += some
+    far = np.greater_equal(still[0], np.float32(STILL), out=unchanged)
+    far &= lively >= np.float32(LIVELY)
+    return np.asarray(far)
 
-    def look(self, rows: Array, times_ms: Ints, values: Floats, before: Floats) -> Bools:
-        """Which rows have gone flat, given their values and the ones before (NaN: none)."""
-        state = self.rows
-        changed = values != before
-        still = np.where(changed, 0, state["still"][rows] + 1).astype(np.int32)
-        state["still"][rows] = still
-        state["since_ms"][rows] = np.where(changed, times_ms, state["since_ms"][rows])
-        seen = np.minimum(state["seen"][rows] + 1, _SEEN)
-        state["seen"][rows] = seen
-        lively = state["lively"][rows]
-        step = (changed - lively) / np.minimum(seen, _SEEN)
-        # While it stands still nothing is learnt about how lively it is.
-        state["lively"][rows] = np.where(still > 2, lively, lively + step)
-        lasted = times_ms - state["since_ms"][rows] >= _STILL_MS
-        return np.asarray((lively >= _LIVELY) & (seen >= _SEEN) & (still >= _STILL) & lasted)
+
+def steps(count: Array32, some: Array32) -> Array32:
+    """How much a sample counts for the share: all are equal for the first 200, given how many were learnt."""
+    np.add(count, np.float32(2.0), out=some)
+    np.divide(np.float32(1.0), some, out=some)
+    return np.maximum(some, np.float32(1.0 / SEEN), out=some)
+
+
+def flat(still: Array32, lively: Array32, count: Array32) -> Bools:
+    """Which gauges have gone flat, of those that may have, given how many samples were learnt."""
+    return np.asarray(
+        (still[0] >= STILL) & (still[1] >= STILL_MS) & (lively >= LIVELY) & (count >= SEEN)
+    )

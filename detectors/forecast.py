@@ -80,6 +80,8 @@ class Forecast(Watcher):
         index, kind = self._judge.index, self._judge.meta["kind"][row]
         wanted = index.in_use(row) and (kind == Kind.GAUGE or index.source(row) == "derived")
         self._tracks.meet(row, index.labels(row) if wanted else None)
+        if self._tracks.of(np.array([row]))[0][0] >= 0:
+            self._judge.want(self.name, np.array([row]))
 
     def _ensure(self) -> None:
         size, old = self._tracks.size, self._due.shape[1]
@@ -208,6 +210,7 @@ class Forecast(Watcher):
                     self._judge.alerting.resolve((method, track), at_ms, now_ms=at_ms)
             self._lines.pop(track, None)
         if ended:
+            self._capacity = soonest_first(tuple(self._lines.values()))
             gone = np.array(ended)
             self._levels.forget(gone)
             self._due[:, gone] = False

@@ -13,6 +13,7 @@ from detectors.fulltell import METHODS, WARNING, FullTeller, Suspects
 from detectors.judge import Judge
 from detectors.knowledge import Knowledge
 from detectors.rows import Array, pieces
+from detectors.tiers import WATCHER
 from detectors.unusual import matters, notable
 from detectors.watcher import Settled, Watcher
 from model.batch import Bools, Floats, Ints
@@ -39,7 +40,7 @@ class FullSide(Watcher):
     Warnings ("full") are for signals, information ("unusual") for the rest.
     """
 
-    name = "fullside"
+    name = WATCHER
     methods = frozenset(METHODS)
 
     def __init__(self, judge: Judge, knowledge: Knowledge) -> None:
@@ -141,7 +142,7 @@ class FullSide(Watcher):
     def housekeep(self, key: tuple[str, int], entry: Entry, now_ms: int) -> None:
         """End what no longer reports, and accept what has lasted long enough."""
         method, row = key
-        interval_ms = float(self._judge.clocks.rows["interval_ms"][row])
+        interval_ms = float(self._judge.known.interval_ms(np.array([row]))[0])
         if now_ms - entry.seen_ms > max(self._settings.stale_after_ms, 5.0 * interval_ms):
             why = because("its series no longer reports")
             self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms, why=why)

@@ -85,7 +85,7 @@ class FullState:
         slots = np.flatnonzero(rows >= 0)
         if not len(slots):
             return
-        interval_ms = np.maximum(self._judge.clocks.rows["interval_ms"][rows[slots]], 1.0)
+        interval_ms = np.maximum(self._judge.known.interval_ms(rows[slots]), 1.0)
         samples = self.members.sizes(slots) * _WEEK_MS / interval_ms
         wanted = np.log10(np.maximum(samples / self._judge.settings.pages_per_service_week, 10.0))
         age = np.maximum(self.tier.ages(slots), 1.0)

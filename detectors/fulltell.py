@@ -171,7 +171,7 @@ class FullTeller:
     def _once_in_ms(self, slot: int, row: int, score: float, known: Calibration) -> int:
         """By chance a score as high comes once in so long; at most ten times as long as was watched."""
         decades, levels = known.decades()
-        interval_ms = max(float(self._judge.clocks.rows["interval_ms"][row]), 1.0)
+        interval_ms = max(float(self._judge.known.interval_ms(np.array([row]))[0]), 1.0)
         rare = 10.0 ** float(np.interp(score, levels, decades))
         seen = float(self._full.tier.ages(np.array([slot]))[0]) + 1.0
         return int(interval_ms * min(rare, _CLAIM * seen))

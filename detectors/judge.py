@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.alerting import Alerting, Entry, Lasting
-from detectors.baseline import Bands, Baselines
+from detectors.baseline import YOUNG, Bands, Baselines
 from detectors.counters import Clocks
 from detectors.explain import quantity
 from detectors.feedback import NEUTRAL, Heeded, Leniency
 from detectors.growth import grown
 from detectors.history import History
-from detectors.levelshift import LevelShifts
+from detectors.known import Known
 from detectors.lograte import LogRates
+from detectors.plain import PlainSeries
 from detectors.roles import MEMORY_LEVEL, ROLE_NUMBER, ROLES, UP_ROLE, Kind, Role
 from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings, ThresholdRule
-from detectors.tell import Sighting, flat_alert, log_burst_alert, metric_alert, rule_alert
+from detectors.tell import Sighting, log_burst_alert, metric_alert, rule_alert
 from detectors.threshold import Thresholds, bounds
 from detectors.watcher import Settled, Watcher
 from model.alert import Alert
@@ -54,7 +55,8 @@ class Judge:
         )
         self.meta = RowArrays({"kind": (np.int8, 0), "role": (np.int8, 0), "family": (np.int8, -1)})
         self.clocks = Clocks()
-        self.shifts = LevelShifts()
+        self.plain = PlainSeries(self)
+        self.known = Known(self.clocks, self.baselines, self.plain.light.state)
         self.rates = LogRates(settings.templates_max)
         self.history = History(settings.watched_max)
         self.thresholds = Thresholds(rules)
@@ -73,7 +75,7 @@ class Judge:
     @property
     def arrays(self) -> dict[str, RowArrays]:
         """The arrays over rows that are held here, but for the baselines', by name."""
-        return {"meta": self.meta, "clocks": self.clocks.rows, "shifts": self.shifts.rows}
+        return {"meta": self.meta, "clocks": self.clocks.rows}
 
     def ensure(self) -> None:
         """Have room for every row of the index."""
@@ -81,6 +83,7 @@ class Judge:
         self.baselines.widths.ensure(self._index.capacity)
         for arrays in self.arrays.values():
             arrays.ensure(self._index.capacity)
+        self.plain.light.state.ensure(self._index.capacity)
 
     def heed(self, said: Iterable[Feedback]) -> None:
         """Take over what people said: all of it that is active."""
@@ -93,6 +96,7 @@ class Judge:
             for row in {*self.history.rows(), *(row for row in own if row is not None)}:
                 self.met(row, self._index.labels(row))
         self.baselines.lenient = bool(self.heeded)
+        self.plain.light.state.wake(np.array(list(self._lenient), dtype=np.int64))
 
     def met(self, row: int, labels: Labels) -> None:
         """A row is new, or what people said of it is."""
@@ -119,14 +123,14 @@ class Judge:
                 self.baselines.watch_season(row)
         return row
 
-    def plain(
-        self, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8], now_ms: int
-    ) -> None:
-        """Series of unknown meaning: a level must shift, and stay shifted, to be told."""
-        bands = self.baselines.look(rows, times_ms, values, roles)
-        shifted = self.shifts.look(rows, np.where(bands.warm, bands.score, 0.0))
-        outside = bands.outside & shifted
-        self._settle("levelshift", rows, times_ms, values, roles, bands, outside, now_ms)
+    def want(self, name: str, rows: Array, wanted: bool = True) -> None:
+        """Show the watcher of this name every sample of these plain rows from now on, or no more."""
+        self.plain.want(name, rows, wanted)
+
+    def renew(self, rows: Array) -> None:
+        """Samples come at other distances from here on: see `Baselines.renew`."""
+        self.baselines.renew(rows)
+        self.plain.light.state.renew(rows, YOUNG)
 
     def signal(
         self,
@@ -166,32 +170,33 @@ class Judge:
         learn = ~(bands.outside | marked)
         self.baselines.learn(rows[learn], times_ms[learn], values[learn])
         self.history.add(rows, times_ms, values, bands.low, bands.high)
-        self._show(method, rows, times_ms, values, roles, bands, outside, marked, now_ms)
-        for at in np.flatnonzero(outside | marked).tolist():
-            seen = Sighting(
-                int(rows[at]),
-                int(times_ms[at]),
-                float(values[at]),
-                float(bands.low[at]),
-                float(bands.high[at]),
-                float(bands.score[at]),
-                ROLES[roles[at]].width,
-            )
-            self.sighted(
-                method, ROLES[roles[at]], self._lastings[roles[at]], seen, bool(outside[at]), now_ms
-            )
+        seen = Settled(
+            method, rows, times_ms, values, roles, bands.low, bands.high, outside, marked
+        )
+        self._show(seen, now_ms)
+        self.tell(seen, bands.score, now_ms)
 
-    def _show(
-        self, method: str, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8],
-        bands: Bands, outside: Bools, marked: Bools, now_ms: int,
-    ) -> None:  # fmt: skip
+    def _show(self, seen: Settled, now_ms: int) -> None:
         """Let the watchers see what was settled."""
-        if self.watchers:
-            settled = Settled(
-                method, rows, times_ms, values, roles, bands.low, bands.high, outside, marked
+        for watcher in self.watchers:
+            watcher.settled(seen, now_ms)
+
+    def tell(self, found: Settled, score: Floats, now_ms: int) -> None:
+        """Let `alerting` know of what is abnormal, and of what was."""
+        for at in np.flatnonzero(found.outside | found.firing).tolist():
+            number = int(found.roles[at])
+            role = ROLES[number]
+            seen = Sighting(
+                int(found.rows[at]),
+                int(found.times_ms[at]),
+                float(found.values[at]),
+                float(found.low[at]),
+                float(found.high[at]),
+                float(score[at]),
+                role.width,
             )
-            for watcher in self.watchers:
-                watcher.settled(settled, now_ms)
+            abnormal = bool(found.outside[at])
+            self.sighted(found.method, role, self._lastings[number], seen, abnormal, now_ms)
 
     def _upheld(
         self, method: str, rows: Array, times_ms: Ints, values: Floats, roles: NDArray[np.int8],
@@ -263,7 +268,10 @@ class Judge:
         learn = ~marked
         self.baselines.learn(rows[learn], times_ms[learn], values[learn])
         self.history.add(rows, times_ms, values, bands.low, bands.high)
-        self._show("growth", rows, times_ms, values, roles, bands, ~learn, marked, now_ms)
+        shown = Settled(
+            "growth", rows, times_ms, values, roles, bands.low, bands.high, ~learn, marked
+        )
+        self._show(shown, now_ms)
         watched = self.history.has(rows)
         if not watched.any():
             return
@@ -293,31 +301,6 @@ class Judge:
         for at in np.flatnonzero(down | marked).tolist():
             seen = Sighting(int(rows[at]), int(times_ms[at]), float(values[at]), 1.0, 1.0, 1.0, 1.0)
             self.sighted("absence", UP_ROLE, lasting, seen, bool(down[at]), now_ms)
-
-    def flat(self, rows: Array, times_ms: Ints, values: Floats, flat: Bools, now_ms: int) -> None:
-        """Gauges that stand still."""
-        marked = self.alerting.marked("flatline", rows)
-        lasting = Lasting(0, 1, 0, 1)
-        for at in np.flatnonzero(flat | marked).tolist():
-            row, at_ms, value = int(rows[at]), int(times_ms[at]), float(values[at])
-            seen = Sighting(row, at_ms, value, value, value, 0.0, 0.0)
-
-            def describe(entry: Entry, seen: Sighting = seen) -> Alert:
-                return flat_alert(self._index.labels(seen.row), seen, entry, self.history)
-
-            if flat[at]:
-                self.alerting.abnormal(
-                    ("flatline", row),
-                    at_ms,
-                    now_ms=now_ms,
-                    lasting=lasting,
-                    peak=0.0,
-                    describe=describe,
-                )
-            else:
-                self.alerting.normal(
-                    ("flatline", row), at_ms, now_ms=now_ms, lasting=lasting, describe=describe
-                )
 
     def rules(self, rows: Array, times_ms: Ints, values: Floats, now_ms: int) -> None:
         """The user's thresholds."""
@@ -359,6 +342,7 @@ class Judge:
         for row in set(rows.tolist()) & self._lenient.keys():
             del self._lenient[row]
         self.baselines.forget(rows)
+        self.plain.forget(rows)
         self.history.forget(rows)
         self.thresholds.forget(rows)
         self.rates.forget(set(rows.tolist()))
@@ -367,6 +351,7 @@ class Judge:
     def nbytes(self) -> int:
         """Bytes held in arrays."""
         held = sum(arrays.nbytes for arrays in self.arrays.values())
+        held += self.plain.nbytes
         return held + self.baselines.nbytes + self.history.nbytes
 
     def save(self, encode: Callable[[Alert], Any]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -375,6 +360,7 @@ class Judge:
         watched = sorted(row for row, _ in places["place"] if self._index.in_use(row))
         labels = [[row, list(map(list, self._index.labels(row).pairs))] for row in watched]
         state = {"history": places, "watched": labels, "alerting": self.alerting.save(encode)}
+        held |= self.plain.save()
         return {**held, **self.baselines.save(self._index.capacity)}, state
 
     def load(
@@ -391,6 +377,7 @@ class Judge:
             if self._index.find(Labels(tuple((n, v) for n, v in pairs))) != row:
                 raise SnapshotError("detector snapshot: does not fit the series index")
         self.baselines.load(arrays)
+        self.plain.load(arrays)
         self.history.load(arrays, state["history"])
         self.alerting.load(state["alerting"], decode)
         if self.thresholds.rules:

@@ -14,6 +14,7 @@ from detectors.watcher import Watcher
 from model.batch import Ints, LogBatch
 
 _FUTURE_MS = 5_000
+_EARLIEST_MS = 86_400_000
 _EXAMPLE_MAX = 300
 _TIDY_MS = 600_000
 _OVERFLOW = 0  # the miner's template of the lines it has no room for
@@ -58,6 +59,8 @@ class LogKinds(Watcher):
     ----------
     parts : list of Part
         The batch at hand, by service.
+    times_ms : int64, shape (n_lines,)
+        The same times in the batch's own order.
     names : list of str
         Services by number.
     texts : dict of int to str
@@ -76,6 +79,7 @@ class LogKinds(Watcher):
         self._settings = settings
         self.followers: list[Follower] = []
         self.parts: list[Part] = []
+        self.times_ms: Ints = np.empty(0, dtype=np.int64)
         self.names: list[str] = []
         self.texts: dict[int, str] = {}
         self.examples: dict[int, str] = {}
@@ -128,9 +132,13 @@ class LogKinds(Watcher):
         for old, new in batch.merged.items():
             self._merge(old, new)
         self.texts.update(batch.template_texts)
-        times_ms = np.minimum(batch.times_ms, now_ms + _FUTURE_MS)
+        # What claims to be from before there were computers has no time.
+        times_ms = np.clip(batch.times_ms, _EARLIEST_MS, now_ms + _FUTURE_MS)
         parts = [self._part(batch, service, at, times_ms[at]) for service, at in _by_service(batch)]
         self.parts = [part for part in parts if part is not None]
+        for part in self.parts:
+            times_ms[part.at] = part.times_ms
+        self.times_ms = times_ms
 
     def _part(self, batch: LogBatch, service: str, at: Ints, times_ms: Ints) -> Part | None:
         number = self._numbers.get(service)

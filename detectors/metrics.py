@@ -85,6 +85,11 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_detector_probes": ("gauge", "Probes whose results are watched."),
     "tocsin_detector_probes_failing": ("gauge", "Probes whose last result was a failure."),
     "tocsin_detector_certificates": ("gauge", "Certificates whose expiry is watched."),
+    "tocsin_detector_edges": ("gauge", "Calls between two services that traces gave evidence of."),
+    "tocsin_detector_edges_refused_total": (
+        "counter",
+        "Samples of calls between services beyond the 10,000 that are remembered.",
+    ),
     "tocsin_detector_groups": ("gauge", "Services and hosts whose metrics are looked at together."),
     "tocsin_detector_groups_refused_total": (
         "counter",

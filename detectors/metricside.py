@@ -8,15 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.absence import Absences
+from detectors.classify import VIA, Class, classify
 from detectors.derive import Family, families
-from detectors.flatline import Flatlines
 from detectors.judge import Judge
-from detectors.roles import ROLE_NUMBER, WATCHED, Class, Kind, classify, service_of
+from detectors.light.clock import Times
+from detectors.light.state import neighbours
+from detectors.roles import ROLE_NUMBER, WATCHED, Kind, service_of
 from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings
 from detectors.signals import Signal, signals
 from model.batch import Bools, Floats, Ints, Rows
-from model.series import NAME, SeriesIndex
+from model.series import NAME, SENDER, SeriesIndex
 
 _FUTURE_MS = 60_000
 
@@ -30,7 +32,6 @@ class MetricSide:
         self._judge = judge
         self._meta = judge.meta
         self._clocks = judge.clocks
-        self._flat = Flatlines()
         self.absences = Absences(settings.silent_after_ms)
         self._families = families()
         self._family_names = tuple(self._families)
@@ -39,7 +40,7 @@ class MetricSide:
     @property
     def arrays(self) -> dict[str, RowArrays]:
         """The arrays over rows that are held here, by name."""
-        return {"flat": self._flat.rows, "absences": self.absences.rows}
+        return {"absences": self.absences.rows}
 
     def ensure(self) -> None:
         """Have room for every row of the index."""
@@ -51,34 +52,75 @@ class MetricSide:
         """One sample of each of some rows."""
         self.samples += len(rows)
         self.ensure()
-        known = (rows >= 0) & (rows < self._index.capacity) & (times_ms <= now_ms + _FUTURE_MS)
-        usable = known & self._clocks.newer(np.where(known, rows, 0), times_ms, values)
-        if not usable.all():
-            self.dropped += int(np.count_nonzero(~usable))
-            rows, times_ms, values = rows[usable], times_ms[usable], values[usable]
-        kinds = self._meta["kind"][rows]
-        if (kinds == Kind.NEW).any():
-            for row in rows[kinds == Kind.NEW].tolist():
-                self._meet(row)
+        # Most batches are one scrape: one time, and rows that are all known.
+        time_ms = int(times_ms[0])
+        alike = bool((times_ms == time_ms).all())
+        in_time = time_ms if alike else int(times_ms.max())
+        if rows.min() < 0 or rows.max() >= self._index.capacity or in_time > now_ms + _FUTURE_MS:
+            good = (rows >= 0) & (rows < self._index.capacity) & (times_ms <= now_ms + _FUTURE_MS)
+            self.dropped += int(np.count_nonzero(~good))
+            rows, times_ms, values = rows[good], times_ms[good], values[good]
+        kinds = self._kinds(rows, values)
+        for kind in np.flatnonzero(np.bincount(kinds, minlength=len(Kind))).tolist():
+            at = neighbours(np.flatnonzero(kinds == kind))
+            if kind in (Kind.GAUGE, Kind.COUNTER):
+                some_ms = time_ms if alike else times_ms[at]
+                self._plain(kind, rows[at], some_ms, values[at], now_ms)
+            else:
+                self._others(kind, rows[at], times_ms[at], values[at], now_ms)
+        dropped, resets = self._judge.plain.light.counted()
+        self.dropped += dropped
+        self.resets += resets
+
+    def _kinds(self, rows: Rows, values: Floats) -> NDArray[np.int8]:
+        """The kinds of rows; those of new ones are decided with their first finite value."""
+        kinds: NDArray[np.int8] = self._meta["kind"][rows]
+        new = kinds == Kind.NEW
+        if new.any():
+            self._meet_all(rows[new & np.isfinite(values)])
             kinds = self._meta["kind"][rows]
+        return kinds
+
+    def _plain(self, kind: int, rows: Rows, times_ms: Times, values: Floats, now_ms: int) -> None:
+        """Samples of gauges and counters of unknown meaning."""
+        if self._judge.thresholds.rules or any(w.wants_plain for w in self._judge.watchers):
+            good = self._judge.plain.light.usable(rows, times_ms, values)
+            every_ms = np.broadcast_to(times_ms, rows.shape)
+            self._show(rows[good], every_ms[good], values[good], now_ms, plain=True)
+        counters = kind == Kind.COUNTER
+        self._judge.plain.take(rows, times_ms, values, now_ms, counters=counters)
+
+    def _show(
+        self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int, *, plain: bool
+    ) -> None:
+        """Raw samples that can be used: for the user's thresholds, and for watchers that want them."""
         if self._judge.thresholds.rules:
             self._judge.rules(rows, times_ms, values, now_ms)
         for watcher in self._judge.watchers:
-            if watcher.wants_samples:
+            if watcher.wants_plain if plain else watcher.wants_samples:
                 watcher.samples(rows, times_ms, values, now_ms)
-        present = np.bincount(kinds, minlength=len(Kind))
-        for kind, handle in (
-            (Kind.GAUGE, self._gauges),
-            (Kind.COUNTER, self._counters),
-            (Kind.INPUT, self._inputs),
-            (Kind.UP, self._ups),
-            (Kind.MEMORY, self._memories),
-        ):
-            if present[kind] == len(rows):
-                handle(rows, times_ms, values, now_ms)
-            elif present[kind]:
-                at = kinds == kind
-                handle(rows[at], times_ms[at], values[at], now_ms)
+
+    def _others(self, kind: int, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
+        """Samples of what is not a plain series."""
+        good = self._clocks.newer(rows, times_ms, values)
+        if not good.all():
+            self.dropped += int(np.count_nonzero(~good))
+            rows, times_ms, values = rows[good], times_ms[good], values[good]
+        self._show(rows, times_ms, values, now_ms, plain=False)
+        if kind == Kind.INPUT:
+            self._inputs(rows, times_ms, values, now_ms)
+        elif kind == Kind.UP:
+            self._ups(rows, times_ms, values, now_ms)
+        elif kind == Kind.MEMORY:
+            self._memories(rows, times_ms, values, now_ms)
+
+    def _meet_all(self, rows: Rows) -> None:
+        """Decide what new rows are for; plain ones of a kind get places side by side."""
+        for row in rows.tolist():
+            self._meet(row)
+        kinds = self._meta["kind"][rows]
+        for kind in (Kind.GAUGE, Kind.COUNTER):
+            self._judge.plain.light.state.add(rows[kinds == kind])
 
     def classified(self, row: int) -> Class:
         """What a row of the index is for."""
@@ -112,7 +154,7 @@ class MetricSide:
             self._meet_input(row, made)
         elif made.family in WATCHED:
             self._meta["role"][row] = ROLE_NUMBER[made.family]
-            if made.family != "certificate":
+            if made.family not in ("certificate", "edge"):
                 self._judge.history.watch(row)
         elif made.kind is Kind.MEMORY:
             self._meta["role"][row] = ROLE_NUMBER["memory"]
@@ -126,24 +168,6 @@ class MetricSide:
         running = self._families[made.family].add(row, made.group, made.fields)
         if running is not None and made.counter:
             self._clocks.begin_at_zero(row, *running)
-
-    def _gauges(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
-        before = self._clocks.rows["value"][rows]
-        self._clocks.rows["value"][rows] = values
-        self._clocks.tick(rows, times_ms)
-        roles = self._meta["role"][rows]
-        flat = self._flat.look(rows, times_ms, values, before) & (roles != ROLE_NUMBER["quiet"])
-        self._judge.flat(rows, times_ms, values, flat, now_ms)
-        self._judge.plain(rows, times_ms, values, roles, now_ms)
-
-    def _counters(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
-        growth = self._clocks.count(rows, times_ms, values)
-        self.resets += growth.resets
-        self._clocks.tick(rows, times_ms)
-        known = ~np.isnan(growth.rate)
-        if known.any():
-            rows, times_ms, rate = rows[known], times_ms[known], growth.rate[known]
-            self._judge.plain(rows, times_ms, rate, self._meta["role"][rows], now_ms)
 
     def _inputs(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
         of = self._meta["family"][rows]
@@ -162,8 +186,13 @@ class MetricSide:
 
     def _ups(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
         self._clocks.tick(rows, times_ms)
-        for row, time_ms in zip(rows.tolist(), times_ms.tolist(), strict=True):
-            self.absences.heard(service_of(self._index.labels(row)), time_ms)
+        for row, time_ms, value in zip(
+            rows.tolist(), times_ms.tolist(), values.tolist(), strict=True
+        ):
+            source = self._index.source(row)
+            self.absences.heard(service_of(self._index.labels(row)), time_ms, source)
+            if source.startswith(SENDER):
+                self.absences.sender(source.removeprefix(SENDER), value > 0, time_ms)
         down = self.absences.down(rows, times_ms, values)
         self._judge.up(rows, times_ms, values, down, now_ms)
 
@@ -177,11 +206,18 @@ class MetricSide:
         found: list[tuple[Ints, Ints, Floats, Bools, NDArray[np.int8]]] = []
         for name, family in self._families.items():
             groups, times_ms, sums = family.gather(self._clocks.rows["total"])
+            if len(second_hand := family.second_hand()):
+                own = ~np.isin(groups, second_hand)
+                groups, times_ms, sums = groups[own], times_ms[own], sums[own]
             if len(groups):
                 for watcher in self._judge.watchers:
                     watcher.sums(name, family, groups, times_ms, sums, now_ms)
                 for group, time_ms in zip(groups.tolist(), times_ms.tolist(), strict=True):
-                    self.absences.heard(service_of(family.labels(group)), time_ms)
+                    labels = family.labels(group)
+                    if (
+                        VIA not in labels
+                    ):  # else it is the teller who is heard, whatever the service does
+                        self.absences.heard(service_of(labels), time_ms)
                 usual = self._usual_errors(family.out_rows[groups, 1])
                 for signal in signals(name, family, groups, times_ms, sums, usual):
                     found.append(self._rows_of(family, signal, now_ms))
@@ -231,8 +267,7 @@ class MetricSide:
     def relearn(self, rows: Array) -> None:
         """Begin anew: what lasted long enough is the new normal."""
         self._judge.baselines.relearn(rows)
-        self._judge.shifts.rows.clear(rows)
-        self._flat.rows.clear(rows)
+        self._judge.plain.light.state.relearn(rows)
 
     def forget(self, rows: Rows) -> None:
         """These rows go to other series."""

@@ -6,14 +6,12 @@ late word about a number whose meaning nobody wrote down.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import IntEnum
 
 from model.alert import Severity
 from model.labels import Labels
 from model.reason import gettext
-from model.series import NAME
 
 
 class Kind(IntEnum):
@@ -242,6 +240,8 @@ PROBE_DURATION = Role(
 )
 # Told by certificates.py.
 CERTIFICATE = Role("certificate", "CertificateExpiring", "expiry", "seconds", "")
+# Not judged: edges.py learns from it who calls whom.
+EDGE = Role("edge", "", "", "", "", width=float("inf"), for_ms=1 << 60)
 
 ROLES: tuple[Role, ...] = (
     UNKNOWN,
@@ -260,40 +260,12 @@ ROLES: tuple[Role, ...] = (
     PROBE,
     PROBE_DURATION,
     CERTIFICATE,
+    EDGE,
 )
-WATCHED = frozenset({"probe", "probe_duration", "certificate"})
+WATCHED = frozenset({"probe", "probe_duration", "certificate", "edge"})
 """Roles of raw series that watchers take out of `samples` themselves."""
 ROLE_NUMBER = {role.name: number for number, role in enumerate(ROLES)}
 EVENT_ROLES = {"new_template": "NewErrorTemplate", "silent": "MetricAbsent", "flat": "MetricFlat"}
-
-# The calls a service makes are counted by the service it calls: its own view of them is not its own fault.
-_OUTGOING = re.compile(r"client|upstream|outgoing|outbound|downstream|egress|promhttp|scrape|push")
-_REQUESTS = re.compile(r"(^|_)(requests|server_handled|server_requests_seconds_count)(_total)?$")
-_FAILURES = re.compile(r"(^|_)(request_)?(errors|failures|exceptions)_total$")
-_LATENCY = re.compile(
-    r"(request|response|handling|server|http|grpc|rpc).*_(seconds|milliseconds|ms)_bucket$"
-)
-_PARTS = re.compile(r"(_bucket|_sum|_count|_created|_info|_build_info|_timestamp_seconds)$")
-_STARTED = re.compile(r"(start_time|boot_time|last_.*time|_time_seconds)")
-
-_CERTIFICATE = re.compile(
-    r"^probe_ssl_earliest_cert_(expiry|not_before)$|cert(ificate)?s?_not_(after|before)$"
-    r"|cert(ificate)?s?_expir(y|es|ation)_timestamp_seconds$"
-)
-
-STATUS_LABELS = ("code", "status", "status_code", "http_status", "status_class", "grpc_code")
-_GRPC_ERRORS = ("Unknown", "Internal", "Unavailable", "DataLoss", "DeadlineExceeded")
-
-
-@dataclass(frozen=True, slots=True)
-class Class:
-    """What a raw series is for: its kind and, for an input, its signal family, field and group labels."""
-
-    kind: Kind
-    family: str = ""
-    fields: tuple[str, ...] = ()
-    group: Labels = Labels()
-    counter: bool = False
 
 
 def service_of(labels: Labels) -> str:
@@ -302,89 +274,3 @@ def service_of(labels: Labels) -> str:
         if value := labels.get(name):
             return value
     return ""
-
-
-def is_error(labels: Labels) -> bool:
-    """Whether a request series counts failures of the server (5xx, gRPC's server faults).
-
-    Examples
-    --------
-    >>> is_error(Labels.of({"code": "503"})), is_error(Labels.of({"code": "404"}))
-    (True, False)
-    """
-    for name in STATUS_LABELS:
-        value = labels.get(name, "")
-        if value:
-            return value.startswith("5") and len(value) == 3 or value in _GRPC_ERRORS
-    return labels.get("outcome", labels.get("result", "")).lower() in (
-        "error",
-        "failure",
-        "exception",
-        "server_error",
-    )
-
-
-def classify(labels: Labels, kind: str) -> Class:
-    """What to do with a raw series, from its labels and its TYPE ("counter", "gauge", …, "unknown").
-
-    Examples
-    --------
-    >>> labels = Labels.of({"__name__": "http_requests_total", "job": "shop", "code": "500"})
-    >>> classify(labels, "counter").fields
-    ('requests', 'errors')
-    """
-    name = labels.get(NAME, "")
-    owner = labels.only("service", "service_name", "job", "app", "instance", "simulated")
-    if name == "up":
-        return Class(Kind.UP)
-    if name.startswith(("tocsin_", "scrape_")) or service_of(labels) == "tocsin":
-        # The watcher's own load follows what it watches; telemetry.py tells of its health.
-        return Class(Kind.IGNORED if _PARTS.search(name) else _plain(name, kind), "quiet")
-    if told := _host_class(name, labels) or _watched_class(name):
-        return told
-    if name == "process_cpu_seconds_total":
-        return Class(Kind.INPUT, "cpu", ("seconds",), owner, counter=True)
-    if name == "process_resident_memory_bytes":
-        return Class(Kind.MEMORY)
-    if not _OUTGOING.search(name):
-        if _REQUESTS.search(name) and kind != "gauge" and "active" not in name:
-            fields = ("requests", "errors") if is_error(labels) else ("requests",)
-            return Class(Kind.INPUT, "requests", fields, owner, counter=True)
-        if "le" in labels and _LATENCY.search(name):
-            return Class(Kind.INPUT, "latency", (labels["le"],), owner, counter=True)
-    if _PARTS.search(name) or _STARTED.search(name) or "quantile" in labels:
-        return Class(Kind.IGNORED)
-    return Class(_plain(name, kind))
-
-
-def _plain(name: str, kind: str) -> Kind:
-    return Kind.COUNTER if kind == "counter" or name.endswith("_total") else Kind.GAUGE
-
-
-def _watched_class(name: str) -> Class | None:
-    """Results of probes, and moments at which certificates expire (or began)."""
-    if name in ("probe_success", "probe_duration_seconds"):
-        return Class(Kind.IGNORED, "probe" if name == "probe_success" else "probe_duration")
-    if _CERTIFICATE.search(name):
-        return Class(Kind.IGNORED, "certificate")
-    return Class(Kind.IGNORED) if name.startswith("probe_") else None
-
-
-def _host_class(name: str, labels: Labels) -> Class | None:
-    host = labels.only("service", "job", "instance")
-    if name == "node_cpu_seconds_total":
-        idle = labels.get("mode") in ("idle", "iowait", "steal")
-        return Class(Kind.INPUT, "host_cpu", ("idle", "all") if idle else ("all",), host, True)
-    if name in ("node_memory_MemAvailable_bytes", "node_memory_MemTotal_bytes"):
-        field = "available" if "Available" in name else "size"
-        return Class(Kind.INPUT, "host_memory", (field,), host)
-    if name in ("node_filesystem_avail_bytes", "node_filesystem_size_bytes"):
-        field = "available" if "avail" in name else "size"
-        if labels.get("fstype", "") in ("tmpfs", "squashfs", "overlay", "ramfs", "iso9660"):
-            return Class(Kind.IGNORED)
-        return Class(
-            Kind.INPUT, "disk", (field,), labels.only("service", "job", "instance", "mountpoint")
-        )
-    if name.startswith("node_"):
-        return Class(_plain(name, ""), "quiet")
-    return None

@@ -54,6 +54,8 @@ class DetectorSettings:
         The same for errors, latency, traffic, CPU and log rates: long, since a long outage is still one.
     stale_after_ms
         A firing alert whose series stopped reporting resolves after this long (and five sample intervals).
+    edges_keep_ms
+        A call from one service to another that traces showed is believed in for this long after the last one.
     silent_after_ms
         A whole service that stopped reporting, without an `up` to say why, is told after this long
         (and ten sample intervals).
@@ -95,6 +97,7 @@ class DetectorSettings:
     accept_after_samples: int = 200
     accept_faults_after_ms: Milliseconds = 604_800_000
     stale_after_ms: Milliseconds = 30_000
+    edges_keep_ms: Milliseconds = 86_400_000
     silent_after_ms: Milliseconds = 60_000
     log_learning_ms: Milliseconds = 45_000
     log_learning_lines: int = 100

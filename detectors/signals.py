@@ -14,6 +14,7 @@ from model.batch import Bools, Floats, Ints
 _REQUESTS_ENOUGH = 12
 _ERRORS_ENOUGH = 30
 _LONGEST_MS = 10_000
+_LATELY = 6  # intervals
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +59,9 @@ def latency_signals(family: Family, groups: Ints, times_ms: Ints, sums: Floats) 
     """Median, tail and p99 of a histogram.
 
     The tail is the 95th percentile or, of few requests, what the third slowest took: one or two
-    outliers are not a slow service. Few requests are gathered over a longer window.
+    outliers are not a slow service. Few requests are gathered over a longer window. Requests as slow as the
+    tail must have come in most of the last few intervals: a stall or two of the machine is not a slow service,
+    though each of them stands in the window for seconds.
     """
     bounds = family.bounds(groups)
     order = np.argsort(bounds, axis=1, kind="stable")  # NaN last
@@ -80,9 +83,40 @@ def latency_signals(family: Family, groups: Ints, times_ms: Ints, sums: Floats) 
         np.where(usable, bucket_quantile(bounds, counts, q), np.nan)
         for q in (tail, np.full(len(groups), 0.5), np.full(len(groups), 0.99))
     ]
+    kept = np.take_along_axis(
+        family.increases(groups, _LATELY), np.repeat(order[:, None, :], _LATELY, axis=1), axis=2
+    )
+    usable = usable & _keeps_coming(bounds, kept, quantiles[0])
     names = ("latency_p95_seconds", "latency_p50_seconds", "latency_p99_seconds")
     roles = ("latency", "median", "quiet")
     return [Signal(names[c], roles[c], c, groups, times_ms, quantiles[c], usable) for c in range(3)]
+
+
+def _keeps_coming(bounds: Floats, kept: Floats, tail: Floats) -> Bools:
+    """Where requests as slow as the tail came in two of the last three intervals, or in half of six.
+
+    Parameters
+    ----------
+    bounds : shape (n_groups, n_bounds)
+        Sorted, NaN last.
+    kept : shape (n_groups, 6, n_bounds)
+        Cumulative counts of each interval, newest first.
+    tail : shape (n_groups,)
+        What the slowest took; its bucket and those above it count as slow.
+    """
+    below = (
+        np.count_nonzero(bounds < tail[:, None], axis=1) - 1
+    )  # the bound under the tail's bucket
+    everything = np.nanmax(np.where(np.isnan(kept), -1.0, kept), axis=2)
+    at = np.broadcast_to(np.maximum(below, 0)[:, None, None], (*kept.shape[:2], 1))
+    fast = np.where(below[:, None] >= 0, np.take_along_axis(kept, at, axis=2)[:, :, 0], 0.0)
+    slow, some = everything - np.nan_to_num(fast) > 0, everything > 0
+    share = [
+        np.count_nonzero(slow[:, :n], axis=1) / np.maximum(np.count_nonzero(some[:, :n], axis=1), 2)
+        for n in (3, _LATELY)
+    ]
+    out: Bools = (share[0] >= 0.6) | (share[1] >= 0.5)
+    return out
 
 
 def cpu_signals(family: Family, groups: Ints, times_ms: Ints) -> list[Signal]:

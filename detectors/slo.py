@@ -56,7 +56,7 @@ class Slos(Watcher):
         self._states: dict[int, SloState] = {}
         self._stated_ms: dict[int, int] = {}
         self._published: tuple[SloState, ...] = ()
-        self.wants_samples = self._sources.wants_samples
+        self.wants_samples = self.wants_plain = self._sources.wants_samples
 
     def slos(self) -> tuple[SloState, ...]:
         """How all objectives stood a few seconds ago; may be asked from any thread."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.errors import SnapshotError
 
-_MAGIC = b"tocsin-detectors 2\n"
+_MAGIC = b"tocsin-detectors 3\n"
 _DIGEST = hashlib.sha256().digest_size
 _PLAIN_KINDS = "biuf"
 

@@ -16,6 +16,9 @@ from detectors.roles import EVENT_ROLES, ROLE_NUMBER, ROLES, UP_ROLE, Kind, serv
 from detectors.rows import Array, RowArrays
 from model.batch import Bools, Ints
 
+WATCHER = "fullside"
+"""By whose name the samples of plain members are asked for."""
+
 MOVES_MAX = 4_096  # in and out, each, per call of `move`
 _MEET_MAX = 20_000  # new rows whose labels are read, per call
 _SHARE = 0.25  # of all places that one service may have at most, where it is not alone
@@ -169,16 +172,16 @@ class Members:
         self._note_alarms(now_ms)
         slot, of = self.by_row["slot"][:length], self.by_row["service"][:length]
         ranks = self._ranks(length)
-        last_ms = judge.clocks.rows["last_ms"][:length]
-        interval_ms = judge.clocks.rows["interval_ms"][:length]
+        every = np.arange(length)
+        last_ms, interval_ms = judge.known.last_ms(every), judge.known.interval_ms(every)
         alive = now_ms - last_ms <= np.maximum(_STALE_MS, 10.0 * interval_ms)
-        ready = alive & (judge.baselines.rows["count"][:length] >= _SEASONED)
+        ready = alive & (judge.known.count(every) >= _SEASONED)
         member = slot >= 0
         gone = member & (now_ms - last_ms > np.maximum(_GONE_MS, 100.0 * interval_ms))
         settled = member.copy()
         settled[member] = self.by_slot["entered_ms"][slot[member]] + _STAY_MS <= now_ms
         for method in ("full", "unusual"):
-            settled &= ~judge.alerting.marked(method, np.arange(length))
+            settled &= ~judge.alerting.marked(method, every)
         moves = plan(np.where(gone, NOBODY, ranks), member, settled, ready, of, self.places_max)
         self.waiting = moves.waiting
         return moves
@@ -225,13 +228,16 @@ class Members:
         """Take places away; which they were."""
         slots = self.slots(rows)
         slots = slots[slots >= 0]
-        self.by_row["slot"][self.by_slot["row"][slots]] = -1
+        gone = self.by_slot["row"][slots]
+        self._judge.want(WATCHER, gone, wanted=False)
+        self.by_row["slot"][gone] = -1
         self.by_slot.clear(slots)
         self.left += len(slots)
         return slots
 
     def seat(self, rows: Array, slots: Array, now_ms: int) -> None:
         """Give rows these free places."""
+        self._judge.want(WATCHER, rows)
         self.by_row["slot"][rows] = slots
         self.by_slot["row"][slots] = rows
         self.by_slot["entered_ms"][slots] = now_ms
@@ -266,6 +272,9 @@ class Members:
     def reseat(self, slots: Array) -> None:
         """Only these stay, in this order from the first place on."""
         rows, entered_ms = self.by_slot["row"][slots], self.by_slot["entered_ms"][slots]
+        every = self.by_slot["row"]
+        self._judge.want(WATCHER, every[every >= 0], wanted=False)
+        self._judge.want(WATCHER, rows)
         self.by_row["slot"][:] = -1
         self.by_slot.clear(np.arange(len(self.by_slot["row"])))
         self.by_slot["row"][: len(slots)], self.by_slot["entered_ms"][: len(slots)] = (

@@ -21,6 +21,7 @@ from model.units import format_duration
 ALERTNAME = "MetricUnusual"
 _STEADY = 0.6  # of what it takes to begin keeps it going: nothing flaps at the bar
 _BEYOND = 0.25  # of the historic range, above (below) it
+_CYCLE_MS = 86_400_000  # what comes once a day is no surprise, but on the first day
 _TRUSTED_MS = 8 * 86_400_000  # a profile that saw each day of the week
 _INFORM = 0.25  # of what is expected of a metric of unknown meaning
 _FEW = 0.5  # requests a second; of fewer a drop says nothing
@@ -52,6 +53,7 @@ SENTENCES = {
     "fast": gettext("{metric} of {service} stays at {value}, {low} to {high} is usual; by chance once in {once}"),
     "joint": gettext("{metric} of {service} moves as it never did: {value}, {low} to {high} is usual; by chance once in {once}"),
     "step": gettext("{metric} of {service} jumped to {value} from {low} to {high}; by chance once in {once}"),
+    "spike": gettext("{metric} of {service} is {value}, far from {low} to {high}, usual a moment ago or at this time yesterday; by chance once in {once}"),
     "day_drift": gettext("{metric} of {service} has been off for this time of day for a while: {value}, {low} to {high} is usual; by chance once in {once}"),
     "week_drift": gettext("{metric} of {service} has been off for this hour of the week for a while: {value}, {low} to {high} is usual; by chance once in {once}"),
     "season_drift": gettext("{metric} of {service} has been off its rhythm for a while: {value}, {low} to {high} is usual; by chance once in {once}"),
@@ -87,7 +89,7 @@ def matters(roles: Ints, values: Floats, usual: Usual, width: Floats, told: Bool
     """Which samples of signals are far enough off to wake somebody, shape (n,).
 
     Upwards: three times what is expected, outside of everything that lasted in the last weeks, and by more than
-    a floor. Downwards: a third of it; within the first eight days, of the lowest that lasted.
+    a floor. Downwards: a third of it; within the first eight days, of the lowest that lasted. Nothing on the first day.
     `width` (people's leniency) multiplies the distances; what is `told` already needs but part of them.
     """
     part = np.where(told, _STEADY, 1.0)
@@ -101,7 +103,7 @@ def matters(roles: Ints, values: Floats, usual: Usual, width: Floats, told: Bool
     )
     floor = np.where(usual.watched_ms >= _TRUSTED_MS, usual.expected_low, usual.low)
     down = (values <= floor / ratio) & (floor - values >= least) & (floor >= _FEW)
-    return np.where(_DOWN[roles], down, up)
+    return np.where(_DOWN[roles], down, up) & (usual.watched_ms >= _CYCLE_MS)
 
 
 def notable(roles: Ints, values: Floats, usual: Usual, width: Floats, told: Bools) -> Bools:

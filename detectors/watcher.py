@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from detectors.rows import Array
 from model.batch import Bools, Floats, Ints, LogBatch
+from model.calls import Calls
 from model.capacity import Capacity
 from model.reason import Reason
 from model.slo import SloState
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True, eq=False)
 class Settled:
     """Samples that were compared with their bands, raw (a gauge, a counter's rate) or derived; shape (n,).
+
+    Every derived one is shown. Of plain series ("levelshift") a watcher sees the first sample, and the others
+    only if it asks for them by `judge.want(its name, rows)`: a site has a million of them, and one that is
+    shown costs twenty times as much as one that is not. What was asked for is saved with the judge, and
+    forgotten when the row goes to another series.
 
     Attributes
     ----------
@@ -50,6 +56,25 @@ class Settled:
     outside: Bools
     firing: Bools
 
+    def only(self, those: Bools) -> Settled:
+        """Some of the samples."""
+        return Settled(
+            self.method,
+            *(
+                getattr(self, name)[those]
+                for name in (
+                    "rows",
+                    "times_ms",
+                    "values",
+                    "roles",
+                    "low",
+                    "high",
+                    "outside",
+                    "firing",
+                )
+            ),
+        )
+
 
 class Watcher:
     """Base of the methods that stand beside the baselines; each overrides what it needs.
@@ -70,11 +95,14 @@ class Watcher:
         reporting, and accepts what lasts, only for methods not listed here: a watcher ends its own.
     wants_samples : bool
         Whether `samples` is to be called at all.
+    wants_plain : bool
+        Whether it is to be called with gauges and counters of unknown meaning, too: most samples of a site.
     """
 
     name = ""
     methods: frozenset[str] = frozenset()
     wants_samples = False
+    wants_plain = False
 
     def samples(self, rows: Array, times_ms: Ints, values: Floats, now_ms: int) -> None:
         """Raw samples that can be used arrived, each row once: counters as they are, parts of histograms too."""
@@ -123,6 +151,10 @@ class Watcher:
 
     def capacity(self) -> tuple[Capacity, ...]:
         """What it knows of when things run out: a value, which other threads may read."""
+        return ()
+
+    def calls(self) -> tuple[Calls, ...]:
+        """Who calls whom, as far as it has seen: a value, which other threads may read."""
         return ()
 
     def counters(self) -> dict[str, float]:

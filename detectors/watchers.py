@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from detectors.certificates import Certificates
 from detectors.collective import Collective
+from detectors.edges import Edges
 from detectors.forecast import Forecast
 from detectors.fullside import FullSide
 from detectors.judge import Judge
@@ -25,5 +26,6 @@ def watchers(judge: Judge, knowledge: Knowledge) -> tuple[Watcher, ...]:
         Forecast(judge, judge.settings.forecast),
         Probes(judge),
         Certificates(judge),
+        Edges(judge),
         *log_watchers(judge),
     )

@@ -14,6 +14,22 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_pages_sent_total": ("counter", "Pages that a receiver took."),
     "tocsin_deliveries_failed_total": ("counter", "Attempts that a desk or receiver did not take."),
     "tocsin_dead_letters_total": ("counter", "Actions given up."),
+    "tocsin_elasticsearch_sink_documents_total": (
+        "counter",
+        "Incidents and alerts that an Elasticsearch took as documents.",
+    ),
+    "tocsin_elasticsearch_sink_refused_total": (
+        "counter",
+        "Documents that an Elasticsearch will never take.",
+    ),
+    "tocsin_elasticsearch_sink_failures_total": (
+        "counter",
+        "Rounds of writing to an Elasticsearch that are tried again.",
+    ),
+    "tocsin_elasticsearch_sink_waiting": (
+        "gauge",
+        "Lines of timelines that are not yet in Elasticsearch.",
+    ),
     "tocsin_incidents_remembered": ("gauge", "Incidents in the bridge's memory."),
     "tocsin_incidents_forgotten_total": (
         "counter",

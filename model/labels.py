@@ -22,14 +22,18 @@ _FNV_PRIME = 1099511628211
 
 
 _SHARED_MAX = 100_000
+# One object for equal pairs: `job="shop"` stands on thousands of series.
 _shared_pairs: dict[tuple[str, str], tuple[str, str]] = {}
 
 
-def _shared(pair: tuple[str, str]) -> tuple[str, str]:
-    """One object for equal pairs: `job="shop"` stands on thousands of series."""
-    if len(_shared_pairs) >= _SHARED_MAX:
-        _shared_pairs.clear()
-    return _shared_pairs.setdefault(pair, pair)
+def _check(items: Mapping[str, str]) -> None:
+    for name, value in items.items():
+        if not isinstance(name, str) or not name:
+            raise LabelError(f"a label name must be non-empty text, got {name!r}")
+        if not isinstance(value, str):
+            raise LabelError(f"label {name!r}: the value must be text, got {value!r}")
+        if len(name) > LABEL_BYTES_MAX or len(value) > LABEL_BYTES_MAX:
+            raise LabelError(f"label {name[:40]!r}: longer than {LABEL_BYTES_MAX} characters")
 
 
 class Labels(Mapping[str, str]):
@@ -66,14 +70,16 @@ class Labels(Mapping[str, str]):
         items = dict(labels)
         if len(items) > LABELS_MAX:
             raise LabelError(f"at most {LABELS_MAX} labels are allowed, got {len(items)}")
-        for name, value in items.items():
-            if not isinstance(name, str) or not name:
-                raise LabelError(f"a label name must be non-empty text, got {name!r}")
-            if not isinstance(value, str):
-                raise LabelError(f"label {name!r}: the value must be text, got {value!r}")
-            if len(name) > LABEL_BYTES_MAX or len(value) > LABEL_BYTES_MAX:
-                raise LabelError(f"label {name[:40]!r}: longer than {LABEL_BYTES_MAX} characters")
-        return cls(tuple(sorted([_shared((n, v)) for n, v in items.items() if v])))
+        try:  # whether all is as it should be, in a few calls: churn brings thousands a second
+            chars = len("".join(items)) + len("".join(items.values()))
+        except TypeError:
+            chars = LABEL_BYTES_MAX + 1
+        if chars > LABEL_BYTES_MAX or "" in items:
+            _check(items)
+        if len(_shared_pairs) >= _SHARED_MAX:
+            _shared_pairs.clear()
+        shared = _shared_pairs.setdefault
+        return cls(tuple(sorted([shared(pair, pair) for pair in items.items() if pair[1]])))
 
     def __getitem__(self, name: str) -> str:
         for known, value in self.pairs:

@@ -12,6 +12,8 @@ from model.errors import SnapshotError
 from model.labels import Labels
 
 NAME = "__name__"
+SENDER = "sender\0"
+"""Begins the source of a series that says whether a sender is heard; the sender's name follows."""
 _VERSION = 2
 _BLOCK = 4096
 
@@ -44,6 +46,7 @@ class SeriesIndex:
         self.series_max = series_max
         self.per_source_max = per_source_max
         self.refused = 0
+        self.epoch = 0  # grows whenever a row may have come to stand for something else
         self._rows: dict[Labels, int] = {}
         self._labels: list[Labels | None] = []
         self._sources: list[str] = []
@@ -132,7 +135,13 @@ class SeriesIndex:
         """Forget every series not seen since `before_ms`; returns the freed rows."""
         stale = np.flatnonzero(self._last_seen[: len(self._labels)] < before_ms)
         freed = np.array([r for r in stale if self._labels[r] is not None], dtype=np.int32)
+        self.evict(freed)
+        return freed
+
+    def evict(self, freed: Rows) -> None:
+        """Forget these series; a sample that comes of one makes a new series of it."""
         if len(freed):
+            self.epoch += 1
             for forget in self._on_evict:
                 forget(freed)
         for row in freed.tolist():
@@ -142,7 +151,6 @@ class SeriesIndex:
             self._labels[row] = None
             self._per_source[self._sources[row]] -= 1
             self._free.append(row)
-        return freed
 
     def save(self) -> bytes:
         """A snapshot: a line of JSON for the whole, then one for each block of rows.
@@ -189,6 +197,7 @@ class SeriesIndex:
             kinds, refused = dict(head["kinds"]), int(head["refused"])
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise SnapshotError(f"not a series index: {error}") from None
+        self.epoch += 1
         self._labels, self._sources = labels, sources
         self._last_seen = np.array(seen, dtype=np.int64)
         self._kinds, self.refused = kinds, refused

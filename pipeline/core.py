@@ -220,6 +220,7 @@ class Core:
         found += self.heartbeats.step(now_ms)
         if self.simulated:
             found = [replace(alert, simulated=True) for alert in found]
+        self.correlator.learn(self.engine.calls())
         out.correlated.append(self.correlator.take([*items, *found], now_ms=now_ms))
         out.correlated.append(self.correlator.step(now_ms))
         groupings: list[Grouping] = [g for c in out.correlated for g in c.groupings]

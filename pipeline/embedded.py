@@ -322,8 +322,8 @@ class Embedded:
     def _housekeeping(self, now_ms: int) -> None:
         now_s = self.clock.monotonic_s()
         if now_s >= self._due_s["checkpoint"]:
-            self._due_s["checkpoint"] = now_s + self.pace.checkpoint_ms / 1000
-            self.checkpoint(now_ms)
+            size_bytes = len(self.checkpoint(now_ms))
+            self._due_s["checkpoint"] = now_s + self.pace.until_checkpoint_s(size_bytes)
         if now_s >= self._due_s["evict"]:
             self._due_s["evict"] = now_s + self.pace.series_idle_ms / 4_000
             self.index.evict_stale(now_ms - self.pace.series_idle_ms)

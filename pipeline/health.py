@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collectors.backfill import Backfill
+from collectors.elastic_poll import ElasticPoll
 from collectors.host import HostCollector
 from collectors.probe import Prober
 from collectors.prometheus_poll import PrometheusPoll
 from collectors.pushed import Pushed
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
+from collectors.syslog import SyslogIntake
 from collectors.tail import LogTail
 from console.ports import Checkpoint, Component, Health, SourceHealth
 from model.action import ActionState
@@ -25,6 +27,8 @@ _COLLECTORS: dict[type, str] = {
     Prober: gettext("probes"),
     Pushed: gettext("pushed telemetry"),
     LogTail: gettext("log files"),
+    SyslogIntake: gettext("syslog"),
+    ElasticPoll: gettext("log lines of an Elasticsearch"),
     HostCollector: gettext("this machine"),
     SelfMetrics: gettext("Tocsin itself"),
     PrometheusPoll: gettext("series of a Prometheus"),

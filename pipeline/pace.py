@@ -17,9 +17,22 @@ class Pace:
         How old history may become.
     series_idle_ms
         How long a series may be silent before it is forgotten.
+    checkpoint_rate_bytes
+        What snapshots may write a second on average: a larger one is made more rarely.
     """
 
     tick_ms: int = 1_000
     checkpoint_ms: int = 30_000
+    checkpoint_rate_bytes: int = 2 * 2**20
     retention_ms: int = 400 * 86_400_000
     series_idle_ms: int = 3_600_000
+
+    def until_checkpoint_s(self, size_bytes: int) -> float:
+        """Seconds from a snapshot of that size to the next.
+
+        Examples
+        --------
+        >>> Pace().until_checkpoint_s(5 * 2**20), Pace().until_checkpoint_s(300 * 2**20)
+        (30.0, 150.0)
+        """
+        return max(self.checkpoint_ms / 1000, size_bytes / self.checkpoint_rate_bytes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from collectors.base import Collector
 from collectors.probe import Prober, ProbeState
@@ -30,7 +30,10 @@ EXCHANGE_S = 60.0  # at a reload: longer than any desk's own timeout
 
 
 class Parts:
-    """The running pieces of one configuration; the store, the clock and the console outlive them."""
+    """The running pieces of one configuration; the store, the clock and the console outlive them.
+
+    So do `pushes` and what is `listening`, which only reports here.
+    """
 
     def __init__(
         self,
@@ -41,6 +44,7 @@ class Parts:
         telemetry: Telemetry,
         checkpoints: Checkpoints,
         pushes: PushQueue,
+        listening: Sequence[Collector] = (),
     ) -> None:
         machine = settings.machine
         self.settings = settings
@@ -54,7 +58,7 @@ class Parts:
         self.core = wiring.build_core(settings, store, self.index, report=log.warning)
         intake = wiring.build_intake(machine, self.index, telemetry, clock, pushes)
         backfill = wiring.build_backfill(machine, self.index, intake, self.core.engine, clock)
-        pulled = (*intake.collectors, *([] if backfill is None else [backfill]))
+        pulled = (*intake.collectors, *listening, *([] if backfill is None else [backfill]))
         self.collectors: tuple[Collector, ...] = pulled
         saved: dict[str, Saved] = {"index": self.index, "engine": self.core.engine, **intake.saved}
         if backfill is not None:
@@ -83,6 +87,7 @@ class Parts:
             keep_ms=machine.store.history_ms,
             committed=lambda: self.core.offset,
         )
+        self.sink = wiring.build_sink(machine, store, clock, log.warning)
         self._clock = clock
         self._store = store
 
@@ -93,6 +98,8 @@ class Parts:
         self.watch.start(self._clock, self._journal_acts)
         self.retention.start()
         self.embedded.start()
+        if self.sink is not None:
+            self.sink.start()
 
     def pause_outside(self) -> bool:
         """Do nothing outside any more; False (and go on) where a desk or receiver keeps us waiting.
@@ -110,6 +117,8 @@ class Parts:
         self.retention.stop()
         learnt = self.embedded.stop()
         self.performer.stop(PATIENCE_S)
+        if self.sink is not None:
+            self.sink.stop(PATIENCE_S)
         self.close()
         return learnt
 
@@ -127,7 +136,8 @@ class Parts:
 
     def counters(self) -> dict[str, float]:
         """What all stages and collectors count."""
-        return {**self.embedded.counters(), **self.performer.counters()}
+        sink = {} if self.sink is None else self.sink.counters()
+        return {**self.embedded.counters(), **self.performer.counters(), **sink}
 
     def _journal_acts(self, acts: list[Act]) -> None:
         now_ms = self._clock.now_ms()

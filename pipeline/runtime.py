@@ -13,6 +13,7 @@ from itertools import chain
 from fastapi import FastAPI
 
 from collectors.pushed import Push, PushQueue
+from collectors.syslog import SyslogIntake
 from console import metrics as console_metrics
 from console.app import create_app
 from console.i18n import LANGUAGES, catalogue
@@ -40,6 +41,8 @@ from store import tokens as token_rows
 from store import users as user_rows
 
 log = logging.getLogger("tocsin.runtime")
+
+LAST_PUSHES_S = 3.0  # a step is made every second
 
 
 class Runtime:
@@ -75,6 +78,8 @@ class Runtime:
             self.store = wiring.open_store(settings, clock)
             undo.callback(self.store.close)
             self.checkpoints = Checkpoints(settings.data / "checkpoints", report=log.warning)
+            self.syslog = SyslogIntake(settings.machine.syslog, self.feed, clock)
+            undo.callback(self.syslog.stop)
             self.parts = self._build(settings)
             self.app = self._build_app()
             undo.pop_all()
@@ -99,6 +104,7 @@ class Runtime:
             telemetry=self.telemetry,
             checkpoints=self.checkpoints,
             pushes=self.pushes,
+            listening=(self.syslog,) if settings.machine.syslog.listeners else (),
         )
 
     def _build_app(self) -> FastAPI:
@@ -125,6 +131,9 @@ class Runtime:
                 capacity=lambda: self.parts.core.engine.capacity(),
                 settings=machine.console,
                 intake=machine.intake,
+                limits=machine.limits,
+                watermark=machine.watermark,
+                otlp=machine.otlp,
                 intake_secrets=wiring.intake_secrets(self.settings),
                 counters=self.console_counters,
                 version=VERSION,
@@ -135,6 +144,7 @@ class Runtime:
         """Take up what was known, then run."""
         self.parts = self._taught(self.parts)
         self.parts.start()
+        self.syslog.start()
         threading.Thread(target=_warm, name="warm", daemon=True).start()
         log.info("started", extra={"version": VERSION, "data": str(self.settings.data)})
 
@@ -142,10 +152,19 @@ class Runtime:
         """End everything in order."""
         self._ending = True
         with self._reloading:
+            self.syslog.stop()
+            self._take_what_waits()
             self.parts.stop()
             self.store.close()
             self._lock.release()
         log.info("stopped")
+
+    def _take_what_waits(self) -> None:
+        """Let the loop take what was pushed last: nobody sends it again."""
+        ends_s = self.clock.monotonic_s() + LAST_PUSHES_S
+        loop = self.parts.embedded
+        while len(self.pushes) and loop.ready and self.clock.monotonic_s() < ends_s:
+            self.clock.sleep(0.05)
 
     def _taught(self, parts: Parts, learnt: bytes | None = None) -> Parts:
         """Parts that know what was learnt: `learnt`, else the newest snapshot that can be used."""
@@ -210,7 +229,9 @@ class Runtime:
         old, fresh = self.parts, self._build(self._read())
         if old.embedded.failing_since_ms is not None:
             raise InputError("the store refuses writes; reload again when it takes them")
+        self.syslog.follow(fresh.settings.machine.syslog)
         if not old.pause_outside():
+            self.syslog.follow(old.settings.machine.syslog)
             raise InputError("a desk or receiver does not answer; reload again when it does")
         try:
             learnt = old.stop()  # between two steps

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from collectors.elastic_settings import ElasticsearchSettings
+from collectors.otlp_settings import OtlpSettings
 from collectors.probe_settings import ProbeSettings
 from collectors.prometheus_settings import BackfillSettings, PollSettings
 from collectors.pushed import PushSettings
@@ -30,9 +32,11 @@ from collectors.settings import (
     TemplateSettings,
     WatermarkSettings,
 )
+from collectors.syslog_settings import SyslogSettings
 from console.settings import ConsoleSettings, IntakeSettings
 from correlator.settings import CorrelatorSettings
 from detectors.settings import DetectorSettings, ThresholdRule
+from incident_bridge.elastic_settings import ElasticSinkSettings
 from incident_bridge.settings import (
     BridgeSettings,
     DeskSettings,
@@ -44,7 +48,7 @@ from model.catalogue import Catalogue, Service, Team
 from model.errors import LabelError
 from model.labels import Matcher
 from model.slo import Objective
-from model.units import Milliseconds
+from model.units import Milliseconds, SizeBytes
 from pipeline import objectives
 from pipeline.distributed.settings import KafkaSettings
 from pipeline.pace import Pace
@@ -69,6 +73,8 @@ class PipelineSettings:
         How often a step is made; pushes wake it earlier.
     checkpoint_interval_ms : duration
         How often what was learned is saved: what a crash forgets at most.
+    checkpoint_rate_bytes : size
+        What saving may write a second on average; where much was learned it is saved more rarely (300 MiB every 150 s).
     series_max, series_per_source_max : int
         Series in all and of one source; further ones are refused and counted.
     series_idle_ms : duration
@@ -81,6 +87,7 @@ class PipelineSettings:
 
     tick_ms: Milliseconds = 1_000
     checkpoint_interval_ms: Milliseconds = 30_000
+    checkpoint_rate_bytes: SizeBytes = 2 * 2**20
     series_max: int = 1_000_000
     series_per_source_max: int = 200_000
     series_idle_ms: Milliseconds = HOUR_MS
@@ -88,6 +95,8 @@ class PipelineSettings:
     log_level: str = "info"
 
     def __post_init__(self) -> None:
+        if self.checkpoint_rate_bytes < 64 * 2**10:
+            raise ValueError("checkpoint_rate must be at least 64KiB")
         if not 100 <= self.tick_ms <= 60_000:
             raise ValueError("tick must lie between 100ms and 1m")
         if self.log_level not in ("debug", "info", "warning", "error"):
@@ -95,7 +104,13 @@ class PipelineSettings:
 
     def pace(self, history_ms: int) -> Pace:
         """What the loop needs of it."""
-        return Pace(self.tick_ms, self.checkpoint_interval_ms, history_ms, self.series_idle_ms)
+        return Pace(
+            self.tick_ms,
+            self.checkpoint_interval_ms,
+            history_ms,
+            self.series_idle_ms,
+            self.checkpoint_rate_bytes,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +133,18 @@ class Machine:
     host: HostSettings = HostSettings()
     self: SelfSettings = SelfSettings()
     logs: LogSettings = LogSettings()
+    syslog: SyslogSettings = SyslogSettings()
+    elasticsearch: tuple[ElasticsearchSettings, ...] = ()
     templates: TemplateSettings = TemplateSettings()
     watermark: WatermarkSettings = WatermarkSettings()
     intake: IntakeSettings = IntakeSettings()
     pushes: PushSettings = PushSettings()
+    otlp: OtlpSettings = OtlpSettings()
     limits: IntakeLimits = IntakeLimits()
     detectors: DetectorSettings = DetectorSettings()
     correlator: CorrelatorSettings = CorrelatorSettings()
     bridge: BridgeSettings = BridgeSettings()
+    elasticsearch_sink: ElasticSinkSettings = ElasticSinkSettings()
     console: ConsoleSettings = ConsoleSettings()
     kafka: KafkaSettings = KafkaSettings()
 

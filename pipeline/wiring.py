@@ -9,15 +9,19 @@ from pathlib import Path
 from collectors import metrics as collectors_metrics
 from collectors.backfill import Backfill
 from collectors.base import Collector
+from collectors.elastic_poll import ElasticPoll
 from collectors.heartbeat import Heartbeats
 from collectors.host import HostCollector
 from collectors.logbatches import LogBatches
 from collectors.masking import Masking
+from collectors.otlp_deltas import Deltas
 from collectors.probe import Prober
 from collectors.prometheus_poll import PrometheusPoll
 from collectors.pushed import Door, Pushed, PushQueue
 from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
+from collectors.senders import Senders
+from collectors.spans import SpanBook
 from collectors.tail import LogTail
 from collectors.templates import TemplateMiner
 from collectors.watermark import Watermark
@@ -35,6 +39,7 @@ from incident_bridge.desks.base import Desk
 from incident_bridge.desks.builtin import BuiltinDesk
 from incident_bridge.desks.memory import MemoryDesk
 from incident_bridge.desks.webhook import WebhookDesk
+from incident_bridge.elastic_sink import ElasticSink
 from incident_bridge.outgoing import Outgoing
 from incident_bridge.performer import Performer
 from incident_bridge.settings import BridgeSettings, DeskKind, DeskSettings
@@ -160,6 +165,17 @@ def build_performer(
     return Performer(store, desks, receivers, clock, bridge.retry, report=report)
 
 
+def build_sink(
+    machine: Machine, store: Store, clock: Clock, report: Callable[[str], None]
+) -> ElasticSink | None:
+    """What writes history into an Elasticsearch, where one is named."""
+    sink = machine.elasticsearch_sink
+    if not sink.url:
+        return None
+    say = translator(machine.bridge.language)
+    return ElasticSink(sink, store, clock, translate=say, report=report)
+
+
 def build_library(settings: Settings, report: Callable[[str], None]) -> Library:
     """The shipped runbooks, and the ones of the user's own folder, which win by name."""
     library = shipped()
@@ -180,14 +196,18 @@ class Intake:
     saved: dict[str, Saved]
 
 
-def build_pushed(
-    machine: Machine, index: SeriesIndex, pushes: PushQueue, miner: TemplateMiner | None = None
-) -> Pushed:
-    """What takes up what was pushed; `miner` is shared by all sources of lines that are judged together."""
+def build_door(machine: Machine, index: SeriesIndex, miner: TemplateMiner) -> Door:
+    """What pushes need to become batches."""
     bounds = machine.watermark
-    miner = miner or TemplateMiner(machine.templates)
     logs = LogBatches(Masking(machine.logs.mask), miner, Watermark.for_logs(bounds))
-    return Pushed(pushes, Door(index, Watermark.for_samples(bounds), logs))
+    return Door(
+        index,
+        Watermark.for_samples(bounds),
+        logs,
+        Deltas(index),
+        SpanBook(machine.otlp),
+        Senders(machine.pushes.senders),
+    )
 
 
 def intake_secrets(settings: Settings) -> dict[str, tuple[bytes, ...]]:
@@ -206,10 +226,12 @@ def build_intake(
     """Everything that is pulled, and what takes up what was pushed."""
     miner = TemplateMiner(machine.templates)
     tail = LogTail(machine.logs, miner, machine.watermark)
+    bounds = machine.watermark
+    door = build_door(machine, index, miner)
     collectors: list[Collector] = [
         Scraper(machine.scrape, index, clock, machine.watermark),
         tail,
-        build_pushed(machine, index, pushes, miner),
+        Pushed(pushes, door),
     ]
     if machine.probes.targets:
         collectors.append(Prober(machine.probes, index, clock))
@@ -217,12 +239,18 @@ def build_intake(
         collectors.append(HostCollector(machine.host, index))
     if machine.self.enabled:
         collectors.append(SelfMetrics(machine.self, index, telemetry.registry))
-    saved: dict[str, Saved] = {"miner": miner, "tail": tail}
+    saved: dict[str, Saved] = {"miner": miner, "tail": tail, "senders": door.senders}
     for number, site in enumerate(machine.prometheus_api):
         saved[f"poll:{number}:{site.name}"] = one = PrometheusPoll(
             site, index, clock, machine.watermark
         )
         collectors.append(one)
+    for number, store in enumerate(machine.elasticsearch):
+        lines = LogBatches(Masking(machine.logs.mask), miner, Watermark.for_logs(bounds))
+        saved[f"elasticsearch:{number}:{store.name}"] = read = ElasticPoll(
+            store, index, lines, clock
+        )
+        collectors.append(read)
     return Intake(tuple(collectors), saved)
 
 

@@ -10,6 +10,9 @@ from store.schema import offsets
 JOURNAL = "journal"
 """The offset of the last journal entry whose effects are in the records."""
 
+ELASTICSEARCH = "elasticsearch_sink"
+"""The number of the last timeline entry that was written to Elasticsearch."""
+
 
 def get(conn: Connection, name: str) -> int:
     """The value last set, or 0."""

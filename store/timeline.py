@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
+from model.codec import decode
 from model.incident import EntryKind, TimelineEntry
 from store.rows import body, filtered, read, upsert
 from store.schema import timeline
@@ -32,6 +33,18 @@ def by_incident(conn: Connection, incident_id: str, *, limit: int = 5_000) -> li
     query = select(timeline.c.body).where(timeline.c.incident_id == incident_id)
     query = query.order_by(timeline.c.time_ms, timeline.c.number).limit(limit)
     return read(conn, TimelineEntry, query)
+
+
+def after(conn: Connection, number: int, *, limit: int) -> list[tuple[int, TimelineEntry]]:
+    """Entries of real incidents in the order they were first saved, behind a number, each with its own."""
+    query = select(timeline.c.number, timeline.c.body).where(timeline.c.number > number)
+    query = query.where(~timeline.c.simulated).order_by(timeline.c.number).limit(limit)
+    return [(row.number, decode(TimelineEntry, row.body)) for row in conn.execute(query)]
+
+
+def last(conn: Connection) -> int:
+    """The highest number there is; 0 where there is no entry."""
+    return conn.execute(select(func.max(timeline.c.number))).scalar() or 0
 
 
 def recent(

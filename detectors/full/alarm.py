@@ -35,6 +35,11 @@ class AlarmSettings:
     margin: float = 1.6
 
 
+# Points of a spike (`spikes`) that count as a decade here, and how soon one tires of them.
+SPIKE_SHARE = np.float32(0.29)
+SPIKES = AlarmSettings(fatigue=2.0)
+
+
 class Alarms:
     """Emits the score where it is an alarm, else 0."""
 

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from detectors.full.tails import Array32, At, Tails
 
-COMPONENTS = (
+CONTEXT = (
     "mean", "short", "day", "week", "change", "fast", "joint", "step", "day_drift", "week_drift", "season_drift",
 )  # fmt: skip
+COMPONENTS = (*CONTEXT, "spike")
 WEIGHTS = (1.0, 0.0, 1.0, 1.0, 1.0, 0.3, 1.0, 0.1, 0.5, 0.5, 1.0)
 _RECENT = np.float32(0.2)
 
@@ -22,7 +23,7 @@ class Combination:
     Parameters
     ----------
     weights : tuple of float
-        Of the squares, in the order of `COMPONENTS`.
+        Of the squares, in the order of `CONTEXT`.
     sustained : float
         Weight of the rarity of the last five scores' mean: what stays odd beats what was odd once.
     """

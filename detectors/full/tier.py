@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.full.alarm import Alarms
+from detectors.full.alarm import SPIKE_SHARE, SPIKES, Alarms
 from detectors.full.calibration import Calibration
-from detectors.full.combine import COMPONENTS, Combination
+from detectors.full.combine import CONTEXT, Combination
 from detectors.full.joint import Joint
 from detectors.full.levels import Levels
 from detectors.full.profiles import Profiles
+from detectors.full.spikes import Spikes
 from detectors.full.tails import Array32, At, Tails
 from detectors.snapshot import pack, unpack
 from model.batch import Floats, Ints
@@ -26,6 +27,16 @@ _OLD = np.float32(2_880_000.0)  # samples; its half is whole rounds of every rin
 _LARGE = 1e18  # beyond it squares of float32 overflow
 _DRIFT_RATES = np.array([[1 / 12], [1 / 12], [1 / 6]], dtype=np.float32)
 _KIND = "full tier 1"
+_LATER = (
+    "spikes.",
+    "spike_alarms.",
+    "last",
+    "day.phases.",
+    "week.phases.",
+)  # arrays that the first snapshots did not have
+# How a profile may be read: an hour off (daylight saving), or as another day of the week (a holiday).
+_HOUR_OFF_DAY, _HOUR_OFF_WEEK = (-2, 2), (-1, 1)
+_OTHER_DAYS = tuple(24 * day for day in range(1, 7))
 _DAY_MS, _WEEK_MS = 86_400_000, 604_800_000
 
 
@@ -51,15 +62,26 @@ class FullTier:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self._levels = Levels(capacity)
-        self._day = Profiles(capacity, period_ms=_DAY_MS, slots=48)
-        self._week = Profiles(capacity, period_ms=_WEEK_MS, slots=168)
+        self._day = Profiles(
+            capacity, period_ms=_DAY_MS, slots=48, shifts=_HOUR_OFF_DAY, other_day=48
+        )
+        self._week = Profiles(
+            capacity,
+            period_ms=_WEEK_MS,
+            slots=168,
+            shifts=_HOUR_OFF_WEEK + _OTHER_DAYS,
+            other_day=24,
+        )
         self._joint = Joint(capacity)
-        self._tails = Tails(len(COMPONENTS), capacity)
+        self._tails = Tails(len(CONTEXT), capacity)
         self._combination = Combination(capacity)
+        self._spikes = Spikes(capacity)
         self._alarms = Alarms(capacity)
+        self._spike_alarms = Alarms(capacity, SPIKES)
         self.calibration = Calibration()
         self._age = np.zeros(capacity, dtype=np.float32)
         self._drift = np.zeros((3, capacity), dtype=np.float32)
+        self._last = np.zeros((2, capacity), dtype=np.float32)  # context and spike, for `alarms`
 
     def score(self, rows: NDArray[np.int64], times_ms: Ints, values: Floats) -> Array32:
         """How rare the samples are, in decades; then they are learnt.
@@ -91,11 +113,16 @@ class FullTier:
         return out
 
     def alarms(self, rows: NDArray[np.int64], scores: Array32) -> Array32:
-        """The scores that are told: those that beat what was told lately; else 0."""
+        """What is told of the samples that `score` just gave these scores, else 0.
+
+        Spikes have a bar of their own: one that is told does not drown what is odd for longer.
+        """
         out = np.zeros(len(rows), dtype=np.float32)
         good = np.isfinite(scores)
-        row = rows[good]
-        out[good] = self._alarms.look(_place(row), scores[good])
+        at = _place(rows[good])
+        context, spike = self._last[:, at]
+        told = self._alarms.look(at, context), self._spike_alarms.look(at, SPIKE_SHARE * spike)
+        out[good] = np.maximum(*told)
         return out
 
     def components(self, rows: NDArray[np.int64], times_ms: Ints, values: Array32) -> Array32:
@@ -110,13 +137,16 @@ class FullTier:
         drift = np.add(drift, _DRIFT_RATES * (np.stack((day, week, season)) - drift))
         self._drift[:, at] = drift
         joint = self._joint.look(at, rows, age, standard)
-        sizes = np.abs(np.stack((error, near, day, week, change, fast, joint, step, *drift)))
+        sizes = np.stack((error, near, day, week, change, fast, joint, step, *drift))
+        np.abs(sizes, out=sizes)
         least = np.abs(before) * np.float32(1e-4) + self._levels.spread[at] * np.float32(0.01)
         rare = self._tails.look(sizes, at, age, least + np.float32(1e-9))
+        floor = np.abs(before) * np.float32(1e-3) + np.float32(1e-9)
+        spike = self._spikes.look(at, rows, times_ms, values, floor)
         self._age[at] = age + np.float32(1.0)
         if age.max() >= _OLD:
             self._rejuvenate(rows[age >= _OLD])
-        return rare
+        return np.concatenate((rare, spike[None, :]))
 
     def _rejuvenate(self, rows: NDArray[np.int64]) -> None:
         """Float32 stops counting at 16.7 million: an old row becomes a less old one."""
@@ -128,8 +158,10 @@ class FullTier:
         at = _place(rows)
         age = self._age[rows]
         rare = self.components(rows, times_ms, values)
-        score = self._combination.look(rare, at, age)
-        return np.asarray(np.where(age < _YOUNG, np.float32(0.0), score), dtype=np.float32)
+        context = self._combination.look(rare[:-1], at, age)
+        context = np.where(age < _YOUNG, np.float32(0.0), context)
+        self._last[:, at] = context, rare[-1]
+        return np.asarray(np.maximum(context, rare[-1]), dtype=np.float32)
 
     def forget(self, rows: NDArray[np.int64]) -> None:
         """These rows go to other series."""
@@ -184,13 +216,15 @@ class FullTier:
         season_of_week = gate[3] < gate[2]
         season = np.where(season_of_week, week, day)
         old = levels.old(rows, self._age[rows])
+        middle, reach = self._spikes.expected(rows, times_ms)
         expected = (
             mean, levels.short[rows], day, week, old, mean, mean, levels.last[rows], day, week, season,
+            middle,
         )  # fmt: skip
         near = np.where(season_of_week, gate[3], gate[2])
         sizes = (
             gate[0], gate[1], gate[2], gate[3], gate[4] + gate[0], gate[0], gate[0], gate[7],
-            gate[2], gate[3], near,
+            gate[2], gate[3], near, reach,
         )  # fmt: skip
         return np.stack(expected), np.stack(sizes)
 
@@ -217,8 +251,11 @@ class FullTier:
         parts: dict[str, Any] = {
             "levels": self._levels, "day": self._day, "week": self._week, "joint": self._joint,
             "tails": self._tails, "combination": self._combination, "alarms": self._alarms,
+            "spikes": self._spikes, "spike_alarms": self._spike_alarms,
         }  # fmt: skip
-        found: list[tuple[Any, str, str]] = [(self, "_age", "age"), (self, "_drift", "drift")]
+        found: list[tuple[Any, str, str]] = [
+            (self, "_age", "age"), (self, "_drift", "drift"), (self, "_last", "last"),
+        ]  # fmt: skip
         for name, part in parts.items():
             for field in part.arrays():
                 inner, _, attribute = field.rpartition(".")
@@ -251,10 +288,7 @@ class FullTier:
         """
         age = arrays.get("age")
         made = FullTier(0 if age is None else len(age))
-        for name, mine in made._shared():
-            saved = arrays.get(name)
-            if saved is None or saved.shape != mine.shape or saved.dtype != mine.dtype:
-                raise SnapshotError(f"full tier snapshot: array {name} is missing or misshapen")
+        for mine, saved in _matched(made._shared(), arrays):
             mine[...] = saved
         self.__dict__.update(made.__dict__)
 
@@ -273,13 +307,28 @@ class FullTier:
         arrays, state = unpack(data)
         if not isinstance(state, dict) or state.get("kind") != _KIND:
             raise SnapshotError("full tier snapshot: not one, or of another version")
-        parts = self._shared()
-        for name, mine in parts:
-            saved = arrays.get(name)
-            if saved is None or saved.shape != mine.shape or saved.dtype != mine.dtype:
-                raise SnapshotError(f"full tier snapshot: array {name} is missing or misshapen")
-        for name, mine in parts:
-            mine[...] = arrays[name]
+        matched = _matched(self._shared(), arrays)
+        later = [(name, mine) for name, mine in self._parts() if name not in arrays]
+        empty = dict(FullTier(1)._parts())
+        for mine, saved in matched:
+            mine[...] = saved
+        for name, mine in later:
+            mine[...] = empty[name]
+
+
+def _matched(
+    parts: list[tuple[str, NDArray[Any]]], arrays: Mapping[str, NDArray[Any]]
+) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+    """Arrays and what is saved of them; what older versions did not keep may be missing."""
+    found = []
+    for name, mine in parts:
+        saved = arrays.get(name)
+        if saved is None and name.startswith(_LATER):
+            continue
+        if saved is None or saved.shape != mine.shape or saved.dtype != mine.dtype:
+            raise SnapshotError(f"full tier snapshot: array {name} is missing or misshapen")
+        found.append((mine, saved))
+    return found
 
 
 @cache

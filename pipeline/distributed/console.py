@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
-from collectors.pushed import PushQueue
+from collectors.pushed import Pushed, PushQueue
+from collectors.templates import TemplateMiner
 from console import metrics as console_metrics
 from console.app import create_app
 from console.ports import Component, Health, Ports
@@ -53,7 +54,8 @@ class DistributedConsole:
         self._outlet = Outlet(settings.machine.kafka)
         self._pushes = PushQueue(settings.machine.pushes)
         index = wiring.build_index(settings.machine)
-        pushed = wiring.build_pushed(settings.machine, index, self._pushes)
+        miner = TemplateMiner(settings.machine.templates)
+        pushed = Pushed(self._pushes, wiring.build_door(settings.machine, index, miner))
         self._feeding = Feeding(settings, index, [pushed], {}, self._outlet, clock)
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -84,6 +86,8 @@ class DistributedConsole:
                 settings=machine.console,
                 intake=machine.intake,
                 limits=machine.limits,
+                watermark=machine.watermark,
+                otlp=machine.otlp,
                 intake_secrets=wiring.intake_secrets(self.settings),
                 counters=self._counters,
                 version=VERSION,

@@ -10,7 +10,8 @@ import pytest
 
 from console.i18n import translator
 from console.messages import collect, missing
-from model.alert import Alert, AlertStatus
+from console.plots import line_with_band
+from model.alert import Alert, AlertStatus, Evidence
 from model.codec import decode
 from model.labels import Labels
 from model.silence import Silence
@@ -251,3 +252,14 @@ def test_every_route_is_documented(house: Any) -> None:
         heading = f"### `{found.method} {path}`"
         row = f"| `{found.method}` | `{path}` | {role} |"
         assert heading in text or row in text, f"{found.method} {found.path}"
+
+
+def test_a_plot_of_many_points_keeps_what_stands_out() -> None:
+    values = [10.0] * 5_000
+    values[2_501], values[3_333] = 99.0, 1.0
+    evidence = Evidence(Labels(), "full", times_ms=tuple(range(5_000)), values=tuple(values))
+    ticks = re.findall(r'class="tick"[^>]*>([^<]*)<', str(line_with_band(evidence)))
+    path = re.search(r'class="line" d="([^"]*)"', str(line_with_band(evidence)))
+    assert path is not None and "100" in ticks
+    heights = {float(y) for y in re.findall(r",(-?[\d.]+)", path[1])}
+    assert len(heights) == 3, heights  # the level, the spike and the dip

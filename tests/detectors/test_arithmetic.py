@@ -10,10 +10,9 @@ from hypothesis import strategies as st
 
 from detectors.baseline import Baselines
 from detectors.counters import Clocks
-from detectors.flatline import Flatlines
 from detectors.growth import MIB, grown
 from detectors.history import LENGTH, History
-from detectors.levelshift import LevelShifts
+from detectors.levelshift import shifted
 from detectors.quantile import bucket_quantile
 from detectors.roles import ROLE_NUMBER, ROLES
 from detectors.rows import layers
@@ -176,33 +175,21 @@ def test_growth() -> None:
 
 
 def test_level_shift_needs_more_than_one_sample() -> None:
-    shifts = LevelShifts()
-    shifts.rows.ensure(1)
-    row = np.array([0])
-    found = [bool(shifts.look(row, np.array([1e9]))[0]) for _ in range(8)]
-    assert found == [False] * 6 + [True] * 2
-    # What stays within three deviations never adds up.
-    calm = LevelShifts()
-    calm.rows.ensure(1)
-    assert not any(calm.look(row, np.array([2.9]))[0] for _ in range(1_000))
+    def shifts(score: float, outside: bool, times: int) -> list[bool]:
+        return [
+            bool(shifted(sums, np.array([score]), np.array([outside]))[0]) for _ in range(times)
+        ]
 
-
-def test_flat_line() -> None:
-    def flat_after(before: list[float], still: int) -> bool:
-        flat = Flatlines()
-        flat.rows.ensure(1)
-        row, last, out = np.array([0]), np.nan, False
-        for at, value in enumerate(before + [before[-1]] * still):
-            out = bool(
-                flat.look(row, np.array([at * 10_000]), np.array([value]), np.array([last]))[0]
-            )
-            last = value
-        return out
-
-    lively = [float(n) for n in range(250)]
-    assert flat_after(lively, 61)
-    assert not flat_after(lively, 50)
-    assert not flat_after([float(n // 2) for n in range(250)], 200)
+    sums = np.zeros((2, 1), dtype=np.float32)
+    assert shifts(1e9, True, 8) == [False] * 6 + [True] * 2
+    # Once begun, a sum goes on with what is inside, until it is back at zero.
+    assert shifts(4.0, False, 1) == [True] and sums[0] == 73.0
+    assert shifts(0.0, False, 24) == [True] * 4 + [False] * 20 and sums[0] == 1.0
+    assert shifts(-9.0, False, 1) == [False] and sums.tolist() == [[0.0], [6.0]]
+    # What stays within three deviations never adds up, and nothing begins inside the band.
+    sums = np.zeros((2, 1), dtype=np.float32)
+    assert not any(shifts(2.9, True, 1_000)) and not any(shifts(9.0, False, 1_000))
+    assert not sums.any()
 
 
 def test_history_keeps_the_last_points_in_order() -> None:

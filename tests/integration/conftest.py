@@ -142,14 +142,16 @@ class Tocsin:
 
 
 @contextmanager
-def tocsin_in(folder: Path, settings: str = SETTINGS, catalogue: str = "") -> Iterator[Tocsin]:
-    """`tocsin run` with this configuration, until the block ends."""
+def tocsin_in(
+    folder: Path, settings: str = SETTINGS, catalogue: str = "", address: str = ""
+) -> Iterator[Tocsin]:
+    """`tocsin run` with this configuration, until the block ends; once more in the same folder, it goes on."""
     config = folder / "config"
-    config.mkdir(parents=True)
+    config.mkdir(parents=True, exist_ok=True)
     (config / "tocsin.yaml").write_text(settings)
     if catalogue:
         (config / "catalogue.yaml").write_text(catalogue)
-    address = f"127.0.0.1:{free_port()}"
+    address = address or f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "pipeline", "run", "--config", str(config)]
     command += ["--data", str(folder / "data"), "--listen", address]
     with running(command, folder / "tocsin.log") as process:

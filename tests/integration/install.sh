@@ -1,41 +1,17 @@
 #!/usr/bin/env bash
-# Installs the servers and the browser that tests/integration talks to, from Debian's packages.
+# Installs the servers and the browser that tests/integration talks to, from Debian's packages, and
+# fetches Elasticsearch with Maven, from wherever Maven is set up to fetch.
 # Without root it installs nothing: the tests that need a missing program then say so and are skipped
 # (or, where CI=true, fail).
 set -euo pipefail
-
-fetch_kafka() {
-    # Apache Kafka from Maven's artifacts, beside the checkout's other local data; it needs Java.
-    kafka_version=3.9.1
-    kafka_home=$(cd "$(dirname "$0")/../.." && pwd)/data/kafka
-    if [ ! -d "$kafka_home/lib" ] && command -v mvn >/dev/null && command -v java >/dev/null; then
-        echo "fetching Apache Kafka $kafka_version"
-        mkdir -p "$kafka_home"
-        cat >"$kafka_home/pom.xml" <<POM
-<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>tocsin</groupId><artifactId>tests</artifactId><version>1</version><dependencies>
-<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>$kafka_version</version></dependency>
-<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
-</dependencies></project>
-POM
-        if ! mvn -q -B -f "$kafka_home/pom.xml" dependency:copy-dependencies \
-            -DincludeScope=runtime -DoutputDirectory="$kafka_home/lib.partial"; then
-            echo "not installed: Apache Kafka (Maven could not fetch it)" >&2
-            [ "${CI:-}" != true ] || exit 1
-        else
-            mv "$kafka_home/lib.partial" "$kafka_home/lib"
-        fi
-    fi
-}
-trap fetch_kafka EXIT # after the packages, of which it needs two
 
 declare -A package_of=(
     [prometheus]=prometheus
     [prometheus-alertmanager]=prometheus-alertmanager
     [prometheus-node-exporter]=prometheus-node-exporter
     [chromium]=chromium
-    [mvn]=maven
     [java]=default-jre-headless
+    [mvn]=maven
 )
 missing=()
 for program in "${!package_of[@]}"; do
@@ -43,7 +19,63 @@ for program in "${!package_of[@]}"; do
 done
 # Screenshots of the Chinese console need its glyphs.
 [ -d /usr/share/fonts/opentype/noto ] || missing+=(fonts-noto-cjk)
-[ ${#missing[@]} -eq 0 ] && exit 0
+
+fetch_elasticsearch() {
+    local artifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:8.15.3:zip
+    local folder=build/servers log
+    compgen -G "$folder/elasticsearch-8.*.zip" >/dev/null && return 0
+    if ! command -v mvn >/dev/null; then
+        echo "not fetched (no mvn here): Elasticsearch" >&2
+        return 0
+    fi
+    log=$(mktemp)
+    if ! mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+        -Dartifact="$artifact" -DoutputDirectory="$PWD/$folder" >"$log" 2>&1; then
+        echo "not fetched: Elasticsearch" >&2
+        tail -n 5 "$log" >&2
+        [ "${CI:-}" != true ] || exit 1
+    fi
+    rm -f "$log"
+}
+
+# Apache Kafka from Maven's artifacts; it is started as java -cp.
+fetch_kafka() {
+    local folder=build/servers/kafka log
+    [ -d "$folder/lib" ] && return 0
+    if ! command -v mvn >/dev/null; then
+        echo "not fetched (no mvn here): Kafka" >&2
+        return 0
+    fi
+    mkdir -p "$folder"
+    cat >"$folder/pom.xml" <<POM
+<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>tocsin</groupId><artifactId>tests</artifactId><version>1</version><dependencies>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>3.9.1</version></dependency>
+<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+</dependencies></project>
+POM
+    log=$(mktemp)
+    if mvn -q -B -f "$folder/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+        -DoutputDirectory="$PWD/$folder/partial" >"$log" 2>&1; then
+        mv "$folder/partial" "$folder/lib"
+    else
+        echo "not fetched: Kafka" >&2
+        tail -n 5 "$log" >&2
+        [ "${CI:-}" != true ] || exit 1
+    fi
+    rm -f "$log"
+}
+
+fetch_servers() {
+    fetch_elasticsearch
+    fetch_kafka
+}
+cd "$(dirname "$0")/../.."
+
+if [ ${#missing[@]} -eq 0 ]; then
+    fetch_servers
+    exit 0
+fi
 
 if [ "$(id -u)" -eq 0 ]; then
     as_root=()
@@ -51,6 +83,7 @@ elif sudo -n true 2>/dev/null; then
     as_root=(sudo -n)
 else
     echo "not installed (no root here): ${missing[*]}" >&2
+    fetch_servers
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -66,3 +99,4 @@ if ! { "${as_root[@]}" apt-get update -q && "${as_root[@]}" env RUNLEVEL=1 DEBIA
     [ "${CI:-}" != true ] || exit 1
 fi
 rm -f "$log"
+fetch_servers

@@ -15,7 +15,7 @@ from benchmarks.brokers import free_port
 from tests.integration.conftest import missing
 
 ROOT = Path(__file__).parents[2]
-LIBRARY = Path(os.environ.get("TOCSIN_KAFKA_LIB", ROOT / "data" / "kafka" / "lib"))
+LIBRARY = Path(os.environ.get("TOCSIN_KAFKA_LIB", ROOT / "build" / "servers" / "kafka" / "lib"))
 READY_S = 60.0
 
 

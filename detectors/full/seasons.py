@@ -1,0 +1,76 @@
+"""What came at this time of yesterday: the range of each ten minutes of the day."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.full.tails import Array32, At
+
+_DAY_MS = 86_400_000
+_SLOTS = 144
+
+
+class Envelope:
+    """Lowest and highest value of each slot of the day, as it was when it was last gone through.
+
+    A mean of many days smooths away what comes once a day and lasts two minutes: a batch job, a backup, a
+    cron. The range of yesterday keeps it.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.low = np.full((_SLOTS, capacity), np.nan, dtype=np.float32)
+        self.high = np.full((_SLOTS, capacity), np.nan, dtype=np.float32)
+        # Of the slot that is being gone through.
+        self.slot = np.full(capacity, -1, dtype=np.int16)
+        self.least = np.full(capacity, np.nan, dtype=np.float32)
+        self.most = np.full(capacity, np.nan, dtype=np.float32)
+
+    def beyond(
+        self,
+        at: At,
+        rows: NDArray[np.int64],
+        times_ms: NDArray[np.int64],
+        values: Array32,
+        distance: Array32,
+    ) -> Array32:
+        """The smaller of `distance` and how far values lie outside of yesterday's range; learns them."""
+        slot = (times_ms % _DAY_MS * _SLOTS // _DAY_MS).astype(np.int16)
+        self._close(rows, slot, self.slot[at])
+        first = int(slot[0])
+        if (slot == first).all():
+            low, high = self.low[first][at], self.high[first][at]
+        else:
+            low, high = self.low[slot, rows], self.high[slot, rows]
+        # NaN where there was no yesterday: the distance stays.
+        outside = np.maximum(np.maximum(low - values, values - high), np.float32(0.0))
+        self.least[at] = np.fmin(self.least[at], values)
+        self.most[at] = np.fmax(self.most[at], values)
+        return np.asarray(np.fmin(distance, outside))
+
+    def _close(
+        self, rows: NDArray[np.int64], slot: NDArray[np.int16], before: NDArray[np.int16]
+    ) -> None:
+        """Rows that have come to another slot: the one they leave is written down."""
+        moved = slot != before
+        if not moved.any():
+            return
+        row, left = rows[moved], before[moved]
+        known = left >= 0
+        self.low[left[known], row[known]] = self.least[row[known]]
+        self.high[left[known], row[known]] = self.most[row[known]]
+        self.slot[row] = slot[moved]
+        self.least[row] = self.most[row] = np.nan
+
+    def expected(
+        self, rows: NDArray[np.int64], times_ms: NDArray[np.int64]
+    ) -> tuple[Array32, Array32]:
+        """Yesterday's range at these times, shape (n,) each; NaN where there was none."""
+        slot = times_ms % _DAY_MS * _SLOTS // _DAY_MS
+        return self.low[slot, rows], self.high[slot, rows]
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """State by name."""
+        return {name: getattr(self, name) for name in ("low", "high", "slot", "least", "most")}

@@ -1,0 +1,130 @@
+"""A small double of Elasticsearch on loopback: documents in, points in time and pages out as the real one gives them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Answer = tuple[int, bytes, dict[str, str]]
+JSON = {"Content-Type": "application/json", "X-Elastic-Product": "Elasticsearch"}
+GONE = {"error": {"root_cause": [{"type": "search_context_missing_exception", "reason": "No search context found"}]}}  # fmt: skip
+
+
+@dataclass
+class Double:
+    """What it knows, and what it was asked."""
+
+    documents: list[tuple[str, str, int, dict[str, Any]]] = field(default_factory=list)
+    asked: list[tuple[str, str, Any, dict[str, str]]] = field(default_factory=list)
+    pits: dict[str, list[tuple[str, str, int, dict[str, Any]]]] = field(default_factory=dict)
+    url: str = ""
+    open_search: bool = False
+    extra: dict[str, Any] = field(default_factory=dict)
+    instead: Callable[[str, str, Any], Answer | None] = lambda method, path, body: None
+    made: int = 0
+
+    def put(self, at_ms: int, index: str = "logs-1", **source: Any) -> None:
+        """Index a document."""
+        self.made += 1
+        self.documents.append((index, f"d{self.made}", at_ms, source))
+
+    def answer(self, method: str, path: str, body: Any) -> Answer:
+        """Status, body and headers."""
+        if (other := self.instead(method, path, body)) is not None:
+            return other
+        return self.said(*self._known(method, path, body))
+
+    def said(self, status: int, found: Any) -> Answer:
+        """As JSON."""
+        return status, json.dumps(found).encode(), JSON
+
+    def _known(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        pit_path = "/_search/point_in_time" if self.open_search else "/_pit"
+        if path == "/":
+            return 200, {"version": {"distribution": "opensearch"} if self.open_search else {}}
+        if method == "DELETE" and path == pit_path:
+            self.pits.pop(body["pit_id"][0] if self.open_search else body["id"], None)
+            return 200, {}
+        if path.partition("?")[0].endswith(pit_path):
+            self.made += 1
+            # Shards in their order: documents of one index lie together.
+            self.pits[f"pit{self.made}"] = sorted(self.documents, key=lambda d: d[0])
+            return 200, {"pit_id" if self.open_search else "id": f"pit{self.made}"}
+        assert path.startswith("/_search?")
+        if body["pit"]["id"] not in self.pits:
+            return 404, GONE
+        return 200, self._searched(body)
+
+    def _searched(self, body: Any) -> Any:
+        (limits,) = body["query"]["bool"]["filter"][0]["range"].values()
+        known = self.pits[body["pit"]["id"]]
+        found = [
+            ([at_ms, name if self.open_search else place], index, name, source)
+            for place, (index, name, at_ms, source) in enumerate(known)
+            if limits["gte"] <= at_ms < limits["lt"]
+        ]
+        found.sort(key=lambda one: one[0])
+        shards = {"total": len({d[0] for d in known}), "failed": 0, **self.extra}
+        answer: dict[str, Any] = {"pit_id": body["pit"]["id"], "timed_out": False, "_shards": shards}  # fmt: skip
+        if "aggs" in body:
+            seconds = Counter(sort[0] // 1000 for sort, *_ in found)
+            buckets = [{"key": s * 1000, "doc_count": n} for s, n in sorted(seconds.items())]
+            return {**answer, "aggregations": {"seconds": {"buckets": buckets}}}
+        assert list(body["sort"][1]) == ["_id" if self.open_search else "_shard_doc"]
+        after = body.get("search_after")
+        found = [one for one in found if after is None or one[0] > after]
+        hits = []
+        for sort, index, name, source in found[: body["size"]]:
+            hit: dict[str, Any] = {"_index": index, "_id": name, "sort": sort}
+            if body["_source"] is not False:
+                hit["_source"] = source
+            hits.append(hit)
+        return {**answer, "hits": {"hits": hits} if hits else {}}
+
+
+@contextmanager
+def serving(double: Double) -> Iterator[Double]:
+    """Serve it on loopback for a while."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_POST(self) -> None:
+            size = int(self.headers.get("Content-Length") or 0)
+            body = json.loads(self.rfile.read(size)) if size else None
+            headers: Mapping[str, str] = {k.lower(): v for k, v in self.headers.items()}
+            double.asked.append((self.command, self.path, body, dict(headers)))
+            status, answer, said = double.answer(self.command, self.path, body)
+            self.send_response(status)
+            for name, value in said.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            try:
+                self.wfile.write(answer)
+            except OSError:
+                self.close_connection = True  # the client has hung up: some tests want that
+
+        do_GET = do_DELETE = do_POST
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    double.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield double
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
