@@ -25,11 +25,14 @@ def worker(
     data: Annotated[
         Path | None, typer.Option(help="Folder for local files; wins over the file.")
     ] = None,
+    metrics: Annotated[
+        str, typer.Option(help="HOST:PORT to answer GET /metrics on; none by default.")
+    ] = "",
 ) -> None:
     """Join a distributed Tocsin on Kafka: any number of workers, each with any of the stages."""
     settings = override(load(config), data=data, address="")
     logs.set_up(settings.machine.pipeline.log_level)
-    asyncio.run(_work(settings, _named(stages)))
+    asyncio.run(_work(settings, _named(stages), metrics))
 
 
 def _named(text: str) -> list[str]:
@@ -41,7 +44,13 @@ def _named(text: str) -> list[str]:
     return named
 
 
-async def _work(settings: Settings, names: list[str]) -> None:
+def _check(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise InputError(f'--metrics: must be HOST:PORT such as "127.0.0.1:9111", got {address!r}')
+
+
+async def _work(settings: Settings, names: list[str], metrics: str) -> None:
     from pipeline.distributed.worker import StageName, Worker
 
     clock = SystemClock()
@@ -51,6 +60,10 @@ async def _work(settings: Settings, names: list[str]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
     try:
-        await Worker(settings, store, clock, [StageName(name) for name in names]).run(stopping)
+        worker = Worker(settings, store, clock, [StageName(name) for name in names])
+        if metrics:
+            _check(metrics)
+            worker.serve_metrics(metrics)
+        await worker.run(stopping)
     finally:
         store.close()

@@ -107,7 +107,7 @@ class Alignment:
         self._sources = sources
         self._patience_ms = patience_ms
         self.mark = mark
-        self._now_ms = mark.now_ms
+        self.now_ms = mark.now_ms
         self._entries = mark.entries
         self._used = dict(mark.told)
         self._latest: dict[int, int] = dict(mark.told)
@@ -162,9 +162,9 @@ class Alignment:
         return found
 
     def _round(self, at_ms: int, told: list[Told], left: list[_Waiting], offset: int) -> Round:
-        if at_ms < self._now_ms:
+        if at_ms < self.now_ms:
             self.late += 1
-        self._now_ms = now_ms = max(at_ms, self._now_ms)
+        self.now_ms = now_ms = max(at_ms, self.now_ms)
         told.sort(key=lambda one: one.partition)
         for one in told:
             self._used[one.partition] = one.now_ms

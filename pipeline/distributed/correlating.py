@@ -78,6 +78,11 @@ class Correlating:
         self._restored = False
 
     @property
+    def now_ms(self) -> int:
+        """Time of the last step."""
+        return self._alignment.now_ms
+
+    @property
     def waiting(self) -> int:
         """Messages that wait for their step."""
         return self._alignment.waiting

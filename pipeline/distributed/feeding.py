@@ -62,7 +62,6 @@ class Feeding:
         self._lease = lease
         self._splitter = Splitter(index, self._kafka.partitions)
         self._due_s = {"checkpoint": 0.0, "evict": 0.0}
-        self._crashed = ""
 
     def load(self) -> None:
         """Go on where the last run of this worker was."""
@@ -110,6 +109,14 @@ class Feeding:
         telemetry = [(self._kafka.telemetry, n, tick) for n in range(self._kafka.partitions)]
         self._outlet.put([*telemetry, (self._kafka.alerts, 0, tick)])
         self._housekeeping(now_ms)
+
+    def counters(self) -> dict[str, float]:
+        """What the collectors count."""
+        found: dict[str, float] = {}
+        for collector in self._collectors:
+            for name, value in collector.counters().items():
+                found[name] = found.get(name, 0.0) + value
+        return found
 
     def _hold(self, now_ms: int) -> bool:
         assert self._lease is not None

@@ -44,6 +44,11 @@ class Held(Protocol):
         """See above."""
         ...
 
+    @property
+    def now_ms(self) -> int:
+        """The time that its messages have come to; 0 before the first."""
+        ...
+
     def take(self, data: bytes, offset: int) -> list[bytes]:
         """One message; what is to be sent to the alerts topic.
 
@@ -73,6 +78,11 @@ class DetectingPartition:
             self.next = int.from_bytes(data[:8], "big")
             self.stage.load(data[8:])
         self.resume = self.next or 0
+
+    @property
+    def now_ms(self) -> int:
+        """Of the last tick."""
+        return self.stage.now_ms
 
     def take(self, data: bytes, offset: int) -> list[bytes]:
         """One message; at a tick, what was told."""
@@ -112,6 +122,11 @@ class CorrelatingPartition:
     def resume(self) -> int:
         """What the last transaction says."""
         return self.stage.mark.resume
+
+    @property
+    def now_ms(self) -> int:
+        """Of the last step."""
+        return self.stage.now_ms
 
     def take(self, data: bytes, offset: int) -> list[bytes]:
         """One message; nothing is sent on: what is decided is in the records."""

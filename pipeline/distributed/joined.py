@@ -154,12 +154,15 @@ class Joined:
     def counters(self) -> dict[str, float]:
         """What is counted, by stage."""
         label = f'{{stage="{self.name}"}}'
+        times = [held.now_ms for held in list(self.held.values()) if held.now_ms]
+        behind_ms = max(0, self._clock.now_ms() - min(times)) if times else 0
         return {
             f"tocsin_kafka_messages_total{label}": self.taken,
             f"tocsin_kafka_repeated_total{label}": self.passed_over,
             f"tocsin_kafka_set_aside_total{label}": self.set_aside,
             f"tocsin_kafka_gaps_total{label}": self.gaps,
             f"tocsin_kafka_partitions{label}": len(self.held),
+            f"tocsin_kafka_behind_seconds{label}": behind_ms / 1000,
         }
 
     async def _assigned(self, _app: Any, assigned: set[TP], *_: Any, **__: Any) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from functools import partial
 
+from prometheus_client import start_http_server
+
 from collectors.pushed import PushQueue
 from model.clock import Clock
 from pipeline import wiring
@@ -122,6 +124,7 @@ class Worker:
         self.clock = clock
         # Unlike all others', also after a restart: whoever had the lease then does not have it now.
         self.name = f"{socket.gethostname()}.{os.getpid()}.{clock.now_ms()}"
+        self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
         self.outlet = Outlet(settings.machine.kafka)
         self.acting = self._build_acting() if StageName.ACT in stages else None
         self.feeding = self._build_feeding() if StageName.INTAKE in stages else None
@@ -130,6 +133,28 @@ class Worker:
             for stage in stages
             if stage in (StageName.DETECT, StageName.CORRELATE)
         ]
+
+    def counters(self) -> dict[str, float]:
+        """Our own metrics, of all stages."""
+        found = self.outlet.counters()
+        for one in self.tended:
+            if one.present is not None:
+                found.update(one.present.counters())
+                label = f'{{stage="{one.present.name}"}}'
+                found[f"tocsin_kafka_stage_restarts_total{label}"] = one.restarts
+        if self.feeding is not None:
+            found.update(self.feeding.counters())
+        if self.acting is not None:
+            performer = self.acting.performer
+            found["tocsin_acting"] = float(performer is not None)
+            found.update({} if performer is None else performer.counters())
+        return found
+
+    def serve_metrics(self, address: str) -> None:
+        """Answer GET /metrics on HOST:PORT, in a thread of its own."""
+        host, _, port = address.rpartition(":")
+        self.telemetry.add(self.counters)
+        start_http_server(int(port), host.strip("[]"), registry=self.telemetry.registry)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`."""
@@ -160,9 +185,8 @@ class Worker:
     def _build_feeding(self) -> Feeding:
         machine = self.settings.machine
         index = wiring.build_index(machine)
-        telemetry = Telemetry(wiring.METRICS, version=VERSION)
         pushes = PushQueue(machine.pushes)
-        intake = wiring.build_intake(machine, index, telemetry, self.clock, pushes)
+        intake = wiring.build_intake(machine, index, self.telemetry, self.clock, pushes)
         return Feeding(
             self.settings,
             index,
