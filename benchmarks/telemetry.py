@@ -87,16 +87,9 @@ def record(world: World, folder: Path) -> None:
     """Write a world as a recording: metrics, the log lines of its faults, and one deploy."""
     index = SeriesIndex()
     recorder = Recorder(folder, index)
-    rows = [
-        index.intern(
-            Labels.of({"__name__": name, "service": f"service{s:02d}", "instance": f"i{i}", **more})
-        )
-        for s in range(world.services)
-        for i in range(world.instances)
-        for name, more, *_ in _METRICS
-    ]
+    rows = [index.intern(labels) for labels in series(world)]
     numbers = np.array(rows, dtype=np.int32)
-    for time_ms, values in _scrapes(world):
+    for time_ms, values in scrapes(world):
         recorder.metrics(numbers, np.full(len(rows), time_ms, dtype=np.int64), values)
     recorder.logs(_lines(world))
     recorder.changes(
@@ -107,6 +100,16 @@ def record(world: World, folder: Path) -> None:
         if fault.kind == "errors"
     )
     recorder.close()
+
+
+def series(world: World) -> list[Labels]:
+    """All series in their order."""
+    return [
+        Labels.of({"__name__": name, "service": f"service{s:02d}", "instance": f"i{i}", **more})
+        for s in range(world.services)
+        for i in range(world.instances)
+        for name, more, *_ in _METRICS
+    ]
 
 
 def _lines(world: World) -> Iterator[LogLine]:
@@ -123,7 +126,7 @@ def _lines(world: World) -> Iterator[LogLine]:
                     yield LogLine(time_ms + 500 * half, text, fault.service, "error")
 
 
-def _scrapes(world: World) -> Iterator[tuple[int, Floats]]:
+def scrapes(world: World) -> Iterator[tuple[int, Floats]]:
     """Times and the values of all series in their order."""
     random = np.random.default_rng(world.seed)
     shape = (world.services, world.instances, len(_METRICS))

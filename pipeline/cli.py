@@ -20,6 +20,9 @@ from pipeline.version import VERSION
 COMMANDS = {
     "run": ("run:run", "Collect, detect, correlate, open tickets, page; with the console."),
     "demo": ("demo:demo", "Start a small shop on this machine, break it, and watch."),
+    "worker": ("worker:worker", "Join a distributed Tocsin on Kafka."),
+    "console": ("console:console", "Serve pages, API and intake of a distributed Tocsin."),
+    "topics": ("topics:topics", "Show the Kafka topics of a configuration, or create them."),
     "check": ("check:check", "Check a configuration folder."),
     "probe": ("probe:probe", "Try an address, or all configured probes, once and by hand."),
     "test": ("test:test", "Run scenario files through the whole pipeline."),

@@ -70,6 +70,7 @@ class StepOutput:
     feedback: list[Feedback] = field(default_factory=list)
     offset: int | None = None
     now_ms: int = 0
+    also: Callable[[Connection], None] | None = None
 
     @property
     def empty(self) -> bool:
@@ -182,6 +183,8 @@ class Core:
         batches: Sequence[MetricBatch | LogBatch] = (),
         entries: Sequence[JournalEntry] = (),
         values: Sequence[Pushed] = (),
+        also: Callable[[Connection], None] | None = None,
+        anyway: bool = False,
     ) -> StepOutput:
         """Do one step at one time.
 
@@ -192,7 +195,10 @@ class Core:
         entries
             Journal entries after `self.taken`, in order.
         values
-            What needs no journal: the simulated past.
+            What needs no journal: the simulated past, and what other workers detected.
+        also
+            Called in the transaction that writes the step's decisions (`anyway`: also where there are
+            none); what it raises undoes the transaction.
 
         Raises
         ------
@@ -223,7 +229,8 @@ class Core:
         self.steps += 1
         if out.offset is not None:
             self.taken = out.offset
-        if not out.empty:
+        if anyway or not out.empty:
+            out.also = also
             self._waiting.append(out)
         self.flush()
         return out
@@ -291,6 +298,8 @@ def _write(conn: Connection, out: StepOutput) -> None:
         outbox_rows.cancel(conn, bridged.cancelled, now_ms=out.now_ms)
     if out.offset is not None:
         offset_rows.put(conn, offset_rows.JOURNAL, out.offset)
+    if out.also is not None:
+        out.also(conn)
 
 
 def _sort(

@@ -36,5 +36,5 @@ def set_up(level: str = "info", *, stream: object = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("uvicorn", "alembic", "urllib3", "apprise"):
+    for noisy in ("uvicorn", "alembic", "urllib3", "apprise", "faust", "mode", "aiokafka"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -20,7 +20,6 @@ from console.i18n import LANGUAGES, catalogue
 from console.pages import environment
 from console.ports import Health, Ports
 from console.security import check_bind
-from incident_bridge.notify import read_secret
 from model.action import ActionState
 from model.alert import Evidence
 from model.clock import Clock
@@ -135,7 +134,7 @@ class Runtime:
                 limits=machine.limits,
                 watermark=machine.watermark,
                 otlp=machine.otlp,
-                intake_secrets=_intake_secrets(self.settings),
+                intake_secrets=wiring.intake_secrets(self.settings),
                 counters=self.console_counters,
                 version=VERSION,
             )
@@ -288,13 +287,3 @@ def _warm() -> None:
         env.get_template(name)
     for language in LANGUAGES:
         catalogue(language)
-
-
-def _intake_secrets(settings: Settings) -> dict[str, tuple[bytes, ...]]:
-    """The secrets of each signed source, the current one first."""
-    found = {}
-    for source in settings.machine.intake.signed:
-        files = (source.secret_file, source.previous_secret_file)
-        where = f"intake.signed: {source.name}"
-        found[source.name] = tuple(read_secret(path, where) for path in files if path)
-    return found

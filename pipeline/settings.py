@@ -50,6 +50,7 @@ from model.labels import Matcher
 from model.slo import Objective
 from model.units import Milliseconds, SizeBytes
 from pipeline import objectives
+from pipeline.distributed.settings import KafkaSettings
 from pipeline.pace import Pace
 from pipeline.paths import anchor
 from pipeline.positions import Document, parse
@@ -145,6 +146,7 @@ class Machine:
     bridge: BridgeSettings = BridgeSettings()
     elasticsearch_sink: ElasticSinkSettings = ElasticSinkSettings()
     console: ConsoleSettings = ConsoleSettings()
+    kafka: KafkaSettings = KafkaSettings()
 
 
 @dataclass(frozen=True, slots=True)

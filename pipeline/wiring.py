@@ -93,11 +93,18 @@ def build_knowledge(settings: Settings, *, simulated: bool = False) -> Knowledge
     )
 
 
+def build_engine(settings: Settings, index: SeriesIndex, *, simulated: bool = False) -> Engine:
+    """The detectors over one index."""
+    knowledge = build_knowledge(settings, simulated=simulated)
+    return Engine(settings.machine.detectors, index, settings.rules, knowledge)
+
+
 def build_core(
     settings: Settings,
     store: Store,
     index: SeriesIndex,
     *,
+    engine: Engine | None = None,
     simulated: bool = False,
     report: Callable[[str], None] = lambda _: None,
 ) -> Core:
@@ -112,9 +119,7 @@ def build_core(
     )
     return Core(
         store=store,
-        engine=Engine(
-            machine.detectors, index, settings.rules, build_knowledge(settings, simulated=simulated)
-        ),
+        engine=engine or build_engine(settings, index, simulated=simulated),
         heartbeats=Heartbeats(machine.limits.heartbeats_max),
         correlator=Correlator(machine.correlator, settings.catalogue),
         bridge=bridge,
@@ -191,6 +196,30 @@ class Intake:
     saved: dict[str, Saved]
 
 
+def build_door(machine: Machine, index: SeriesIndex, miner: TemplateMiner) -> Door:
+    """What pushes need to become batches."""
+    bounds = machine.watermark
+    logs = LogBatches(Masking(machine.logs.mask), miner, Watermark.for_logs(bounds))
+    return Door(
+        index,
+        Watermark.for_samples(bounds),
+        logs,
+        Deltas(index),
+        SpanBook(machine.otlp),
+        Senders(machine.pushes.senders),
+    )
+
+
+def intake_secrets(settings: Settings) -> dict[str, tuple[bytes, ...]]:
+    """The secrets of each signed source, the current one first."""
+    found = {}
+    for source in settings.machine.intake.signed:
+        files = (source.secret_file, source.previous_secret_file)
+        where = f"intake.signed: {source.name}"
+        found[source.name] = tuple(notify.read_secret(path, where) for path in files if path)
+    return found
+
+
 def build_intake(
     machine: Machine, index: SeriesIndex, telemetry: Telemetry, clock: Clock, pushes: PushQueue
 ) -> Intake:
@@ -198,16 +227,7 @@ def build_intake(
     miner = TemplateMiner(machine.templates)
     tail = LogTail(machine.logs, miner, machine.watermark)
     bounds = machine.watermark
-    logs = LogBatches(Masking(machine.logs.mask), miner, Watermark.for_logs(bounds))
-    senders = Senders(machine.pushes.senders)
-    door = Door(
-        index,
-        Watermark.for_samples(bounds),
-        logs,
-        Deltas(index),
-        SpanBook(machine.otlp),
-        senders,
-    )
+    door = build_door(machine, index, miner)
     collectors: list[Collector] = [
         Scraper(machine.scrape, index, clock, machine.watermark),
         tail,
@@ -219,7 +239,7 @@ def build_intake(
         collectors.append(HostCollector(machine.host, index))
     if machine.self.enabled:
         collectors.append(SelfMetrics(machine.self, index, telemetry.registry))
-    saved: dict[str, Saved] = {"miner": miner, "tail": tail, "senders": senders}
+    saved: dict[str, Saved] = {"miner": miner, "tail": tail, "senders": door.senders}
     for number, site in enumerate(machine.prometheus_api):
         saved[f"poll:{number}:{site.name}"] = one = PrometheusPoll(
             site, index, clock, machine.watermark

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
-from store.rows import upsert
+from store.rows import insert, upsert
 from store.schema import snapshots
 
 
@@ -21,6 +21,20 @@ def saved_ms(conn: Connection, name: str) -> int | None:
 def put(conn: Connection, name: str, data: bytes, *, now_ms: int) -> None:
     """Keep bytes under a name, instead of those that were there."""
     upsert(conn, snapshots, [{"name": name, "saved_ms": now_ms, "data": data}])
+
+
+def replace(conn: Connection, name: str, data: bytes, *, before: bytes | None, now_ms: int) -> bool:
+    """Like `put`, only where what is there is still `before` (None: nothing is); says whether it was.
+
+    Of two that would go on from the same state one does: the other finds it changed.
+    """
+    if before is None:
+        row = {"name": name, "saved_ms": now_ms, "data": data}
+        done = conn.execute(insert(conn, snapshots).values(row).on_conflict_do_nothing())
+    else:
+        same = (snapshots.c.name == name) & (snapshots.c.data == before)
+        done = conn.execute(update(snapshots).where(same).values(data=data, saved_ms=now_ms))
+    return bool(done.rowcount == 1)
 
 
 def remove(conn: Connection, name: str) -> None:

@@ -38,10 +38,43 @@ fetch_elasticsearch() {
     fi
     rm -f "$log"
 }
+
+# Apache Kafka from Maven's artifacts; it is started as java -cp.
+fetch_kafka() {
+    local folder=build/servers/kafka log
+    [ -d "$folder/lib" ] && return 0
+    if ! command -v mvn >/dev/null; then
+        echo "not fetched (no mvn here): Kafka" >&2
+        return 0
+    fi
+    mkdir -p "$folder"
+    cat >"$folder/pom.xml" <<POM
+<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>tocsin</groupId><artifactId>tests</artifactId><version>1</version><dependencies>
+<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>3.9.1</version></dependency>
+<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
+</dependencies></project>
+POM
+    log=$(mktemp)
+    if mvn -q -B -f "$folder/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+        -DoutputDirectory="$PWD/$folder/partial" >"$log" 2>&1; then
+        mv "$folder/partial" "$folder/lib"
+    else
+        echo "not fetched: Kafka" >&2
+        tail -n 5 "$log" >&2
+        [ "${CI:-}" != true ] || exit 1
+    fi
+    rm -f "$log"
+}
+
+fetch_servers() {
+    fetch_elasticsearch
+    fetch_kafka
+}
 cd "$(dirname "$0")/../.."
 
 if [ ${#missing[@]} -eq 0 ]; then
-    fetch_elasticsearch
+    fetch_servers
     exit 0
 fi
 
@@ -51,7 +84,7 @@ elif sudo -n true 2>/dev/null; then
     as_root=(sudo -n)
 else
     echo "not installed (no root here): ${missing[*]}" >&2
-    fetch_elasticsearch
+    fetch_servers
     exit 0
 fi
 if ! command -v apt-get >/dev/null; then
@@ -67,4 +100,4 @@ if ! { "${as_root[@]}" apt-get update -q && "${as_root[@]}" env RUNLEVEL=1 DEBIA
     [ "${CI:-}" != true ] || exit 1
 fi
 rm -f "$log"
-fetch_elasticsearch
+fetch_servers

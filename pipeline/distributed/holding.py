@@ -1,0 +1,190 @@
+"""What a worker holds of a partition: a stage, how far it has read, and what it can be built from again.
+
+A partition goes on from what is in the records database, not from where Kafka says it was read to: what
+was learnt and how far it was learnt are one row, written at once. Kafka's committed offset follows behind
+(`resume`), so that all messages after it come again, and those that are known are passed over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Protocol
+
+from model.account import AuditRecord
+from model.errors import InputError, SnapshotError
+from pipeline.distributed.correlating import Correlating
+from pipeline.distributed.detecting import Detecting
+from pipeline.distributed.wire import read, write
+from pipeline.settings import Settings
+from store import audit as audit_rows
+from store import offsets as offset_rows
+from store import snapshots as snapshot_rows
+from store.store import Store
+
+TRIES_MAX = 3
+_DETAIL_MAX = 2_000
+
+
+class Held(Protocol):
+    """A partition's stage.
+
+    Attributes
+    ----------
+    next : int or None
+        Offset of the message to take next; None where the first that comes will do.
+    resume : int
+        Offset from which messages are needed to build this again.
+    """
+
+    next: int | None
+
+    @property
+    def resume(self) -> int:
+        """See above."""
+        ...
+
+    @property
+    def now_ms(self) -> int:
+        """The time that its messages have come to; 0 before the first."""
+        ...
+
+    def take(self, data: bytes, offset: int) -> list[bytes]:
+        """One message; what is to be sent to the alerts topic.
+
+        Raises
+        ------
+        InputError
+            If it does not read; nothing has changed, go on with the next.
+        """
+        ...
+
+    def save(self, now_ms: int) -> Callable[[], None]:
+        """Something to be called (in any thread) that keeps the stage as it is now."""
+        ...
+
+
+class DetectingPartition:
+    """Detectors, kept as snapshots beside the offset that they contain."""
+
+    def __init__(self, settings: Settings, store: Store, partition: int) -> None:
+        self._store = store
+        self._name = f"detect.{partition}"
+        self.stage = Detecting(settings, partition)
+        self.next: int | None = None
+        with store.records.read() as conn:
+            data = snapshot_rows.get(conn, self._name)
+        if data is not None:
+            self.next = int.from_bytes(data[:8], "big")
+            self.stage.load(data[8:])
+        self.resume = self.next or 0
+
+    @property
+    def now_ms(self) -> int:
+        """Of the last tick."""
+        return self.stage.now_ms
+
+    def take(self, data: bytes, offset: int) -> list[bytes]:
+        """One message; at a tick, what was told."""
+        told = self.stage.take(read(data))
+        self.next = offset + 1
+        return [] if told is None else [write(told)]
+
+    def save(self, now_ms: int) -> Callable[[], None]:
+        """The state of now; writing it may go on in another thread."""
+        at = self.next or 0
+        data = at.to_bytes(8, "big") + self.stage.save()
+
+        def keep() -> None:
+            with self._store.records.write() as conn:
+                # A worker that lost the partition without noticing must not set it back.
+                if offset_rows.advance(conn, self._name, at):
+                    snapshot_rows.put(conn, self._name, data, now_ms=now_ms)
+            self.resume = at
+
+        return keep
+
+
+class CorrelatingPartition:
+    """Correlator and bridge, whose memory is the records themselves."""
+
+    def __init__(
+        self, settings: Settings, store: Store, partition: int, on_commit: Callable[[], None]
+    ) -> None:
+        kafka = settings.machine.kafka
+        self.stage = Correlating(
+            settings, store, partition, sources=kafka.partitions, patience_ms=kafka.patience_ms
+        )
+        self._on_commit = on_commit
+        self.next: int | None = self.stage.mark.resume or None
+
+    @property
+    def resume(self) -> int:
+        """What the last transaction says."""
+        return self.stage.mark.resume
+
+    @property
+    def now_ms(self) -> int:
+        """Of the last step."""
+        return self.stage.now_ms
+
+    def take(self, data: bytes, offset: int) -> list[bytes]:
+        """One message; nothing is sent on: what is decided is in the records."""
+        decided = self.stage.take(read(data), offset)
+        self.next = offset + 1
+        if any(bridged.actions for out in decided for bridged in out.bridged):
+            self._on_commit()
+        return []
+
+    def save(self, now_ms: int) -> Callable[[], None]:
+        """Every step has done so."""
+        return lambda: None
+
+
+class Suspects:
+    """Messages that crashed a stage: after `TRIES_MAX` times one is set aside, and the partition goes on (F23)."""
+
+    def __init__(self, store: Store, stage: str) -> None:
+        self._store = store
+        self._stage = stage
+
+    def crashed(self, partition: int, offset: int, now_ms: int) -> None:
+        """Note that this message ended a stage."""
+        offset_before, tries = self._known(partition)
+        tries = tries + 1 if offset_before == offset else 1
+        with self._store.records.write() as conn:
+            data = json.dumps([offset, tries]).encode()
+            snapshot_rows.put(conn, self._name(partition), data, now_ms=now_ms)
+
+    def poisonous(self, partition: int) -> int | None:
+        """The offset that is not to be taken; None where there is none."""
+        offset, tries = self._known(partition)
+        return offset if tries >= TRIES_MAX else None
+
+    def set_aside(self, partition: int, offset: int, why: str, now_ms: int) -> None:
+        """Leave a record that people can find."""
+        where = f"{self._stage}/{partition}/{offset}"
+        record = AuditRecord(now_ms, "tocsin", "kafka.set_aside", where, why[:_DETAIL_MAX])
+        with self._store.records.write() as conn:
+            audit_rows.save(conn, [record])
+
+    def _known(self, partition: int) -> tuple[int, int]:
+        with self._store.records.read() as conn:
+            data = snapshot_rows.get(conn, self._name(partition))
+        if data is None:
+            return -1, 0
+        offset, tries = json.loads(data)
+        return int(offset), int(tries)
+
+    def _name(self, partition: int) -> str:
+        return f"suspect.{self._stage}.{partition}"
+
+
+__all__ = [
+    "CorrelatingPartition",
+    "DetectingPartition",
+    "Held",
+    "InputError",
+    "SnapshotError",
+    "Suspects",
+]

@@ -1,0 +1,301 @@
+"""One stage of a worker as a Faust application: an agent over a topic, a stage for each partition it is given.
+
+Faust joins the group, balances partitions, reads, buffers, sends and commits. It keeps no state of ours:
+there are no Tables, and so none of their recovery (decision 6).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict, deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import faust
+from faust.types import TP
+
+from model.clock import Clock
+from model.errors import InputError, StoreError
+from pipeline.distributed.connecting import password, tls_context
+from pipeline.distributed.correlating import Fenced
+from pipeline.distributed.holding import Held, Suspects
+from pipeline.distributed.settings import KafkaSettings
+from pipeline.distributed.wire import Dead, write
+
+log = logging.getLogger("tocsin.kafka")
+
+ACK_EVERY_S = 1.0
+BUFFERED_MESSAGES_MAX = 1_024
+COMMIT_INTERVAL_S = 1.0
+
+
+def application(name: str, kafka: KafkaSettings, folder: Path) -> faust.App:
+    """A Faust application of ours; nothing runs yet."""
+    session_s = kafka.session_timeout_ms / 1000
+    return faust.App(
+        f"{kafka.prefix}-{name}",
+        broker=[f"kafka://{address}" for address in kafka.brokers],
+        broker_credentials=credentials(kafka),
+        autodiscover=False,
+        set_as_current=False,
+        web_enabled=False,
+        datadir=folder / "faust",
+        store="memory://",
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=session_s / 3,
+        broker_commit_interval=COMMIT_INTERVAL_S,
+        producer_acks=-1,
+        producer_max_request_size=2**20,
+        stream_wait_empty=False,
+        stream_buffer_maxsize=BUFFERED_MESSAGES_MAX,
+    )
+
+
+def credentials(kafka: KafkaSettings) -> Any:
+    """What Faust asks for; None for a plain connection."""
+    context = tls_context(kafka)
+    if kafka.sasl:
+        return faust.SASLCredentials(
+            username=kafka.username,
+            password=password(kafka),
+            ssl_context=context,
+            mechanism=kafka.mechanism.value,
+        )
+    return faust.SSLCredentials(context=context) if context else None
+
+
+def _topic(app: faust.App, name: str) -> Any:
+    """A topic of plain bytes."""
+    return app.topic(
+        name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
+    )
+
+
+class Joined:
+    """A worker's share of one topic.
+
+    Ends (`failed`) on whatever it cannot go on from; whoever runs it builds another, which begins from what
+    was kept. There is no other way of recovery.
+
+    Parameters
+    ----------
+    hold
+        Makes a partition's stage from what was kept of it.
+    keep_every_s : float
+        How often that is kept.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        topic: str,
+        kafka: KafkaSettings,
+        *,
+        folder: Path,
+        clock: Clock,
+        hold: Callable[[int], Held],
+        suspects: Suspects,
+        keep_every_s: float,
+    ) -> None:
+        self.name = name
+        self.failed: asyncio.Event = asyncio.Event()
+        self.taken = self.passed_over = self.set_aside = self.gaps = self.sent = 0
+        self._clock = clock
+        self._hold = hold
+        self._suspects = suspects
+        self._keep_every_s = keep_every_s
+        self.app = application(name, kafka, folder)
+        self._topic_name = topic
+        self._alerts = _topic(self.app, kafka.alerts)
+        self._dead = _topic(self.app, kafka.dead)
+        self.app.agent(_topic(self.app, topic), name=name)(self._consume)
+        signals: Any = self.app  # Faust types their receivers more narrowly than it calls them
+        signals.on_partitions_assigned.connect(self._assigned)
+        signals.on_partitions_revoked.connect(self._revoked)
+        self.held: dict[int, Held] = {}
+        self._mine: set[int] = set()
+        self._unacked: dict[int, deque[Any]] = defaultdict(deque)
+        self._sending: dict[int, list[Any]] = defaultdict(list)
+        self._poison: dict[int, int | None] = {}
+        self._keeper: asyncio.Task[None] | None = None
+        self._busy = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Join."""
+        self.app.finalize()
+        self.app.flow_control.resume()
+        await self.app.start()
+        self._keeper = asyncio.create_task(self._keep_for_ever())
+
+    async def stop(self) -> None:
+        """Leave; what is held is kept first, where nothing failed."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+        if not self.failed.is_set():
+            try:
+                async with self._busy:
+                    for partition in list(self.held):
+                        await self._keep(partition)
+            except Exception as error:
+                log.error("%s: the last snapshot is the one before: %s", self.name, error)
+        self._mine.clear()
+        await self.app.stop()
+
+    @property
+    def crashed(self) -> bool:
+        """Whether Faust itself gave up."""
+        return bool(self.app.crashed or self.app.should_stop)
+
+    def counters(self) -> dict[str, float]:
+        """What is counted, by stage."""
+        label = f'{{stage="{self.name}"}}'
+        times = [held.now_ms for held in list(self.held.values()) if held.now_ms]
+        behind_ms = max(0, self._clock.now_ms() - min(times)) if times else 0
+        return {
+            f"tocsin_kafka_messages_total{label}": self.taken,
+            f"tocsin_kafka_repeated_total{label}": self.passed_over,
+            f"tocsin_kafka_set_aside_total{label}": self.set_aside,
+            f"tocsin_kafka_gaps_total{label}": self.gaps,
+            f"tocsin_kafka_partitions{label}": len(self.held),
+            f"tocsin_kafka_behind_seconds{label}": behind_ms / 1000,
+        }
+
+    async def _assigned(self, _app: Any, assigned: set[TP], *_: Any, **__: Any) -> None:
+        self._mine = {tp.partition for tp in assigned if tp.topic == self._topic_name}
+        for partition in set(self.held) - self._mine:
+            self._drop(partition)
+        log.info("%s: partitions %s", self.name, sorted(self._mine))
+
+    async def _revoked(self, _app: Any, revoked: set[TP], *_: Any, **__: Any) -> None:
+        """Keep what is held, so that whoever goes on has little to read again."""
+        gone = {tp.partition for tp in revoked if tp.topic == self._topic_name}
+        if self.failed.is_set():
+            return
+        try:
+            async with self._busy:
+                for partition in gone & set(self.held):
+                    await self._keep(partition)
+        except Exception as error:
+            self._fail(error)
+
+    def _drop(self, partition: int) -> None:
+        self.held.pop(partition, None)
+        self._unacked.pop(partition, None)
+        self._sending.pop(partition, None)
+
+    async def _consume(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            if self.failed.is_set():
+                continue  # until it ends: nothing is taken, nothing acknowledged
+            try:
+                async with self._busy:
+                    await self._event(event)
+            except Exception as error:
+                self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        expected = isinstance(error, (StoreError, Fenced))
+        log.error("%s: begins again: %s", self.name, error, exc_info=None if expected else error)
+        self.failed.set()
+
+    async def _event(self, event: Any) -> None:
+        message = event.message
+        partition, offset, data = message.partition, message.offset, event.value
+        if partition not in self._mine:
+            return  # read before it was given to another
+        held = self.held.get(partition)
+        if held is None:
+            held = self.held[partition] = self._hold(partition)
+            self._poison[partition] = self._suspects.poisonous(partition)
+        message.value = None  # it waits to be acknowledged; its bytes need not
+        if held.next is None:
+            held.next = offset
+        if offset > held.next and await self._missed(event, held):
+            return
+        self._unacked[partition].append(message)
+        if offset < held.next:
+            self.passed_over += 1
+            return
+        if offset == self._poison.get(partition):
+            why = "it crashed the stage again and again"
+            await self._set_aside(held, partition, offset, data, why)
+            return
+        await self._take(held, partition, offset, data or b"")
+
+    async def _take(self, held: Held, partition: int, offset: int, data: bytes) -> None:
+        try:
+            found = held.take(data, offset)
+        except InputError as error:
+            await self._set_aside(held, partition, offset, data, str(error))
+            return
+        except (StoreError, Fenced):
+            raise
+        except Exception:
+            self._suspects.crashed(partition, offset, self._clock.now_ms())
+            raise
+        self.taken += 1
+        for one in found:
+            self._sending[partition].append(await self._alerts.send(value=one, partition=0))
+            self.sent += 1
+
+    async def _missed(self, event: Any, held: Held) -> bool:
+        """There is a gap before this message: have the missing ones read, if they are still there."""
+        tp = TP(event.message.topic, event.message.partition)
+        assert held.next is not None
+        first = (await self.app.consumer.earliest_offsets(tp)).get(tp, 0) or 0
+        if first > held.next:
+            self.gaps += 1
+            log.error(
+                "%s: messages %d to %d of partition %d are no longer there",
+                self.name, held.next, event.message.offset - 1, tp.partition,
+            )  # fmt: skip
+            held.next = event.message.offset
+            return False
+        log.warning("%s: partition %d is read again from %d", self.name, tp.partition, held.next)
+        await self.app.consumer.seek(tp, held.next)
+        return True
+
+    async def _set_aside(
+        self, held: Held, partition: int, offset: int, data: bytes, why: str
+    ) -> None:
+        dead = Dead(self._topic_name, partition, offset, why, data or b"")
+        await (await self._dead.send(value=write(dead)))
+        self._suspects.set_aside(partition, offset, why, self._clock.now_ms())
+        self.set_aside += 1
+        held.next = offset + 1
+        log.error("%s: message %d of partition %d is set aside: %s", self.name, offset, partition, why)  # fmt: skip
+
+    async def _keep_for_ever(self) -> None:
+        due_s = self._clock.monotonic_s() + self._keep_every_s
+        while not self.failed.is_set():
+            await asyncio.sleep(ACK_EVERY_S)
+            due = self._clock.monotonic_s() >= due_s
+            if due:
+                due_s = self._clock.monotonic_s() + self._keep_every_s
+            try:
+                for partition in list(self.held):
+                    async with self._busy:
+                        if due and partition in self.held:
+                            await self._keep(partition)
+                        self._acknowledge(partition)
+            except Exception as error:
+                self._fail(error)
+
+    async def _keep(self, partition: int) -> None:
+        """Keep a partition's stage, once all that it sent has arrived."""
+        sending = self._sending.pop(partition, [])
+        for one in sending:
+            await one
+        await asyncio.to_thread(self.held[partition].save(self._clock.now_ms()))
+        self._acknowledge(partition)
+
+    def _acknowledge(self, partition: int) -> None:
+        held = self.held.get(partition)
+        waiting = self._unacked[partition]
+        while held is not None and waiting and waiting[0].offset < held.resume:
+            waiting.popleft().ack(self.app.consumer)

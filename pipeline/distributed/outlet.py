@@ -1,0 +1,168 @@
+"""What goes to Kafka: telemetry through a bounded queue, accepted pushes at once or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from model.errors import StoreError
+from model.journal import JournalKind, NewEntry
+from pipeline.distributed.connecting import client_options
+from pipeline.distributed.settings import KafkaSettings
+from pipeline.distributed.wire import Entry, write
+
+log = logging.getLogger("tocsin.outlet")
+
+AT_ONCE_MAX = 500
+RETRY_S = 1.0
+ACCEPT_WITHIN_S = 10.0
+
+Sent = tuple[str, int, bytes]
+
+
+class Outlet:
+    """Sends in order; while no broker takes it, telemetry waits, and the oldest is dropped beyond a limit.
+
+    Attributes
+    ----------
+    waiting_bytes, sent, sent_bytes, dropped : int
+        Of telemetry: what waits now, and what was sent and dropped in all.
+    """
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._kafka = kafka
+        self._producer: AIOKafkaProducer | None = None
+        self._waiting: deque[Sent] = deque()
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._under_way = 0
+        self.waiting_bytes = self.sent = self.sent_bytes = self.dropped = self.failures = 0
+
+    async def start(self) -> None:
+        """Connect, now or later."""
+        self._task = asyncio.create_task(self._send_for_ever())
+
+    async def stop(self, within_s: float = 5.0) -> None:
+        """Send what waits, as far as it can be, and end."""
+        try:
+            await asyncio.wait_for(self.flushed(), within_s)
+        except TimeoutError:
+            log.error("%d messages could not be sent", len(self._waiting) + self._under_way)
+        if self._task is not None:
+            self._task.cancel()
+        if self._producer is not None:
+            await self._producer.stop()
+
+    @property
+    def empty(self) -> bool:
+        """Whether everything was taken by a broker."""
+        return not self._waiting and not self._under_way
+
+    async def flushed(self) -> None:
+        """Wait until everything was taken."""
+        while not self.empty:
+            await asyncio.sleep(0.05)
+
+    def put(self, messages: Sequence[Sent]) -> None:
+        """Telemetry: topic, partition, message."""
+        for one in messages:
+            self._waiting.append(one)
+            self.waiting_bytes += len(one[2])
+        while self._waiting and self.waiting_bytes > self._kafka.queue_bytes_max:
+            self.waiting_bytes -= len(self._waiting.popleft()[2])
+            self.dropped += 1
+        self._wake.set()
+
+    async def submit(self, entries: Sequence[NewEntry]) -> list[int]:
+        """Accepted pushes: returns their offsets once all copies in sync have them.
+
+        Raises
+        ------
+        StoreError
+            If no broker said so in time. Some may have been taken: pushing again does no harm.
+        """
+        try:
+            return await asyncio.wait_for(self._submit(entries), ACCEPT_WITHIN_S)
+        except (KafkaError, TimeoutError) as error:
+            raise StoreError(f"no broker takes it: {error!r}; try again") from error
+
+    async def _submit(self, entries: Sequence[NewEntry]) -> list[int]:
+        producer = await self._connected()
+        messages = [write(Entry(e.kind, e.source, e.arrival_ms, e.body)) for e in entries]
+        sending = [await producer.send(self._kafka.alerts, one, partition=0) for one in messages]
+        for entry, one in zip(entries, messages, strict=True):
+            if entry.kind is JournalKind.FEEDBACK:  # whoever detects is to know
+                for number in range(self._kafka.partitions):
+                    sending.append(
+                        await producer.send(self._kafka.telemetry, one, partition=number)
+                    )
+        done = await asyncio.gather(*sending)
+        return [int(record.offset) + 1 for record in done[: len(entries)]]
+
+    async def _connected(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                **client_options(self._kafka), acks="all", linger_ms=5, max_request_size=2**20
+            )
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+        return self._producer
+
+    async def _send_for_ever(self) -> None:
+        failing = False
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                batch = [
+                    self._waiting.popleft() for _ in range(min(AT_ONCE_MAX, len(self._waiting)))
+                ]
+                self._under_way = len(batch)
+                try:
+                    await self._send(batch)
+                    if failing:
+                        log.info("a broker takes messages again")
+                    failing = False
+                except (KafkaError, OSError, TimeoutError) as error:
+                    if not failing:
+                        log.error("no broker takes messages; they wait: %r", error)
+                    failing = True
+                    self.failures += 1
+                    # Again in its order: what arrives twice is known by its times.
+                    self._waiting.extendleft(reversed(batch))
+                    await asyncio.sleep(RETRY_S)
+                finally:
+                    self._under_way = 0
+
+    async def _send(self, batch: Sequence[Sent]) -> None:
+        producer = await self._connected()
+        sending = [
+            await producer.send(topic, data, partition=number) for topic, number, data in batch
+        ]
+        results = await asyncio.gather(*sending, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        size = sum(len(data) for _, _, data in batch)
+        self.waiting_bytes -= size
+        self.sent += len(batch)
+        self.sent_bytes += size
+
+    def counters(self) -> dict[str, float]:
+        """Our own metrics."""
+        return {
+            "tocsin_kafka_sent_total": self.sent,
+            "tocsin_kafka_sent_bytes_total": self.sent_bytes,
+            "tocsin_kafka_waiting_bytes": self.waiting_bytes,
+            "tocsin_kafka_dropped_total": self.dropped,
+            "tocsin_kafka_send_failures_total": self.failures,
+        }

@@ -1,0 +1,199 @@
+"""A worker: some stages, each joined to its topic, built again when one fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from functools import partial
+
+from prometheus_client import start_http_server
+
+from collectors.pushed import PushQueue
+from model.clock import Clock
+from pipeline import wiring
+from pipeline.checkpoints import Checkpoints
+from pipeline.distributed.acting import Acting
+from pipeline.distributed.feeding import Feeding
+from pipeline.distributed.holding import CorrelatingPartition, DetectingPartition, Suspects
+from pipeline.distributed.joined import Joined
+from pipeline.distributed.lease import Lease
+from pipeline.distributed.outlet import Outlet
+from pipeline.settings import Settings
+from pipeline.telemetry import Telemetry
+from pipeline.version import VERSION
+from store.store import Store
+
+log = logging.getLogger("tocsin.worker")
+
+LOOK_EVERY_S = 0.25
+BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
+WELL_AFTER_S = 60.0
+
+
+class StageName(StrEnum):
+    """What a worker may do."""
+
+    INTAKE = "intake"
+    DETECT = "detect"
+    CORRELATE = "correlate"
+    ACT = "act"
+
+
+def joined(
+    stage: StageName,
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    on_commit: Callable[[], None] = lambda: None,
+) -> Joined:
+    """The Faust application of a stage."""
+    kafka = settings.machine.kafka
+    detects = stage is StageName.DETECT
+    return Joined(
+        stage.value,
+        kafka.telemetry if detects else kafka.alerts,
+        kafka,
+        folder=settings.data,
+        clock=clock,
+        hold=(lambda partition: DetectingPartition(settings, store, partition))
+        if detects
+        else (lambda partition: CorrelatingPartition(settings, store, partition, on_commit)),
+        suspects=Suspects(store, stage.value),
+        keep_every_s=settings.machine.pipeline.checkpoint_interval_ms / 1000,
+    )
+
+
+class Tended:
+    """Keeps one stage joined: when it fails, another is built, after a while that grows."""
+
+    def __init__(self, build: Callable[[], Joined], clock: Clock) -> None:
+        self._build = build
+        self._clock = clock
+        self.restarts = 0
+        self.present: Joined | None = None
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until `stopping`."""
+        tries = 0
+        while not stopping.is_set():
+            began_s = self._clock.monotonic_s()
+            self.present = one = self._build()
+            try:
+                await one.start()
+                await self._watch(one, stopping)
+            except Exception as error:
+                log.error("%s: could not start: %s", one.name, error)
+            await self._end(one)
+            if stopping.is_set():
+                return
+            self.restarts += 1
+            lasted = self._clock.monotonic_s() - began_s > WELL_AFTER_S
+            tries = 0 if lasted else min(tries + 1, len(BACKOFF_S) - 1)
+            try:
+                await asyncio.wait_for(stopping.wait(), BACKOFF_S[tries])
+            except TimeoutError:
+                continue
+
+    async def _watch(self, one: Joined, stopping: asyncio.Event) -> None:
+        while not (stopping.is_set() or one.failed.is_set()):
+            if one.crashed:
+                log.error("%s: the connection was given up", one.name)
+                one.failed.set()
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _end(self, one: Joined) -> None:
+        try:
+            await asyncio.wait_for(one.stop(), 20)
+        except Exception as error:
+            log.error("%s: did not end in order: %r", one.name, error)
+
+
+class Worker:
+    """The stages of one process."""
+
+    def __init__(
+        self, settings: Settings, store: Store, clock: Clock, stages: Sequence[StageName]
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.clock = clock
+        # Unlike all others', also after a restart: whoever had the lease then does not have it now.
+        self.name = f"{socket.gethostname()}.{os.getpid()}.{clock.now_ms()}"
+        self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
+        self.outlet = Outlet(settings.machine.kafka)
+        self.acting = self._build_acting() if StageName.ACT in stages else None
+        self.feeding = self._build_feeding() if StageName.INTAKE in stages else None
+        self.tended = [
+            Tended(partial(self._joined, stage), clock)
+            for stage in stages
+            if stage in (StageName.DETECT, StageName.CORRELATE)
+        ]
+
+    def counters(self) -> dict[str, float]:
+        """Our own metrics, of all stages."""
+        found = self.outlet.counters()
+        for one in self.tended:
+            if one.present is not None:
+                found.update(one.present.counters())
+                label = f'{{stage="{one.present.name}"}}'
+                found[f"tocsin_kafka_stage_restarts_total{label}"] = one.restarts
+        if self.feeding is not None:
+            found.update(self.feeding.counters())
+        if self.acting is not None:
+            performer = self.acting.performer
+            found["tocsin_acting"] = float(performer is not None)
+            found.update({} if performer is None else performer.counters())
+        return found
+
+    def serve_metrics(self, address: str) -> None:
+        """Answer GET /metrics on HOST:PORT, in a thread of its own."""
+        host, _, port = address.rpartition(":")
+        self.telemetry.add(self.counters)
+        start_http_server(int(port), host.strip("[]"), registry=self.telemetry.registry)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until `stopping`."""
+        await self.outlet.start()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for one in self.tended:
+                    group.create_task(one.run(stopping))
+                if self.acting is not None:
+                    group.create_task(self.acting.run(stopping))
+                if self.feeding is not None:
+                    self.feeding.load()
+                    group.create_task(self.feeding.run(stopping))
+        finally:
+            await self.outlet.stop()
+
+    def _joined(self, stage: StageName) -> Joined:
+        return joined(stage, self.settings, self.store, self.clock, self._committed)
+
+    def _committed(self) -> None:
+        if self.acting is not None:
+            self.acting.notify()
+
+    def _build_acting(self) -> Acting:
+        lease = Lease(self.store, "act", self.name)
+        return Acting(self.settings, self.store, self.clock, self.outlet, lease)
+
+    def _build_feeding(self) -> Feeding:
+        machine = self.settings.machine
+        index = wiring.build_index(machine)
+        pushes = PushQueue(machine.pushes)
+        intake = wiring.build_intake(machine, index, self.telemetry, self.clock, pushes)
+        return Feeding(
+            self.settings,
+            index,
+            intake.collectors,
+            {"index": index, **intake.saved},
+            self.outlet,
+            self.clock,
+            checkpoints=Checkpoints(self.settings.data / "intake", report=log.warning),
+            lease=Lease(self.store, "pull", self.name),
+        )

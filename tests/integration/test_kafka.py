@@ -1,0 +1,45 @@
+"""Workers on Apache Kafka: brokers end and come back; what is decided is what one process decides."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.brokers import Cluster
+from tests.integration.kafka_server import KafkaServer
+from tests.pipeline.distributed.conftest import PARTITIONS, WORLD, Storm, storm
+from tests.pipeline.distributed.test_on_a_broker import differences, until
+
+pytestmark = pytest.mark.integration
+__all__ = ["storm"]
+WITHOUT_S = 20.0
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    server = KafkaServer(tmp_path)
+    one = Cluster(tmp_path, server, WORLD, partitions=PARTITIONS)
+    yield one
+    one.close()
+    server.close()
+
+
+def test_f22_a_worker_killed_and_a_broker_restarted_change_nothing(
+    cluster: Cluster, storm: Storm
+) -> None:
+    first = cluster.worker("detect,correlate")
+    cluster.worker("detect,correlate")
+    most, more = 6 * len(storm.messages) // 10, 8 * len(storm.messages) // 10
+    cluster.send(storm.messages[:most])
+    assert until(lambda: set() if cluster.outcome() else {b"nothing yet"}) == set()
+    first.kill()
+    cluster.send(storm.messages[most:more])
+    cluster.broker.kill()
+    time.sleep(WITHOUT_S)  # longer than sessions and requests last here
+    cluster.broker.start()
+    cluster.worker("detect,correlate")
+    cluster.send(storm.messages[more:])
+    assert differences(cluster, storm.expected) == set()

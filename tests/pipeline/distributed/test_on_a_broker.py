@@ -1,0 +1,77 @@
+"""Workers on a real broker: whatever happens to them, what is decided is what one process decides."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import distributed as played
+from benchmarks.brokers import Broker, Cluster, received
+from pipeline.distributed.wire import Dead, read
+from store import audit as audit_rows
+from tests.pipeline.distributed.conftest import PARTITIONS, WORLD, Storm
+
+LONGEST_S = 90.0
+
+
+def until(missing: Callable[[], set[bytes]]) -> set[bytes]:
+    end_s = time.monotonic() + LONGEST_S
+    while (found := missing()) and time.monotonic() < end_s:
+        time.sleep(0.5)
+    return found
+
+
+def differences(cluster: Cluster, expected: list[bytes]) -> set[bytes]:
+    """What differs when it is what is expected, or in the end."""
+    return until(lambda: set(expected) ^ set(cluster.outcome()))
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    broker = Broker(tmp_path)
+    one = Cluster(tmp_path, broker, WORLD, partitions=PARTITIONS)
+    yield one
+    one.close()
+    broker.close()
+
+
+def test_one_worker_decides_what_one_process_decides(cluster: Cluster, storm: Storm) -> None:
+    cluster.worker("detect,correlate")
+    cluster.send(storm.messages)
+    assert differences(cluster, storm.expected) == set()
+
+
+def test_f22_one_of_two_killed_in_the_middle_changes_nothing(
+    cluster: Cluster, storm: Storm
+) -> None:
+    first, _second = cluster.worker("detect,correlate"), cluster.worker("detect,correlate")
+    most, more = 6 * len(storm.messages) // 10, 8 * len(storm.messages) // 10
+    cluster.send(storm.messages[:most])
+    assert until(lambda: set() if cluster.outcome() else {b"nothing yet"}) == set()
+    cluster.send(storm.messages[most:more])
+    first.kill()
+    cluster.worker("detect,correlate")  # and a third joins: another rebalance
+    cluster.send(storm.messages[more:])
+    assert differences(cluster, storm.expected) == set()
+
+
+def test_f23_a_poison_message_is_set_aside_and_the_partition_proceeds(
+    cluster: Cluster, storm: Storm
+) -> None:
+    cluster.worker("detect,correlate")
+    half = len(storm.messages) // 2
+    poison = [(played.TELEMETRY, 0, b"TCW1 not a message"), (played.ALERTS, 0, b"\0" * 100)]
+    cluster.send([*storm.messages[:half], *poison, *storm.messages[half:]])
+    assert differences(cluster, storm.expected) == set()
+    kafka = cluster.settings.machine.kafka
+    dead = [read(one) for one in asyncio.run(received(cluster.broker.address, kafka.dead))]
+    assert {one.body for one in dead if isinstance(one, Dead)} == {data for _, _, data in poison}
+    store = cluster.store()
+    with store.records.read() as conn:
+        noted = [one for one in audit_rows.recent(conn) if one.act == "kafka.set_aside"]
+    store.close()
+    assert len(noted) == 2

@@ -1,0 +1,92 @@
+"""A console and two workers with every stage, as people run them: a push becomes one incident and one ticket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from benchmarks.brokers import Broker, Process, free_port
+from pipeline import settings as reading
+from pipeline.distributed import topics
+from store import incidents as incident_rows
+from store import tickets as ticket_rows
+from store.store import Store
+from tests.pipeline.distributed.test_on_a_broker import until
+
+PUSHES = 20
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    broker = Broker(tmp_path)
+    port = free_port()
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "tocsin.yaml").write_text(
+        f"kafka: {{brokers: ['{broker.address}'], partitions: 2, replication: 1, session_timeout: 3s}}\n"
+        f"console: {{listen: '127.0.0.1:{port}'}}\ncorrelator: {{group_wait: 1s}}\n"
+        "host: {enabled: false}\nself: {enabled: true}\nlogs: {sources: []}\n"
+    )
+    (folder / "catalogue.yaml").write_text("services: [{name: pg}]\n")
+    asyncio.run(topics.create(reading.load(folder).machine.kafka))
+    yield folder, port
+    broker.close()
+
+
+def push(port: int) -> bool:
+    """Twenty alerts of one service, by Alertmanager's API; whether they were accepted."""
+    now = datetime.now(UTC).isoformat()
+    body = [
+        {"labels": {"alertname": "Down", "service": "pg", "instance": f"i{n}", "severity": "critical"},
+         "startsAt": now}
+        for n in range(PUSHES)
+    ]  # fmt: skip
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/api/v2/alerts",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=15) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def test_f16_two_workers_make_one_ticket_of_what_is_pushed(
+    config: tuple[Path, int], tmp_path: Path
+) -> None:
+    folder, port = config
+    data = tmp_path / "data"
+    data.mkdir()
+    words = ["--config", str(folder), "--data", str(data)]
+    console = Process(["console", *words], data, tmp_path / "console.log")
+    workers = [Process(["worker", *words], data, tmp_path / f"worker{n}.log") for n in range(2)]
+    try:
+        assert until(lambda: set() if push(port) else {b"not accepted"}) == set()
+        store = Store.open(f"sqlite:///{data / 'tocsin.db'}", now_ms=0)
+
+        def missing() -> set[bytes]:
+            with store.records.read() as conn:
+                incidents = incident_rows.recent(conn, limit=100)
+                tickets = ticket_rows.recent(conn, "builtin", limit=100)
+            counted = sum(incident.alert_count for incident in incidents)
+            return set() if counted >= PUSHES and tickets else {b"no ticket yet"}
+
+        assert until(missing) == set()
+        with store.records.read() as conn:
+            incidents = incident_rows.recent(conn, limit=100)
+            assert [(one.alert_count) for one in incidents] == [PUSHES]
+            assert len(ticket_rows.recent(conn, "builtin", limit=100)) == 1
+        store.close()
+    finally:
+        for one in (console, *workers):
+            one.stop()
+    performing = [(tmp_path / f"worker{n}.log").read_text().count("performs now") for n in range(2)]
+    assert performing[0] + performing[1] >= 1
