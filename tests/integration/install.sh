@@ -21,6 +21,9 @@ done
 # Screenshots of the Chinese console need its glyphs.
 [ -d /usr/share/fonts/opentype/noto ] || missing+=(fonts-noto-cjk)
 
+# Its programs are not on the path.
+compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
+
 fetch_elasticsearch() {
     local artifact=org.elasticsearch.distribution.integ-test-zip:elasticsearch:8.15.3:zip
     local folder=build/servers log
