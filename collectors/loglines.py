@@ -322,23 +322,25 @@ def of_syslog(
     if line is None:
         told = message or " ".join(f"{name}={value}" for name, value in data.items())
         line = LogLine(told or text)
-    return replace(
-        line,
-        time_ms=line.time_ms if header.time_ms is None else header.time_ms,
-        severity=line.severity or _SYSLOG[header.level],
-        logger=header.app or line.logger,
-        trace_id=line.trace_id or _text(data, _TRACE),
-        fields=line.fields or _numbers({name: _number(value) for name, value in data.items()}),
+    if data:
+        trace_id = line.trace_id or _text(data, _TRACE)
+        fields = line.fields or _numbers({name: _number(value) for name, value in data.items()})
+    else:
+        trace_id, fields = line.trace_id, line.fields
+    return LogLine(  # `replace` takes as long as all the rest
+        line.message,
+        line.time_ms if header.time_ms is None else header.time_ms,
+        line.severity or _SYSLOG[header.level],
+        line.service,
+        header.app or line.logger,
+        trace_id,
+        fields,
     )
 
 
 def _number(text: str) -> object:
     try:
-        return int(text) if len(text) < 16 else text
-    except ValueError:
-        pass
-    try:
-        return float(text) if len(text) < 32 and "_" not in text else text
+        return text if len(text) > 19 else int(text) if text.isdigit() else float(text)
     except ValueError:
         return text
 

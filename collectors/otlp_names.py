@@ -124,8 +124,8 @@ def label_pairs(attributes: Iterable[tuple[str, str]]) -> dict[str, str]:
     {'a_b': '1;2'}
     """
     found: dict[str, str] = {}
-    for name, value in sorted(attributes):
-        label = label_name(name)
+    for name, text in sorted(attributes):
+        label, value = label_name(name), text.replace("\0", "")  # which no database takes
         if label and value:
             found[label] = f"{found[label]};{value}" if label in found else value
     return found
@@ -159,4 +159,5 @@ def resource_labels(resource: Mapping[str, str]) -> dict[str, str]:
     }
     for label, names in _CHOSEN.items():
         found[label] = next((resource[name] for name in names if resource.get(name)), "")
-    return {label: value for label, value in found.items() if value}
+    made = {label: value.replace("\0", "") for label, value in found.items()}
+    return {label: value for label, value in made.items() if value}

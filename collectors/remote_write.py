@@ -94,6 +94,8 @@ class Reading:
 
     Attributes
     ----------
+    samples_max : int
+        Samples that are read one by one: two bytes of a body can be a whole one.
     bad : int
         Samples of series whose labels are not valid.
     histograms, exemplars : int
@@ -105,6 +107,7 @@ class Reading:
     """
 
     book: Book
+    samples_max: int
     slots: list[int] = field(default_factory=list)
     times_ms: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
@@ -120,6 +123,17 @@ class Reading:
         self.bad += samples
         if len(self.problems) < _PROBLEMS_MAX:
             self.problems.append(f"timeseries/{number}: {error}")
+
+    def room(self, samples: int) -> None:
+        """Have room for so many more samples.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        if len(self.slots) + samples > self.samples_max:
+            raise InputError(f"body: more than {self.samples_max} samples; send less at a time")
 
     def sample(self, slot: int, time_ms: int, value: float) -> None:
         """A sample that was read by itself."""

@@ -32,12 +32,13 @@ def read(body: bytes, book: Book, source: str, *, parts_max: int) -> tuple[Remot
     Raises
     ------
     InputError
-        If it is not protobuf, or beyond a limit: nothing of it is taken then.
+        If it is not protobuf, or has more than `parts_max` series and texts, or samples: nothing of it is
+        taken then.
     """
     if body[:1] == b"\x22":  # 1.0 has no field 4, 2.0 begins with it
         raise InputError(f"body: must be {Version.V1.value}; it is of version 2.0")
     begins, ends, metadata = split(body, _SERIES, _METADATA, parts_max=parts_max)
-    reading = Reading(book)
+    reading = Reading(book, parts_max)
     octets = octets_of(body)
     first, last = np.array(begins, dtype=np.int64), np.array(ends, dtype=np.int64)
     tails = _tails(octets, first, last)
@@ -105,6 +106,7 @@ def _read_one(data: bytes, at: int, reading: Reading) -> None:
     reading.exemplars += len(series.exemplars)
     if not series.samples:
         return
+    reading.room(len(series.samples))
     key = Series1(labels=series.labels).SerializeToString()
     slot = _slot(series, key, at, reading, samples=len(series.samples))
     if slot is not None and slot >= 0:

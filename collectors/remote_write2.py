@@ -65,14 +65,15 @@ def read(body: bytes, book: Book, source: str, *, parts_max: int) -> tuple[Remot
     Raises
     ------
     InputError
-        If it is not protobuf, or beyond a limit: nothing of it is taken then.
+        If it is not protobuf, or has more than `parts_max` series and texts, or samples: nothing of it is
+        taken then.
     """
     if body[:1] == b"\x0a":  # 2.0 has no field 1, so that this can be told
         raise InputError(f"body: must be {Version.V2.value}; it is of version 1.0")
     begins, ends, symbols = split(body, _SERIES, _SYMBOL, parts_max=parts_max)
     if symbols[:1] != [b""] and (symbols or begins):
         raise InputError("symbols/0: must be the empty text")
-    reading = Reading(book)
+    reading = Reading(book, parts_max)
     octets = octets_of(body)
     numbers = _numbers(symbols, book)
     shape = _shape(octets, np.array(begins, dtype=np.int64), np.array(ends, dtype=np.int64))
@@ -206,6 +207,7 @@ def _read_one(
     reading.exemplars += len(series.exemplars)
     if not series.samples:
         return
+    reading.room(len(series.samples))
     key = _key(list(series.labels_refs), numbers)
     slot = reading.book.slots.get(key)
     if slot is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import tzinfo
 from fnmatch import translate
 from zoneinfo import ZoneInfo
@@ -64,7 +64,17 @@ class SyslogReader:
             line = tidy(of_syslog(header, text, now_ms=now_ms, zone=self._zone))
             host, app = header.host, header.app
         service = self._service or line.service or self._services.of(app, host)
-        return replace(line, service=service)
+        if service == line.service:
+            return line
+        return LogLine(
+            line.message,
+            line.time_ms,
+            line.severity,
+            service,
+            line.logger,
+            line.trace_id,
+            line.fields,
+        )
 
 
 class Services:

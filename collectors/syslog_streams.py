@@ -6,6 +6,7 @@ import selectors
 import socket
 import ssl
 from collections import Counter
+from contextlib import suppress
 
 from collectors.syslog_framing import Framer
 from collectors.syslog_sockets import Listening, Stream, sender_of
@@ -183,6 +184,9 @@ class Streams:
         self._per_sender[stream.sender] -= 1
         if self._per_sender[stream.sender] <= 0:
             del self._per_sender[stream.sender]
+        if isinstance(stream.sock, ssl.SSLSocket) and not stream.shaking and not stream.ended:
+            with suppress(OSError, ValueError):  # says goodbye, and does not wait for the other's
+                stream.sock.unwrap()
         stream.sock.close()
 
     def sweep(self, now_s: float) -> None:

@@ -24,7 +24,16 @@ from model.ticket import TicketState
 
 ROOT = HERE.parent
 PACKAGES = ("collectors", "detectors", "correlator", "incident_bridge", "runbooks", "console", "pipeline")  # fmt: skip
-CALLS = {"because": 0, "translate": 0, "_": 0, "say": 0, "_translate": 0, "gettext": 0, "ProbeFault": 0, "Rule": 1}
+CALLS = {
+    "because": 0,
+    "translate": 0,
+    "_": 0,
+    "say": 0,
+    "_translate": 0,
+    "gettext": 0,
+    "ProbeFault": 0,
+    "Rule": 1,
+}
 """Functions whose argument at this place is a message id."""
 
 WORDS: tuple[str, ...] = (

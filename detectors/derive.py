@@ -76,9 +76,10 @@ class Family:
         """Groups that somebody else measured (`via`), of services that have groups of their own."""
         if self._second_hand is None:
             via = {group for labels, group in self._groups.items() if VIA in labels}
-            own = {service_of(ls) for ls, group in self._groups.items() if group not in via}
+            others = self._groups.items() if via else ()
+            own = {service_of(ls) for ls, group in others if group not in via}
             told = [group for group in sorted(via) if service_of(self.labels(group)) in own]
-            self._second_hand = np.array(told if via else [], dtype=np.int64)
+            self._second_hand = np.array(told, dtype=np.int64)
         return self._second_hand
 
     def bounds(self, groups: Array) -> Floats:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import orjson
 
-from collectors.elastic_http import ElasticHttp
+from collectors.elastic_http import ElasticHttp, printable
 from incident_bridge.elastic_documents import Document, Translate, alert_document, incident_document
 from incident_bridge.elastic_settings import ElasticSinkSettings
 from incident_bridge.elastic_setup import prepare
@@ -178,7 +178,7 @@ class ElasticSink:
         for one, code in zip(outcomes, codes, strict=True):
             if code >= 400 and code != 409:
                 if not self.refused:
-                    reason = str(one.get("error", {}).get("reason", ""))[:200]
+                    reason = printable(str(one.get("error")))
                     self._report(f"elasticsearch_sink: a document was refused: {reason}")
                 self.refused += 1
 

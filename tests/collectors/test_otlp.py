@@ -217,7 +217,7 @@ def test_a23_points_beyond_the_limit_are_rejected() -> None:
 
 def test_attributes_do_not_pass_for_the_labels_of_their_resource() -> None:
     metric = Metric(name="hits")
-    attributes = [pair("service", "other"), pair("le", "1"), pair("__name__", "up")]
+    attributes = [pair("service", "oth\0er"), pair("le", "1"), pair("__name__", "up")]
     metric.gauge.data_points.add(as_int=1, attributes=attributes)
     push, _ = MetricReader().read(request(metric), OtlpSettings(), source="s", now_ms=NOW)
     assert push.series[0].get("service") == "cart"

@@ -324,6 +324,14 @@ def test_a02_one_endless_series_is_refused() -> None:
         remote_write1.read(head + inner, Book(), "s", parts_max=9)
 
 
+@both
+def test_a02_a_body_of_tiny_samples_is_refused(version: ModuleType) -> None:
+    """Two bytes a sample: fourteen megabytes would become gigabytes of Python's numbers."""
+    many: list[Series] = [({"__name__": f"m{n}"}, [(0, 0.0)] * 4_000) for n in range(4)]
+    with pytest.raises(InputError, match="more than 10000 samples"):
+        read(version, many)
+
+
 def test_a23_one_sender_of_random_labels_does_not_take_the_room_of_others() -> None:
     index = SeriesIndex(series_max=1_000, per_source_max=100)
     place = door(index)

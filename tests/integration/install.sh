@@ -10,6 +10,7 @@ declare -A package_of=(
     [prometheus-alertmanager]=prometheus-alertmanager
     [prometheus-node-exporter]=prometheus-node-exporter
     [chromium]=chromium
+    [rsyslogd]=rsyslog
     [java]=default-jre-headless
     [mvn]=maven
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,44 @@ def test_a_running_tocsin_reads_each_line_once(
             lambda: counted("tocsin_elasticsearch_rounds_total") > rounds + 2, "more rounds"
         )
         assert counted("tocsin_elasticsearch_lines_total") == 100
+
+
+SINK = """\
+elasticsearch_sink: {{url: "{url}", interval: 1s, namespace: tests}}
+"""
+
+
+def test_an_incident_is_found_in_elasticsearch_with_its_alert(
+    elastic: Elastic, servers: Any, tmp_path: Path
+) -> None:
+    settings = servers.settings + SINK.format(url=elastic.url)
+    with servers.tocsin_in(tmp_path / "tocsin", settings) as tocsin:
+        labels = {"alertname": "DiskFull", "service": "db", "severity": "critical"}
+        tocsin.push({"labels": labels, "annotations": {"summary": "no room"}})
+        incident = tocsin.incident("db")
+
+        def found(query: str) -> list[dict[str, Any]]:
+            path = "/logs-tocsin.*-tests/_search?ignore_unavailable=true&size=100"
+            asked = {"query": {"query_string": {"query": query}}, "sort": [{"@timestamp": "asc"}]}
+            elastic.ask("POST", "/logs-tocsin.*-tests/_refresh")
+            hits = elastic.ask("POST", path, asked)["hits"]["hits"]
+            return [hit["_source"] for hit in hits]
+
+        opened = 'event.action:"incident-opened" AND tocsin.incident.id:' + incident["id"]
+        (told,) = servers.wait_for(lambda: found(opened), "the incident's document")
+        assert told["service"]["name"] == "db" and told["tocsin"]["incident"]["state"] == "open"
+        alerts = 'event.kind:alert AND rule.name:DiskFull AND log.level:critical AND labels.service:db'  # fmt: skip
+        (fired,) = servers.wait_for(lambda: found(alerts), "the alert's document")
+        assert fired["message"] == "no room" and fired["event"]["action"] == "alert-firing"
+        tocsin.push({"labels": labels, "endsAt": datetime.now(UTC).isoformat()})
+        ended = 'event.action:"incident-resolved" AND tocsin.incident.id:' + incident["id"]
+        (last,) = servers.wait_for(lambda: found(ended), "its end")
+        assert last["tocsin"]["incident"]["time_to_resolve_ms"] >= 0
+        health = dict(tocsin.get("/api/v1/health")["counters"])
+        assert health["tocsin_elasticsearch_sink_refused_total"] == 0
+    log = (tmp_path / "tocsin" / "tocsin.log").read_text()
+    # This distribution of the server has neither: both are named.
+    assert "left out: data streams" in log and "ILM" in log
+    mapping = elastic.ask("GET", "/logs-tocsin.incident-tests/_mapping")
+    (index,) = mapping.values()
+    assert index["mappings"]["properties"]["service"]["properties"]["name"]["type"] == "keyword"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry._logs import SeverityNumber
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -109,7 +111,7 @@ def test_an_error_in_the_logs(servers: Any, tmp_path: Path) -> None:
         exporter = OTLPLogExporter(f"{tocsin.url}/v1/logs")
         provider.add_log_record_processor(BatchLogRecordProcessor(exporter, schedule_delay_millis=500))  # fmt: skip
         handler = _handler(provider)
-        mailer = __import__("logging").getLogger("mailer")
+        mailer = logging.getLogger("mailer")
         mailer.propagate = False
         mailer.addHandler(handler)
         mailer.setLevel("INFO")
@@ -130,10 +132,7 @@ def test_an_error_in_the_logs(servers: Any, tmp_path: Path) -> None:
 
 
 def _handler(provider: LoggerProvider) -> Any:
-    import logging
-
-    from opentelemetry._logs import SeverityNumber
-
+    """What hands records of Python's logging to the SDK."""
     numbers = {"INFO": SeverityNumber.INFO, "ERROR": SeverityNumber.ERROR}
     logger = provider.get_logger("mailer")
 
@@ -181,7 +180,14 @@ def test_a_slow_callee_by_traces_alone(servers: Any, tmp_path: Path) -> None:
             assert tocsin.get("/api/v1/incidents")["incidents"] == []
             sender.seconds, sender.failing = 1.5, True
             incident = tocsin.incident("stock")
+
+            def blamed() -> bool:
+                """Both ends in one incident, the callee first, and the reason why."""
+                (one,) = tocsin.get("/api/v1/incidents", state="open")["incidents"]
+                why = "front calls stock, as its traces show"
+                return one["id"] == incident["id"] and why in str(one["causes"])
+
+            servers.wait_for(blamed, "the caller to join")
+            assert len(tocsin.incidents("stock", "open")) == 1
         for provider in providers:
             provider.shutdown()
-        causes = incident["causes"] if "causes" in incident else tocsin.get(f"/api/v1/incidents/{incident['id']}")  # fmt: skip
-        assert "as its traces show" in str(causes)
