@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks import distributed as played
 from benchmarks.brokers import Broker, Cluster, received
-from pipeline.distributed.wire import Dead, read
+from model.journal import JournalKind
+from pipeline.distributed.wire import Dead, Entry, read, write
 from store import audit as audit_rows
 from tests.pipeline.distributed.conftest import PARTITIONS, WORLD, Storm
 
@@ -64,7 +65,12 @@ def test_f23_a_poison_message_is_set_aside_and_the_partition_proceeds(
 ) -> None:
     cluster.worker("detect,correlate")
     half = len(storm.messages) // 2
-    poison = [(played.TELEMETRY, 0, b"TCW1 not a message"), (played.ALERTS, 0, b"\0" * 100)]
+    crashing = write(Entry(JournalKind.FEEDBACK, "x", 0, b"{}"))  # it reads, and ends the stage
+    poison = [
+        (played.TELEMETRY, 0, b"TCW1 not a message"),
+        (played.TELEMETRY, 1, crashing),
+        (played.ALERTS, 0, b"\0" * 100),
+    ]
     cluster.send([*storm.messages[:half], *poison, *storm.messages[half:]])
     assert differences(cluster, storm.expected) == set()
     kafka = cluster.settings.machine.kafka
@@ -74,4 +80,4 @@ def test_f23_a_poison_message_is_set_aside_and_the_partition_proceeds(
     with store.records.read() as conn:
         noted = [one for one in audit_rows.recent(conn) if one.act == "kafka.set_aside"]
     store.close()
-    assert len(noted) == 2
+    assert len(noted) == 3

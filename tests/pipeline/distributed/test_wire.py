@@ -1,0 +1,108 @@
+"""Messages are read as they were written; whatever else comes is refused, by one kind of error."""
+
+from __future__ import annotations
+
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.alert import Alert
+from model.batch import STALE_NAN, MetricBatch, is_stale
+from model.errors import InputError
+from model.journal import JournalKind
+from model.labels import Labels
+from model.reason import because
+from model.series import SeriesIndex
+from pipeline.distributed.shards import Splitter, owner, shard
+from pipeline.distributed.wire import (
+    DECODED_BYTES_MAX,
+    Dead,
+    Entry,
+    Lines,
+    Message,
+    Samples,
+    Tick,
+    Told,
+    pack_labels,
+    read,
+    unpack_labels,
+    write,
+)
+
+UP = Labels.of({"__name__": "up", "service": "pg"})
+ALERT = Alert(UP, "detector", 1, 2, summary=because("{x} is down", x="pg"))
+
+
+def samples(times_ms: list[int]) -> Samples:
+    values = np.array([1.0, float("nan"), STALE_NAN])
+    notes = {1: because("answers {code}", code="503")}
+    kinds = {"up": "gauge"}
+    return Samples(pack_labels([UP] * 3), np.array(times_ms), values, 9, "t", kinds, notes)
+
+
+LINES = Lines(
+    np.array([5, 6]), np.array([9, 17], dtype=np.int8), ("a", ""), ("x", "é\n"), (), 7, "f"
+)
+MESSAGES: list[Message] = [
+    samples([4, 4, 4]),
+    samples([4, 5, 6]),
+    LINES,
+    Tick(1_000),
+    Told(3, 1_000, (ALERT,)),
+    Entry(JournalKind.ALERT, "prom", 5, b"{}"),
+    Dead("tocsin.alerts", 0, 17, "why", b"\0\1"),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda one: type(one).__name__)
+def test_what_is_written_is_read(message: Message) -> None:
+    assert write(read(write(message))) == write(message)
+
+
+def test_columns_come_back_bit_by_bit() -> None:
+    found = read(write(samples([4, 5, 6])))
+    assert isinstance(found, Samples)
+    assert found.times_ms.tolist() == [4, 5, 6]
+    assert found.values.tobytes() == samples([4, 5, 6]).values.tobytes()
+    assert is_stale(found.values).tolist() == [False, False, True]
+    assert unpack_labels(found.series) == [UP] * 3
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200), st.sampled_from(MESSAGES), st.integers(0, 400))
+def test_a02_anything_else_is_refused_and_nothing_else_is_raised(
+    noise: bytes, message: Message, at: int
+) -> None:
+    whole = write(message)
+    for data in (noise, whole[:at], whole[:at] + noise + whole[at:]):
+        try:
+            read(data)
+        except InputError:
+            continue
+
+
+def test_a03_a_bomb_is_refused() -> None:
+    bomb = zlib.compress(b" " * (DECODED_BYTES_MAX + 1))
+    with pytest.raises(InputError, match="larger than"):
+        unpack_labels(bomb)
+
+
+def test_all_of_a_service_goes_to_one_partition_in_its_order() -> None:
+    index = SeriesIndex()
+    labels = [
+        Labels.of({"__name__": "m", "service": f"s{n % 7}", "instance": f"i{n}"}) for n in range(70)
+    ]
+    rows = [index.intern(one) for one in labels]
+    batch = MetricBatch.of([*rows, *rows], 5, np.arange(140.0), arrival_ms=5, source="t")
+    seen: list[float] = []
+    for number, message in Splitter(index, 4).split(batch):
+        assert isinstance(message, Samples)
+        found = unpack_labels(message.series)
+        assert {shard(owner(one), 4) for one in found} == {number}
+        assert [index.find(one) for one in found] == [rows[int(v) % 70] for v in message.values]
+        assert (np.diff(message.values) > 0).all()
+        seen += message.values.tolist()
+    assert sorted(seen) == list(range(140))
