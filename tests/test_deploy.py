@@ -200,10 +200,20 @@ def test_templates_name_values_and_parts_that_exist(path: Path) -> None:
     assert len(opened) == len(re.findall(r"\{\{-? *end\b", text))
 
 
-def _rendered(*settings: str) -> list[dict[str, Any]]:
+def _helm() -> str:
     if (helm := shutil.which("helm")) is None:
         pytest.skip("helm is not installed: its templates are not rendered here")
-    command = [helm, "template", "tocsin", CHART, *(f"--set={setting}" for setting in settings)]
+    return helm
+
+
+def test_chart_lints() -> None:
+    done = subprocess.run([_helm(), "lint", "--strict", CHART], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _rendered(*settings: str) -> list[dict[str, Any]]:
+    command = [_helm(), "template", "tocsin", CHART, "--kube-version=1.30.0"]
+    command += [f"--set={setting}" for setting in settings]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return [found for found in yaml.safe_load_all(done.stdout) if found]
