@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 
 from collectors.base import Collector
+from collectors.elastic_poll import ElasticPoll
 from collectors.probe import Prober
 from collectors.prometheus_poll import PrometheusPoll
 from collectors.scrape import Scraper
@@ -24,7 +25,7 @@ from pipeline.settings import Settings
 log = logging.getLogger("tocsin.intake")
 
 SNAPSHOT = "intake"
-PULLED = (Scraper, Prober, PrometheusPoll)
+PULLED = (Scraper, Prober, PrometheusPoll, ElasticPoll)
 """Collectors that would ask twice where two workers have the same configuration."""
 
 
