@@ -9,7 +9,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,12 @@ from pipeline.distributed import topics
 from store.store import Store
 
 ROOT = Path(__file__).parents[1]
+
+
+def finish(work: Coroutine[Any, Any, object]) -> None:
+    """Run a coroutine to its end, also where a loop runs in this thread already (a browser's, in the tests)."""
+    with ThreadPoolExecutor(1) as own:
+        own.submit(asyncio.run, work).result()
 
 
 def free_port() -> int:
@@ -147,7 +154,7 @@ class Cluster:
             f"patience: 1000d, session_timeout: 3s}}\npipeline: {{checkpoint_interval: {keep_every}}}\n"
             "host: {enabled: false}\nself: {enabled: false}\nlogs: {sources: []}\n",
         )
-        asyncio.run(topics.create(self.settings.machine.kafka))
+        finish(topics.create(self.settings.machine.kafka))
         self.workers: list[Process] = []
 
     def worker(self, stages: str) -> Process:
@@ -161,7 +168,7 @@ class Cluster:
     def send(self, messages: list[tuple[str, int, bytes]]) -> None:
         """Send messages in their order."""
         prefix = self.settings.machine.kafka.prefix
-        asyncio.run(send(self.broker.address, prefix, messages))
+        finish(send(self.broker.address, prefix, messages))
 
     def store(self) -> Store:
         """The records, opened once more."""

@@ -94,6 +94,8 @@ def test_a_fault_of_day_three_is_found(kind: str, name: str) -> None:
     begin, end = 2 * DAY + 150, 2 * DAY + 170
     told = month(3, 4, (kind, "payment", begin, end))
     firing = [at for at, a in told if a.firing]
-    assert {(a.name, a.service) for _, a in told} == {(name, "payment")}
+    assert {a.service for _, a in told} == {"payment"}
+    # The full tier may be the first to say so; it gives way to the alert that knows the signal.
+    assert name in {a.name for _, a in told} <= {name, "MetricUnusual"}
     assert begin < firing[0] <= begin + 4
     assert [at for at, a in told if not a.firing and at >= end][-1] <= end + 4
