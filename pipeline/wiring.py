@@ -257,15 +257,19 @@ def build_intake(
 def build_backfill(
     machine: Machine, index: SeriesIndex, intake: Intake, engine: Engine, clock: Clock
 ) -> Backfill | None:
-    """What lets scrape targets learn from their past, where a Prometheus is named."""
+    """What lets new targets learn from their past, where a Prometheus is named."""
     if not machine.backfill.enabled:
         return None
     scraper = next(one for one in intake.collectors if isinstance(one, Scraper))
+    polled = {one.source for one in intake.collectors if isinstance(one, PrometheusPoll)}
+    senders = intake.saved["senders"]
+    assert isinstance(senders, Senders)
     return Backfill(
         machine.backfill,
         index,
         clock,
         target_of=scraper.target_of,
+        sends=lambda source: source in polled or senders.knows(source),
         cold=engine.cold,
         worth=engine.worth_learning,
     )
