@@ -8,12 +8,14 @@ resolution is that of the grid or finer, and then the counts on it are exact.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
 
 _SECONDS = {"s": 0, "ms": 10, "us": 20, "ns": 30}
 """Octaves by which durations in this unit are larger than in seconds, nearly."""
 STEPS = 33
 """Bounds of the grid."""
+Count = TypeVar("Count", int, float)
 
 
 def grid(unit: str) -> tuple[int, int]:
@@ -43,6 +45,15 @@ def bounds(unit: str) -> tuple[float, ...]:
     return tuple(2.0 ** (first + step / per_octave) for step in range(STEPS))
 
 
+def bound_text(bound: float) -> str:
+    """`le` of a bound as Prometheus writes it: the shortest text that reads back the same, no `.0`.
+
+    >>> bound_text(2.0), bound_text(0.0009765625)
+    ('2', '0.0009765625')
+    """
+    return repr(bound).removesuffix(".0")
+
+
 def cumulate(
     unit: str, *, scale: int, zero: int, below: int, offset: int, counts: Sequence[int]
 ) -> list[int]:
@@ -61,16 +72,36 @@ def cumulate(
     >>> dict(zip(bounds("s"), made))[1.0], dict(zip(bounds("s"), made))[2.0]
     (3, 6)
     """
+    numbered = ((offset + at + 1, count) for at, count in enumerate(counts) if count)
+    return cumulate_sparse(unit, scale=scale, least=zero + below, buckets=numbered)
+
+
+def cumulate_sparse(
+    unit: str, *, scale: int, least: Count, buckets: Iterable[tuple[int, Count]]
+) -> list[Count]:
+    """As `cumulate`, of buckets that are named by number: number `i` reaches up to and with `2 ** (i / 2 ** scale)`.
+
+    Parameters
+    ----------
+    least
+        Observations that were zero or negative.
+    buckets
+        Numbers and counts, in any order.
+
+    Examples
+    --------
+    >>> made = cumulate_sparse("s", scale=0, least=1, buckets=[(0, 2), (1, 3)])
+    >>> dict(zip(bounds("s"), made))[1.0], dict(zip(bounds("s"), made))[2.0]
+    (3, 6)
+    """
     first, per_octave = grid(unit)
-    steps = [0] * STEPS
+    steps: list[Any] = [0] * STEPS
     # In powers of two: an exponent of 2 ** -scale / per_octave is one step.
-    for at, count in enumerate(counts):
-        if count:
-            ends = (offset + at + 1) * 2.0**-scale  # log2 of the bucket's upper bound
-            step = math.ceil((ends - first) * per_octave - 1e-9)
-            if step < STEPS:
-                steps[max(step, 0)] += count
-    made, total = [], zero + below
+    for number, count in buckets:
+        step = math.ceil((number * 2.0**-scale - first) * per_octave - 1e-9)
+        if step < STEPS:
+            steps[max(step, 0)] += count
+    made, total = [], least
     for count in steps:
         total += count
         made.append(total)

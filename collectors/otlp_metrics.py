@@ -25,7 +25,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     SummaryDataPoint,
 )
 
-from collectors.otlp_buckets import bounds, cumulate
+from collectors.otlp_buckets import bound_text, bounds, cumulate
 from collectors.otlp_names import label_pairs, metric_name, resource_labels
 from collectors.otlp_settings import OtlpSettings
 from collectors.otlp_wire import text_of
@@ -270,18 +270,13 @@ def _labels(
             return
         parts = ("quantile", name) if shape == "summary" else ("le", f"{name}_bucket")
         for step in steps:
-            yield Labels.of({**own, NAME: parts[1], parts[0]: _number(step)})
+            yield Labels.of({**own, NAME: parts[1], parts[0]: bound_text(step)})
         if shape != "summary":
             yield Labels.of({**own, NAME: parts[1], "le": "+Inf"})
         yield Labels.of({**own, NAME: f"{name}_count"})
         yield Labels.of({**own, NAME: f"{name}_sum"})
     except LabelError as error:
         raise _NotTaken(str(error)) from None
-
-
-def _number(value: float) -> str:
-    """As Prometheus writes a bound: the shortest that reads back the same, no `.0`."""
-    return repr(value).removesuffix(".0")
 
 
 def _single(

@@ -1,7 +1,8 @@
 """The protobuf messages of Prometheus remote write 1.0 and 2.0, built in code.
 
 Only what is read is declared, and texts are declared as bytes: they are checked once per series, not
-once per sample. What is skipped (exemplars, native histograms) is kept as bytes, to be counted.
+once per sample. Native histograms (`Histogram`, the same in both versions) and exemplars are kept as bytes, and
+read one by one.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ _TYPES = {
     "int64": _FIELD.TYPE_INT64,
     "int32": _FIELD.TYPE_INT32,
     "uint32": _FIELD.TYPE_UINT32,
+    "uint64": _FIELD.TYPE_UINT64,
+    "sint32": _FIELD.TYPE_SINT32,
+    "sint64": _FIELD.TYPE_SINT64,
 }
 _MESSAGES: dict[str, tuple[str, ...]] = {
     # number, name, type; a star where it is repeated.
@@ -34,6 +38,16 @@ _MESSAGES: dict[str, tuple[str, ...]] = {
         "5 metadata Metadata2",
         "6 created_timestamp int64",
     ),
+    "Span": ("1 offset sint32", "2 length uint32"),
+    "Histogram": (
+        *("1 count_int uint64", "2 count_float double", "3 sum double", "4 schema sint32"),
+        *("5 zero_threshold double", "6 zero_count_int uint64", "7 zero_count_float double"),
+        *("8 negative_spans Span*", "9 negative_deltas sint64*", "10 negative_counts double*"),
+        *("11 positive_spans Span*", "12 positive_deltas sint64*", "13 positive_counts double*"),
+        *("14 reset_hint int32", "15 timestamp int64", "16 custom_values double*"),
+    ),
+    "Exemplar1": ("1 labels Label*", "2 value double", "3 timestamp int64"),
+    "Exemplar2": ("1 labels_refs uint32*", "2 value double", "3 timestamp int64"),
     "Request2": ("4 symbols bytes*", "5 timeseries Series2*"),
 }  # fmt: skip
 
@@ -66,6 +80,9 @@ _CLASSES = _build()
 Series1 = _CLASSES["Series1"]
 Series2 = _CLASSES["Series2"]
 Metadata1 = _CLASSES["Metadata1"]
+Histogram = _CLASSES["Histogram"]
+Exemplar1 = _CLASSES["Exemplar1"]
+Exemplar2 = _CLASSES["Exemplar2"]
 Request1 = _CLASSES["Request1"]
 """The whole of a 1.0 request, for tests, benchmarks and whoever sends."""
 Request2 = _CLASSES["Request2"]

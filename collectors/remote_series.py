@@ -19,7 +19,9 @@ Pairs = Sequence[tuple[bytes, bytes]]
 
 
 def read_labels(pairs: Pairs) -> Labels:
-    """Check the labels of one series as remote write demands them: sorted, unique, UTF-8, nothing empty, a name.
+    """Check the labels of one series: unique, UTF-8, nothing empty, a name.
+
+    Remote write demands of senders that they are sorted. One that is not loses nothing by it here.
 
     Raises
     ------
@@ -37,15 +39,12 @@ def read_labels(pairs: Pairs) -> Labels:
         texts = [(name.decode("utf-8"), value.decode("utf-8")) for name, value in pairs]
     except UnicodeDecodeError:
         raise InputError("labels must be UTF-8") from None
-    last = ""
     for name, value in texts:
         if not name or not value:
             raise InputError("a label without a name or value; leave such labels out")
-        if name == last:
-            raise InputError(f"the label {name[:40]!r} stands twice")
-        if name < last:
-            raise InputError(f"the label {name[:40]!r} comes after {last[:40]!r}; sort by name")
-        last = name
+    if len(dict(texts)) < len(texts):
+        twice = next(name for at, (name, _) in enumerate(texts) if name in dict(texts[:at]))
+        raise InputError(f"the label {twice[:40]!r} stands twice")
     labels = Labels.of(texts)
     if NAME not in labels:
         raise InputError(f"the label {NAME} is missing")
@@ -70,6 +69,7 @@ class Book:
         self.bytes = 0
         self.lock = threading.Lock()
         self.slots: dict[bytes, int] = {}
+        self.groups: dict[bytes, int] = {}
         self.symbols: dict[bytes, int] = {}
         self.texts: list[bytes] = []
         self.described: set[str] = set()
@@ -97,6 +97,17 @@ class Book:
                 self.slots[key] = slot
                 self.bytes += len(key)
             return slot
+
+    def add_group(self, key: bytes, series: Sequence[Labels]) -> int:
+        """The first slot of series that are always written together; the others follow it."""
+        with self.lock:
+            first = self.groups.get(key)
+            if first is None:
+                first = len(self._labels)
+                self._labels.extend(series)
+                self.groups[key] = first
+                self.bytes += len(key)
+            return first
 
     def number(self, symbol: bytes) -> int:
         """The number of a text of a 2.0 symbols table, the same in every request."""

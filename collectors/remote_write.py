@@ -10,7 +10,7 @@ Source: the Prometheus Remote-Write specifications 1.0 and 2.0.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,10 +18,13 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from collectors.exemplars import Exemplar
+from collectors.native_histograms import native_slots, read_native
 from collectors.pushed import Door
 from collectors.remote_series import Book
 from model.batch import Bools, Floats, Ints, MetricBatch
 from model.errors import InputError
+from model.labels import Labels
 from model.series import NAME, SeriesIndex
 
 SERIES_BYTES_MAX = 1024 * 1024
@@ -98,8 +101,13 @@ class Reading:
         Samples that are read one by one: two bytes of a body can be a whole one.
     bad : int
         Samples of series whose labels are not valid.
-    histograms, exemplars : int
-        Native histograms and exemplars, which are not used.
+    natives : list of (first, length)
+        Which of the samples that were read one by one are a native histogram's.
+    histograms_bad : int
+        Native histograms that are not taken.
+    exemplars : list of Exemplar
+    exemplars_bad : int
+        Exemplars that are not taken.
     made : int
         Zeros that stand for when a counter was made; the sender did not count them as samples.
     problems : list of str
@@ -113,8 +121,10 @@ class Reading:
     values: list[float] = field(default_factory=list)
     kinds: dict[str, str] = field(default_factory=dict)
     bad: int = 0
-    histograms: int = 0
-    exemplars: int = 0
+    natives: list[tuple[int, int]] = field(default_factory=list)
+    histograms_bad: int = 0
+    exemplars: list[Exemplar] = field(default_factory=list)
+    exemplars_bad: int = 0
     made: int = 0
     problems: list[str] = field(default_factory=list)
 
@@ -132,7 +142,9 @@ class Reading:
         InputError
             If there is none.
         """
-        if len(self.slots) + samples > self.samples_max:
+        # Two bytes of a body can be a histogram or an exemplar as well.
+        others = self.histograms_bad + self.exemplars_bad + len(self.exemplars)
+        if len(self.slots) + others + samples > self.samples_max:
             raise InputError(f"body: more than {self.samples_max} samples; send less at a time")
 
     def sample(self, slot: int, time_ms: int, value: float) -> None:
@@ -140,6 +152,57 @@ class Reading:
         self.slots.append(slot)
         self.times_ms.append(time_ms)
         self.values.append(value)
+
+    def native(self, data: bytes, key: bytes, labels: Labels, at: int) -> None:
+        """A native histogram, as the samples of classic buckets."""
+        try:
+            found = read_native(data, labels[NAME])
+        except InputError as error:
+            self.histograms_bad += 1
+            self.problem(at, error, 0)
+            return
+        self.room(len(found.values))
+        self.natives.append((len(self.slots), len(found.values)))
+        slots = native_slots(key, labels, found.steps, self.book)
+        for slot, value in zip(slots, found.values, strict=True):
+            self.sample(slot, found.time_ms, value)
+        self.describe(labels[NAME], "histogram")
+
+    def parts(
+        self,
+        series: Any,
+        labels: Callable[[], Labels],
+        exemplar: Callable[[bytes], Exemplar],
+        key: bytes,
+        at: int,
+    ) -> None:
+        """What a series has beside its samples: histograms and exemplars, of both versions.
+
+        Parameters
+        ----------
+        labels
+            Reads the labels of the series.
+        exemplar
+            Reads an exemplar; its `series` is set here.
+        """
+        if not series.histograms and not series.exemplars:
+            return
+        self.room(len(series.histograms) + len(series.exemplars))
+        try:
+            known = labels()
+        except InputError as error:
+            self.histograms_bad += len(series.histograms)
+            self.exemplars_bad += len(series.exemplars)
+            self.problem(at, error, 0)
+            return
+        for data in series.histograms:
+            self.native(data, key, known, at)
+        for data in series.exemplars:
+            try:
+                self.exemplars.append(replace(exemplar(data), series=known))
+            except InputError as error:
+                self.exemplars_bad += 1
+                self.problem(at, error, 0)
 
     def describe(self, family: str, kind: str) -> None:
         """What the sender says of a metric family."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from collectors.exemplars import Exemplar, exemplar_labels
 from collectors.protowire import split
-from collectors.remote_messages import KINDS, Metadata1, Series1
+from collectors.remote_messages import KINDS, Exemplar1, Metadata1, Series1
 from collectors.remote_series import Book, read_labels
 from collectors.remote_write import (
     FULL_BYTES,
@@ -22,6 +25,7 @@ from collectors.remote_write import (
 )
 from model.batch import Bools, Ints
 from model.errors import InputError
+from model.labels import Labels
 
 _SERIES, _METADATA = 0x0A, 0x1A
 
@@ -90,7 +94,7 @@ def _slot(series: Series1, key: bytes, at: int, reading: Reading, *, samples: in
     if slot is not None:
         return slot
     try:
-        labels = read_labels([(label.name, label.value) for label in series.labels])
+        labels = read_labels(_pairs(series))
     except InputError as error:
         reading.problem(at, error, samples)
         return -2
@@ -102,16 +106,25 @@ def _read_one(data: bytes, at: int, reading: Reading) -> None:
     if len(data) > SERIES_BYTES_MAX:
         raise InputError(f"timeseries/{at}: longer than {SERIES_BYTES_MAX} bytes")
     series = parse(Series1, data)
-    reading.histograms += len(series.histograms)
-    reading.exemplars += len(series.exemplars)
+    key = Series1(labels=series.labels).SerializeToString()
+    reading.parts(series, lambda: read_labels(_pairs(series)), _exemplar, key, at)
     if not series.samples:
         return
     reading.room(len(series.samples))
-    key = Series1(labels=series.labels).SerializeToString()
     slot = _slot(series, key, at, reading, samples=len(series.samples))
     if slot is not None and slot >= 0:
         for sample in series.samples:
             reading.sample(slot, sample.timestamp, sample.value)
+
+
+def _pairs(message: Any) -> list[tuple[bytes, bytes]]:
+    return [(label.name, label.value) for label in message.labels]
+
+
+def _exemplar(data: bytes) -> Exemplar:
+    sent = parse(Exemplar1, data)
+    labels = exemplar_labels(_pairs(sent))
+    return Exemplar(Labels(()), labels, sent.timestamp, sent.value)
 
 
 def _describe(data: bytes, reading: Reading) -> None:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from collectors.exemplars import Exemplar, exemplar_labels
 from collectors.protowire import split
-from collectors.remote_messages import KINDS, Series2
+from collectors.remote_messages import KINDS, Exemplar2, Series2
 from collectors.remote_series import Book, read_labels
 from collectors.remote_write import (
     FULL_BYTES,
@@ -165,13 +166,17 @@ def _key(refs: list[int], numbers: np.ndarray[tuple[int], np.dtype[np.uint32]]) 
 
 
 def _labels(key: bytes, book: Book) -> Labels:
+    return read_labels(_pairs(key, book))
+
+
+def _pairs(key: bytes, book: Book) -> list[tuple[bytes, bytes]]:
     numbers = np.frombuffer(key, dtype=np.uint32).tolist()
     if len(numbers) % 2:
         raise InputError("labels_refs: must be pairs of name and value")
     if _NO_SYMBOL in numbers:
         raise InputError("labels_refs: beyond the symbols, or of a text that is too long")
     texts = [book.texts[number] for number in numbers]
-    return read_labels(list(zip(texts[::2], texts[1::2], strict=True)))
+    return list(zip(texts[::2], texts[1::2], strict=True))
 
 
 def _meet(series: Series2, key: bytes, at: int, reading: Reading) -> int:
@@ -203,12 +208,17 @@ def _read_one(
     if len(data) > SERIES_BYTES_MAX:
         raise InputError(f"timeseries/{at}: longer than {SERIES_BYTES_MAX} bytes")
     series = parse(Series2, data)
-    reading.histograms += len(series.histograms)
-    reading.exemplars += len(series.exemplars)
+    key = _key(series.labels_refs, numbers)
+
+    def exemplar(data: bytes) -> Exemplar:
+        sent = parse(Exemplar2, data)
+        labels = exemplar_labels(_pairs(_key(sent.labels_refs, numbers), reading.book))
+        return Exemplar(Labels(()), labels, sent.timestamp, sent.value)
+
+    reading.parts(series, lambda: _labels(key, reading.book), exemplar, key, at)
     if not series.samples:
         return
     reading.room(len(series.samples))
-    key = _key(list(series.labels_refs), numbers)
     slot = reading.book.slots.get(key)
     if slot is None:
         slot = _meet(series, key, at, reading)

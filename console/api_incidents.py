@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import Any
 
@@ -56,6 +57,15 @@ def get_incident(call: Call) -> Response:
     value = incident_json(call, view.incident, list(view.tickets))
     value["timeline"] = [
         {**asdict(entry), "text": reason_json(call, entry.text)} for entry in view.timeline
+    ]
+    value["traces"] = [
+        {
+            "trace_id": one.trace_id,
+            "series": dict(one.series),
+            "time_ms": one.time_ms,
+            "value": one.value if math.isfinite(one.value) else None,
+        }
+        for one in queries.traces(call, view.incident)
     ]
     value["alerts"] = [
         {

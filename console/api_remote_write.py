@@ -53,7 +53,9 @@ class Written:
     """What becomes of a request: how much of it goes on, and why the rest does not."""
 
     samples: int
-    problems: tuple[str, ...]
+    histograms: int = 0
+    exemplars: int = 0
+    problems: tuple[str, ...] = ()
 
 
 def judge(push: RemoteWrite, reading: Reading, call: Call) -> Written:
@@ -76,13 +78,20 @@ def judge(push: RemoteWrite, reading: Reading, call: Call) -> Written:
         problems.append(
             f"timeseries: {over} samples of series beyond a limit; raise pipeline.series_per_source_max"
         )
-    if reading.histograms:
-        problems.append(
-            f"timeseries: {reading.histograms} native histograms, which are not read"
-            "; have classic buckets scraped as well"
-        )
-    samples = int(np.count_nonzero(kept & ~refused)) - reading.made
-    return Written(max(0, samples), tuple(problems))
+    for bad, what in (
+        (reading.histograms_bad, "native histograms"),
+        (reading.exemplars_bad, "exemplars"),
+    ):
+        if bad:
+            problems.append(f"timeseries: {bad} {what} are not taken")
+    taken = kept & ~refused
+    # Many series of ours are one histogram of the sender's.
+    first = len(push.slots) - len(reading.slots)
+    histograms = sum(bool(taken[first + at]) for at, _ in reading.natives)
+    for at, length in reading.natives:
+        taken[first + at : first + at + length] = False
+    samples = int(np.count_nonzero(taken)) - reading.made
+    return Written(max(0, samples), histograms, len(reading.exemplars), tuple(problems))
 
 
 class RemoteWriteApi:
@@ -118,31 +127,35 @@ class RemoteWriteApi:
             counters.add("tocsin_intake_malformed_total")
             status = 413 if isinstance(error, snappy.TooLarge) else 400
             problem = refuse(status, "nothing was accepted", problems_of(error))
-            return _told(problem, version, 0)
+            return _told(problem, version)
         written = judge(push, reading, call)
         if (len(push.slots) or push.kinds) and not call.ports.feed(push):
             # Not 429: until told to (retry_on_http_429), Prometheus drops what that answers.
             problem = refuse(503, "too much waits already; try again", retry_after=RETRY_AFTER_S)
-            return _told(problem, version, 0)
+            return _told(problem, version)
+        call.ports.exemplars.keep(reading.exemplars)
         counters.add("tocsin_intake_pushes_total")
         for name, amount in (
             ("tocsin_remote_write_invalid_samples_total", reading.bad),
-            ("tocsin_remote_write_histograms_skipped_total", reading.histograms),
-            ("tocsin_remote_write_exemplars_skipped_total", reading.exemplars),
+            ("tocsin_remote_write_histograms_total", len(reading.natives)),
+            ("tocsin_remote_write_histograms_refused_total", reading.histograms_bad),
+            ("tocsin_remote_write_exemplars_total", len(reading.exemplars)),
+            ("tocsin_remote_write_exemplars_refused_total", reading.exemplars_bad),
         ):
             if amount:
                 counters.add(name, amount)
         if not written.problems:
-            return _told(Response(status_code=204), version, written.samples)
+            return _told(Response(status_code=204), version, written)
         said = f"{written.samples} samples accepted, the rest refused: {written.problems[0]}"
         problems = tuple(part for one in written.problems for part in problems_of(InputError(one)))
-        return _told(refuse(400, said, problems), version, written.samples)
+        return _told(refuse(400, said, problems), version, written)
 
 
-def _told(response: Response, version: Version, samples: int) -> Response:
-    """With the headers of 2.0, which say how much was written; native histograms and exemplars never are."""
+def _told(response: Response, version: Version, written: Written | None = None) -> Response:
+    """With the headers of 2.0, which say how much was written."""
     if version is Version.V2:
-        response.headers["X-Prometheus-Remote-Write-Samples-Written"] = str(samples)
-        response.headers["X-Prometheus-Remote-Write-Histograms-Written"] = "0"
-        response.headers["X-Prometheus-Remote-Write-Exemplars-Written"] = "0"
+        done = written or Written(0)
+        response.headers["X-Prometheus-Remote-Write-Samples-Written"] = str(done.samples)
+        response.headers["X-Prometheus-Remote-Write-Histograms-Written"] = str(done.histograms)
+        response.headers["X-Prometheus-Remote-Write-Exemplars-Written"] = str(done.exemplars)
     return response

@@ -19,13 +19,21 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Samples refused because the labels of their series are not valid.",
     ),
-    "tocsin_remote_write_histograms_skipped_total": (
+    "tocsin_remote_write_histograms_total": (
         "counter",
-        "Native histograms that were sent; they are not read.",
+        "Native histograms read, each as the samples of classic buckets.",
     ),
-    "tocsin_remote_write_exemplars_skipped_total": (
+    "tocsin_remote_write_histograms_refused_total": (
         "counter",
-        "Exemplars that were sent; they are not read.",
+        "Native histograms refused: gauges, or such as contradict themselves.",
+    ),
+    "tocsin_remote_write_exemplars_total": (
+        "counter",
+        "Exemplars read; those that name a trace are shown on incidents.",
+    ),
+    "tocsin_remote_write_exemplars_refused_total": (
+        "counter",
+        "Exemplars refused because their labels, or those of their series, are not valid.",
     ),
     "tocsin_otlp_rejected_total": (
         "counter",

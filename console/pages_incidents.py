@@ -58,6 +58,8 @@ def show_incident(call: Call) -> Response:
         incident=view.incident,
         plots_shown=_plots(call, view.incident, view.alerts),
         lines=_lines(view.alerts),
+        traces=queries.traces(call, view.incident),
+        trace_url=call.ports.settings.trace_url,
         suspects={change.id: change for change in view.changes},
         blamed=catalogue.get(view.incident.service),
         elapsed=lambda clock: queries.elapsed_ms(clock, call.now_ms),

@@ -9,6 +9,7 @@ from collectors.otlp_settings import OtlpSettings
 from collectors.probe import ProbeState
 from collectors.pushed import Push
 from collectors.settings import IntakeLimits, WatermarkSettings
+from console.exemplars import Exemplars
 from console.metrics import Counters
 from console.settings import ConsoleSettings, IntakeSettings
 from model.alert import Evidence
@@ -120,6 +121,8 @@ class Ports:
         Which event times are believed.
     otlp
         How much of what OTLP brings is taken up.
+    exemplars
+        Traces that senders chose as examples.
     intake_secrets
         Shared secrets of each signed source, the current one first.
     counters
@@ -144,6 +147,7 @@ class Ports:
     limits: IntakeLimits = field(default_factory=IntakeLimits)
     watermark: WatermarkSettings = field(default_factory=WatermarkSettings)
     otlp: OtlpSettings = field(default_factory=OtlpSettings)
+    exemplars: Exemplars = field(default_factory=Exemplars)
     intake_secrets: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
     counters: Counters = field(default_factory=Counters)
     version: str = "0.1.0"

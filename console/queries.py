@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from collectors.exemplars import Exemplar
 from console.call import Call
 from incident_bridge.lifecycle import allowed_acts
 from model.action import Page
@@ -35,6 +36,7 @@ from store.rows import Cursor
 from store.ticket_links import TicketLink
 
 ALERTS_SHOWN_MAX = 200
+TRACES_BEFORE_MS = 60_000
 STATES: Mapping[str, tuple[IncidentState, ...]] = {
     "active": (IncidentState.OPEN, IncidentState.ACKNOWLEDGED),
     "resolved": (IncidentState.RESOLVED,),
@@ -112,6 +114,14 @@ class IncidentView:
     silences: tuple[Silence, ...]
     runbooks: tuple[Match, ...]
     acts: tuple[ActKind, ...]
+
+
+def traces(call: Call, incident: Incident) -> list[Exemplar]:
+    """Traces that were seen in an incident's services while it lasted, and shortly before it was noticed."""
+    services = (incident.service, *incident.services)
+    until_ms = incident.resolved_ms or call.now_ms
+    begin_ms = min(incident.began_ms, incident.opened_ms) - TRACES_BEFORE_MS
+    return call.ports.exemplars.around(tuple(dict.fromkeys(services)), begin_ms, until_ms)
 
 
 def incident_view(call: Call, incident_id: str) -> IncidentView:

@@ -46,6 +46,9 @@ class ConsoleSettings:
         Longest silence a responder may set; a manager may set any.
     silences_max : int
         Silences in force or to come; beyond it new ones are refused, because each is tried on every alert.
+    trace_url : str
+        Where a trace is looked at, with `{trace_id}` in it
+        ("https://grafana/explore?…{trace_id}…"); the traces on an incident lead there.
     graph_services_max : int
         Services drawn on the dependency graph, the most critical ones first; the list has all.
     """
@@ -65,7 +68,14 @@ class ConsoleSettings:
     form_bytes_max: SizeBytes = 256 * 1024
     silence_ms_max: Milliseconds = DAY_MS
     silences_max: int = 1_000
+    trace_url: str = ""
     graph_services_max: int = 120
+
+    def __post_init__(self) -> None:
+        if self.trace_url and "{trace_id}" not in self.trace_url:
+            raise ValueError("trace_url must have {trace_id} in it")
+        if self.trace_url and not self.trace_url.startswith(("http://", "https://")):
+            raise ValueError("trace_url must begin with http:// or https://")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from collectors.exemplars import Exemplar
+from console.app import create_app
 from console.i18n import translator
 from console.messages import collect, missing
 from console.plots import line_with_band
@@ -52,6 +55,33 @@ def test_which_view_found_it_and_how_rare_it_is(
     for path in (f"/incidents/{filled.item.id}", "/alerts?state=all"):
         text = filled.client().get(path, headers={"accept-language": language}).text
         assert view in text and re.search(rarity, text), path
+
+
+@pytest.mark.parametrize(
+    ("language", "title"), [("en", "Traces to look at"), ("zh-CN", "可查看的链路追踪")]
+)
+def test_traces_of_an_incidents_time_lead_to_where_they_are_looked_at(filled: Any, language: str, title: str) -> None:  # fmt: skip
+    item = filled.item
+    place = f"/incidents/{item.id}"
+    assert title not in filled.client().get(place, headers={"accept-language": language}).text
+    settings = replace(filled.ports.settings, trace_url="https://tempo/trace/{trace_id}")
+    filled.app = create_app(replace(filled.ports, settings=settings))
+    series = Labels.of({"__name__": "wait_seconds_bucket", "service": item.service})
+    for trace, at_ms in (("4bf9/2f", item.began_ms), ("long-ago", item.began_ms - 3_600_000)):
+        filled.ports.exemplars.keep([Exemplar(series, Labels.of({"trace_id": trace}), at_ms, 2.5)])
+    text = filled.client().get(place, headers={"accept-language": language}).text
+    assert title in text and 'href="https://tempo/trace/4bf9%2F2f"' in text
+    assert "long-ago" not in text
+    (told,) = filled.client().get(f"/api/v1{place}").json()["traces"]
+    assert (told["trace_id"], told["value"]) == ("4bf9/2f", 2.5)
+
+
+def test_a04_hostile_traces_are_inert(filled: Any) -> None:
+    series = Labels.of({"__name__": "<i>m", "service": filled.item.service})
+    hostile = Labels.of({"trace_id": "<script>alert(1)</script>"})
+    filled.ports.exemplars.keep([Exemplar(series, hostile, filled.item.began_ms, float("nan"))])
+    text = filled.client().get(f"/incidents/{filled.item.id}").text
+    assert "&lt;script&gt;alert(1)" in text and "<script>alert" not in text and "<i>m" not in text
 
 
 @pytest.mark.parametrize("path", ["/incidents/none", "/services/none", "/tickets/none"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import cramjam
 import numpy as np
 import pytest
 
-from collectors.remote_messages import Request1, Request2
+from collectors.remote_messages import Exemplar2, Histogram, Request1, Request2
 from console.api_remote_write import PATH
 from console.app import create_app
 
@@ -65,10 +66,10 @@ def body1(*times_ms: int, name: bytes = b"up", **extra: Any) -> bytes:
     return bytes(request.SerializeToString())
 
 
-def body2(*times_ms: int, name: bytes = b"up", **extra: Any) -> bytes:
-    """A 2.0 request with one series."""
-    request = Request2(symbols=[b"", b"__name__", name])
-    series = request.timeseries.add(labels_refs=[1, 2], **extra)
+def body2(*times_ms: int, name: bytes = b"up", texts: Sequence[bytes] = (), **extra: Any) -> bytes:
+    """A 2.0 request with one series, and more texts in its table."""
+    request = Request2(symbols=[b"", b"__name__", name, b"job", b"shop", *texts])
+    series = request.timeseries.add(labels_refs=[1, 2, 3, 4], **extra)
     for time_ms in times_ms:
         series.samples.add(value=1.0, timestamp=time_ms)
     return bytes(request.SerializeToString())
@@ -128,7 +129,7 @@ def test_what_cannot_be_used_is_400_and_the_rest_is_taken(receiver: Receiver) ->
     for body, written, problem in (
         (body2(now_ms - 3_600_000, now_ms), "1", "older than 600 s"),
         (body2(now_ms + 120_000), "0", "from the future"),
-        (body2(now_ms, histograms=[b"\x08\x01"]), "1", "classic buckets"),
+        (body2(now_ms, histograms=[b"\x20\x28"]), "1", "schema 20"),
         (body2(now_ms, name=b"\xff"), "0", "UTF-8"),
         (body2(now_ms, name=b""), "0", "leave such labels out"),
     ):
@@ -137,14 +138,48 @@ def test_what_cannot_be_used_is_400_and_the_rest_is_taken(receiver: Receiver) ->
         assert problem in answer.json()["error"]
         assert answer.json()["problems"][0]["where"].startswith("timeseries")
     assert receiver.counters["tocsin_remote_write_invalid_samples_total"] == 2
-    assert receiver.counters["tocsin_remote_write_histograms_skipped_total"] == 1
+    assert receiver.counters["tocsin_remote_write_histograms_refused_total"] == 1
 
 
-def test_exemplars_are_counted_and_no_mistake(receiver: Receiver) -> None:
+def test_native_histograms_are_counted_as_such_and_not_as_samples(receiver: Receiver) -> None:
     now_ms = receiver.house.clock.now_ms()
-    answer = receiver.post(body2(now_ms, exemplars=[b"", b""]), V2)
-    assert answer.status_code == 204 and answer.headers[EXEMPLARS] == "0"
-    assert receiver.counters["tocsin_remote_write_exemplars_skipped_total"] == 2
+    fine, late = (Histogram(timestamp=now_ms - ago) for ago in (0, 3_600_000))
+    sent = [one.SerializeToString() for one in (fine, late)]
+    answer = receiver.post(body2(now_ms, histograms=sent), V2)
+    assert (answer.status_code, answer.headers[SAMPLES], answer.headers[HISTOGRAMS]) == (
+        400,
+        "1",
+        "1",
+    )
+    assert "older than 600 s" in answer.json()["error"]
+    assert receiver.counters["tocsin_remote_write_histograms_total"] == 2
+
+
+def exemplar(trace: bytes, value: float, time_ms: int) -> tuple[bytes, list[bytes]]:
+    """A 2.0 exemplar whose labels are the texts 5 and 6 of the table, and these texts."""
+    sent = Exemplar2(labels_refs=[5, 6], value=value, timestamp=time_ms)
+    return bytes(sent.SerializeToString()), [b"trace_id", trace]
+
+
+def test_exemplars_that_name_a_trace_are_kept(receiver: Receiver) -> None:
+    now_ms = receiver.house.clock.now_ms()
+    for value, trace in ((0.5, b"fast"), (2.5, b"slow"), (2.0, b"slow")):
+        data, texts = exemplar(trace, value, now_ms)
+        answer = receiver.post(body2(now_ms, exemplars=[data], texts=texts), V2)
+        assert (answer.status_code, answer.headers[EXEMPLARS]) == (204, "1")
+    kept = receiver.house.ports.exemplars.around(["shop"], now_ms - 1, now_ms + 1)
+    assert [(one.trace_id, one.value) for one in kept] == [("slow", 2.5), ("fast", 0.5)]
+    assert receiver.counters["tocsin_remote_write_exemplars_total"] == 3
+
+
+def test_exemplars_that_are_not_valid_are_told_of(receiver: Receiver) -> None:
+    now_ms = receiver.house.clock.now_ms()
+    for trace, problem in ((b"\xff", "UTF-8"), (b"x" * 2_000, "at most 1024 characters")):
+        data, texts = exemplar(trace, 1.0, now_ms)
+        answer = receiver.post(body2(now_ms, exemplars=[data], texts=texts), V2)
+        assert (answer.status_code, answer.headers[EXEMPLARS]) == (400, "0")
+        assert problem in answer.json()["error"]
+    assert receiver.counters["tocsin_remote_write_exemplars_refused_total"] == 2
 
 
 def test_a_request_without_samples_is_fine(receiver: Receiver) -> None:

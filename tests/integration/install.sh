@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the servers and the browser that tests/integration talks to, from Debian's packages, and
-# fetches Elasticsearch with Maven, from wherever Maven is set up to fetch.
+# fetches Elasticsearch with Maven and Prometheus' compliance suites with Go, from wherever these are set up to fetch.
 # Without root it installs nothing: the tests that need a missing program then say so and are skipped
 # (or, where CI=true, fail).
 set -euo pipefail
@@ -70,7 +70,37 @@ POM
     rm -f "$log"
 }
 
+# What the Prometheus project tests receivers and parsers with: Go modules, whose sums their own go.sum files and
+# Go's checksum database vouch for. The suite is compiled, because its tests are what is wanted.
+fetch_compliance() {
+    local suite=github.com/prometheus/compliance/remotewrite/receiver@v0.0.0-20260806071727-67b8327a2e93
+    local documents=github.com/prometheus/OpenMetrics@v1.0.1-0.20250131122238-3bb328ab04d2
+    local folder=$PWD/build/servers/compliance source log
+    [ -x "$folder/remotewrite.test" ] && [ -d "$folder/openmetrics" ] && return 0
+    if ! command -v go >/dev/null; then
+        echo "not fetched (no go here): Prometheus' compliance suites" >&2
+        return 0
+    fi
+    mkdir -p "$folder"
+    source=$(mktemp -d)
+    log=$(mktemp)
+    if ! { module_folder "$suite" && cp -r "$found/." "$source" && chmod -R u+w "$source" \
+        && (cd "$source" && go test -c -o "$folder/remotewrite.test" .) \
+        && module_folder "$documents" && cp -r "$found/tests/testdata/parsers" "$folder/openmetrics" \
+        && chmod -R u+w "$folder/openmetrics"; } >"$log" 2>&1; then
+        echo "not fetched: Prometheus' compliance suites" >&2
+        tail -n 5 "$log" >&2
+        [ "${CI:-}" != true ] || exit 1
+    fi
+    rm -rf "$source" "$log"
+}
+
+module_folder() { # sets found
+    found=$(cd / && go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') && [ -d "$found" ]
+}
+
 fetch_servers() {
+    fetch_compliance
     fetch_elasticsearch
     fetch_kafka
 }
