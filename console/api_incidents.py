@@ -63,6 +63,7 @@ def get_incident(call: Call) -> Response:
             "trace_id": one.trace_id,
             "series": dict(one.series),
             "time_ms": one.time_ms,
+            "failed": one.failed,
             "value": one.value if math.isfinite(one.value) else None,
         }
         for one in queries.traces(call, view.incident)

@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
+from collectors.exemplars import of_spans
 from collectors.otlp_metrics import MetricReader, Rejected
 from collectors.otlp_records import read_logs, read_traces
 from collectors.otlp_wire import decode
@@ -132,7 +133,9 @@ def _read_logs(call: Call, as_json: bool) -> tuple[Push, Rejected]:
 
 def _read_traces(call: Call, as_json: bool) -> tuple[Push, Rejected]:
     request = _decode(call, traces.ExportTraceServiceRequest, as_json)
-    return read_traces(request, call.ports.otlp, source=call.who.name, now_ms=call.now_ms)
+    push, rejected = read_traces(request, call.ports.otlp, source=call.who.name, now_ms=call.now_ms)
+    call.ports.exemplars.keep(of_spans(push.spans))
+    return push, rejected
 
 
 def _accepted(call: Call, push: Push, rejected: Rejected, made: Message, as_json: bool) -> Response:

@@ -1,4 +1,4 @@
-"""Which traces to look at: the latest exemplars of each service, for as long as this process runs."""
+"""Which traces to look at: the latest examples of each service, for as long as this process runs."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Exemplars:
                 self._kept.popitem(last=False)
 
     def around(self, services: Sequence[str], begin_ms: int, end_ms: int) -> list[Exemplar]:
-        """Of these services and this time, the largest observations first, each trace once."""
+        """Of these services and this time, what failed first, then the largest, each trace once."""
         with self._lock:
             some = [
                 one
@@ -60,7 +60,7 @@ class Exemplars:
                 if begin_ms <= one.time_ms <= end_ms
             ]
         # NaN is smaller than everything here, so that the order is one.
-        some.sort(key=lambda one: (one.value == one.value, one.value), reverse=True)
+        some.sort(key=lambda one: (one.failed, one.value == one.value, one.value), reverse=True)
         by_trace: dict[str, Exemplar] = {}
         for one in some:
             by_trace.setdefault(one.trace_id, one)

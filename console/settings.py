@@ -47,8 +47,8 @@ class ConsoleSettings:
     silences_max : int
         Silences in force or to come; beyond it new ones are refused, because each is tried on every alert.
     trace_url : str
-        Where a trace is looked at, with `{trace_id}` in it
-        ("https://grafana/explore?…{trace_id}…"); the traces on an incident lead there.
+        Where a trace is looked at ("https://jaeger.example/trace/{trace_id}"); the traces on an incident
+        lead there.
     graph_services_max : int
         Services drawn on the dependency graph, the most critical ones first; the list has all.
     """

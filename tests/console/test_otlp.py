@@ -52,6 +52,13 @@ def fed(build: Callable[..., Any]) -> tuple[Any, list[Any]]:
     return build(feed=feed).client(), pushes
 
 
+def test_spans_that_failed_are_traces_to_look_at(build: Callable[..., Any]) -> None:
+    house = build(feed=lambda _: True)
+    assert house.client().post("/v1/traces", json=TRACES).status_code == 200
+    (one,) = house.ports.exemplars.around(["cart"], 0, 1_700_000_002_000)
+    assert (one.trace_id, one.value, one.failed) == (SPAN["traceId"], 1.0, True)
+
+
 def wrap(field: int, body: bytes) -> bytes:
     size, length = len(body), bytearray()
     while size > 127:
