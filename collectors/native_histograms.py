@@ -169,17 +169,19 @@ def _cumulated_custom(
     return list(accumulate(within))[:-1]
 
 
-def native_slots(key: bytes, labels: Labels, steps: tuple[float, ...], book: Book) -> range:
-    """The slots of a histogram's series, one after the other, in the order of `Native.values`.
+def native_slots(
+    key: bytes, labels: Labels, steps: tuple[float, ...], book: Book
+) -> tuple[int, ...]:
+    """The slots of a histogram's series, in the order of `Native.values`.
 
     Parameters
     ----------
     key : bytes
         What stands for `labels` in the book.
     """
-    whole = b"\0native" + np.array(steps).tobytes() + key
-    first = book.groups.get(whole)
-    if first is None:
+    known = book.groups.setdefault("native", {})
+    slots = known.get((key, steps))
+    if slots is None:
         family, rest = labels[NAME], dict(labels)
         series = [
             *(
@@ -190,5 +192,5 @@ def native_slots(key: bytes, labels: Labels, steps: tuple[float, ...], book: Boo
             Labels.of({**rest, NAME: f"{family}_count"}),
             Labels.of({**rest, NAME: f"{family}_sum"}),
         ]
-        first = book.add_group(whole, series)
-    return range(first, first + len(steps) + 3)
+        slots = known[key, steps] = book.append(series, len(key) + 8 * len(steps))
+    return slots

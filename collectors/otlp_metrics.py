@@ -6,9 +6,8 @@ that increments (delta temporality) are added up, and that an exponential histog
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -22,122 +21,30 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     HistogramDataPoint,
     Metric,
     NumberDataPoint,
+    ResourceMetrics,
     SummaryDataPoint,
 )
 
 from collectors.otlp_buckets import bound_text, bounds, cumulate
+from collectors.otlp_layout import Layout, Unusual, places, resource_of
 from collectors.otlp_names import label_pairs, metric_name, resource_labels
+from collectors.otlp_numbers import cut
+from collectors.otlp_push import Columns, MetricPush, Rejected
 from collectors.otlp_settings import OtlpSettings
-from collectors.otlp_wire import text_of
-from collectors.pushed import Door
-from model.batch import STALE_NAN, Bools, Floats, Ints, MetricBatch
-from model.errors import LabelError
+from collectors.otlp_wire import MESSAGES_MAX, parse, refuse_crowded, text_of
+from collectors.protowire import split
+from collectors.remote_series import Books
+from model.batch import STALE_NAN
+from model.errors import InputError, LabelError
 from model.labels import Labels
 from model.series import NAME
 
-_KNOWN_CHARS_MAX = 64 * 2**20
-"""Text of the label sets that are remembered, about; beyond it the memory begins anew."""
 _RESOURCE_MAX = 128
 _SCALE_MIN, _SCALE_MAX = -10, 20
-_SIZE_BYTES = 120
+_CHANGES_MAX = 8
+"""Times that a resource may send something else before its layout is no longer kept."""
 Pairs = tuple[tuple[str, str], ...]
 Point = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint | SummaryDataPoint
-
-
-@dataclass(slots=True)
-class Rejected:
-    """What of a request was not taken, and why the first of each kind was not."""
-
-    count: int = 0
-    whys: dict[str, None] = field(default_factory=dict)
-
-    def note(self, why: str, count: int = 1) -> None:
-        """Count items that were left out."""
-        self.count += count
-        if len(self.whys) < 10:
-            self.whys[why] = None
-
-    @property
-    def message(self) -> str:
-        """All reasons."""
-        return "; ".join(self.whys)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class MetricPush:
-    """Samples of a request, in columns.
-
-    Attributes
-    ----------
-    series : tuple of Labels, length n_samples
-    times_ms, values : shape (n_samples,)
-    deltas : bool, shape (n_samples,)
-        Values that are what was added since the point before.
-    kinds : mapping of str to (str, int)
-        What each family is, and the first sample of it.
-    """
-
-    source: str
-    series: tuple[Labels, ...]
-    times_ms: Ints
-    values: Floats
-    deltas: Bools
-    kinds: Mapping[str, tuple[str, int]]
-
-    @property
-    def size_bytes(self) -> int:
-        """About how much memory it holds."""
-        return _SIZE_BYTES * len(self.series)
-
-    def batches(self, door: Door, now_ms: int) -> Sequence[MetricBatch]:
-        """One batch, in the order of time."""
-        index, source = door.index, self.source
-        settled = door.samples.settle(self.times_ms, now_ms=now_ms)
-        interned = [index.intern(ls, source=source, now_ms=now_ms) for ls in self.series]
-        rows = np.array(interned, dtype=np.int32)
-        for family, (kind, first) in self.kinds.items():
-            if interned[first] >= 0:
-                index.describe(family, kind)
-        keep = settled.keep & (rows >= 0)
-        order = np.argsort(settled.times_ms, kind="stable")
-        order = order[keep[order]]
-        rows, times_ms, values = rows[order], settled.times_ms[order], self.values[order]
-        deltas = self.deltas[order]
-        if deltas.any():
-            values, fresh = door.deltas.add(rows, times_ms, values, deltas)
-            rows, times_ms, values = rows[fresh], times_ms[fresh], values[fresh]
-        if not len(rows):
-            return ()
-        index.touch(rows, now_ms)
-        return (MetricBatch(rows, times_ms, values, now_ms, source),)
-
-
-@dataclass(slots=True)
-class _Columns:
-    """A request on its way into columns; `base` and `deltas_now` are those of the metric at hand."""
-
-    settings: OtlpSettings
-    now_ms: int
-    rejected: Rejected = field(default_factory=Rejected)
-    series: list[Labels] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-    values: list[float] = field(default_factory=list)
-    deltas: list[bool] = field(default_factory=list)
-    kinds: dict[str, tuple[str, int]] = field(default_factory=dict)
-
-    def put(
-        self, series: Sequence[Labels], values: Sequence[float], nano: int, delta: bool
-    ) -> None:
-        self.series += series
-        self.values += values
-        self.times += [nano // 1_000_000 or self.now_ms] * len(series)
-        self.deltas += [delta] * len(series)
-
-    def room(self, samples: int) -> bool:
-        if len(self.series) + samples <= self.settings.samples_max:
-            return True
-        self.rejected.note(f"more than {self.settings.samples_max} samples in one request")
-        return False
 
 
 class MetricReader:
@@ -147,9 +54,7 @@ class MetricReader:
     """
 
     def __init__(self) -> None:
-        self._known: dict[object, tuple[Labels, ...]] = {}
-        self._chars = 0
-        self._lock = threading.Lock()
+        self._books = Books()
 
     def read(
         self,
@@ -160,26 +65,102 @@ class MetricReader:
         now_ms: int,
     ) -> tuple[MetricPush, Rejected]:
         """The samples of a request, and what of it was rejected."""
-        columns = _Columns(settings, now_ms)
+        columns = Columns(settings, self._books.of(source, "otlp"), now_ms)
         for of_resource in request.resource_metrics:
-            base = _base(of_resource.resource.attributes)
-            for of_scope in of_resource.scope_metrics:
-                for metric in of_scope.metrics:
-                    self._metric(columns, base, metric)
-        push = MetricPush(
-            source,
-            tuple(columns.series),
-            np.array(columns.times, dtype=np.int64),
-            np.array(columns.values, dtype=np.float64),
-            np.array(columns.deltas, dtype=np.bool_),
-            columns.kinds,
-        )
-        return push, columns.rejected
+            for _ in self._resource(columns, of_resource):
+                pass
+        return columns.push(source), columns.rejected
 
-    def _metric(self, columns: _Columns, base: Pairs, metric: Metric) -> None:
+    def read_body(
+        self, body: bytes, settings: OtlpSettings, *, source: str, now_ms: int
+    ) -> tuple[MetricPush, Rejected]:
+        """The same of a request in protobuf, of which nothing is parsed that was met before.
+
+        Raises
+        ------
+        InputError
+            As `otlp_wire.decode`.
+        """
+        refuse_crowded(body, ExportMetricsServiceRequest)
+        columns = Columns(settings, self._books.of(source, "otlp"), now_ms)
+        try:
+            begins, ends, _ = split(body, 0x0A, 0, parts_max=MESSAGES_MAX)
+        except InputError:  # what a parser makes of it counts
+            request = parse(body, ExportMetricsServiceRequest)
+            return self.read(request, settings, source=source, now_ms=now_ms)
+        for begin, end in zip(begins, ends, strict=True):
+            part = body[begin:end]
+            key = resource_of(part)
+            kept = columns.book.layouts.get((key, len(part))) if key else None
+            layout = kept[0] if kept else None
+            if layout is None or not self._again(columns, layout, part):
+                self._with_care(columns, part, key, kept[1] if kept else 0)
+        return columns.push(source), columns.rejected
+
+    def _again(self, columns: Columns, layout: Layout, part: bytes) -> bool:
+        """Take a resource's metrics by their layout, if it still fits."""
+        if layout.settings is not columns.settings or not columns.fits(len(layout.slots)):
+            return False
+        found = layout.match(part)
+        if found is None:
+            return False
+        first = len(columns)
+        columns.put_block((layout.slots, *found, layout.deltas))
+        for family, kind, place in layout.kinds:
+            columns.kinds.setdefault(family, (kind, first + place))
+        for begin, end in layout.places.others:
+            self._metric(columns, layout.base, parse(part[begin:end], Metric))
+        return True
+
+    def _with_care(self, columns: Columns, part: bytes, key: bytes | None, changes: int) -> None:
+        """Parse a resource's metrics, and keep where their numbers stand."""
+        own = Columns(columns.settings, columns.book, columns.now_ms, columns.rejected)
+        own.before = len(columns)
+        of_resource = parse(part, ResourceMetrics, ExportMetricsServiceRequest)
+        slots: list[int] = []
+        deltas: list[bool] = []
+        kinds: list[tuple[str, str, int]] = []
+        for name, kind, plain, samples in self._resource(own, of_resource):
+            if plain and samples:
+                kinds.append((name, kind, len(slots)))
+                slots += own.slots[-samples:]
+                deltas += own.deltas[-samples:]
+        for family, described in own.kinds.items():
+            columns.kinds.setdefault(family, described)
+        columns.put_all(own)
+        # What is different each time is not worth keeping.
+        if key is None or changes > _CHANGES_MAX:
+            return
+        try:
+            found = places(part)
+        except Unusual:
+            return
+        if len(found.times) == len(slots):
+            layout = Layout(
+                columns.settings, _base(of_resource.resource.attributes),
+                np.frombuffer(part, dtype=np.uint8), found,
+                np.array(slots, dtype=np.int64), np.array(deltas, dtype=np.bool_), tuple(kinds),
+            )  # fmt: skip
+            columns.book.keep((key, len(part)), (layout, changes + 1), layout.nbytes)
+
+    def _resource(
+        self, columns: Columns, of_resource: ResourceMetrics
+    ) -> Iterator[tuple[str, str, bool, int]]:
+        """Take a resource's metrics; of each its family, what it is, whether its points are plain, and its samples."""
+        base = _base(of_resource.resource.attributes)
+        for of_scope in of_resource.scope_metrics:
+            for metric in of_scope.metrics:
+                before = len(columns)
+                named = self._metric(columns, base, metric)
+                if named:
+                    plain = metric.WhichOneof("data") in ("gauge", "sum")
+                    yield *named, plain, len(columns) - before
+
+    def _metric(self, columns: Columns, base: Pairs, metric: Metric) -> tuple[str, str] | None:
+        """Take a metric; its family, and what that is, if it has any."""
         shape = metric.WhichOneof("data")
         if shape is None:
-            return
+            return None
         data = getattr(metric, shape)
         temporality = getattr(data, "aggregation_temporality", AGGREGATION_TEMPORALITY_CUMULATIVE)
         delta = temporality == AGGREGATION_TEMPORALITY_DELTA
@@ -189,57 +170,77 @@ class MetricReader:
         name = metric_name(metric.name, metric.unit, kind)
         points = data.data_points
         if not name:
-            return columns.rejected.note("a metric without a name", len(points))
+            columns.rejected.note("a metric without a name", len(points))
+            return None
         if not delta and temporality != AGGREGATION_TEMPORALITY_CUMULATIVE:
             why = f"{name}: an aggregation temporality that is neither cumulative nor delta"
-            return columns.rejected.note(why, len(points))
-        before = len(columns.series)
-        for point in points:
+            columns.rejected.note(why, len(points))
+            return None
+        before = len(columns)
+        known = columns.book.groups.setdefault((base, name, shape), {})
+        of_family = _Family(base, name, metric.unit, shape, delta, known)
+        plain = shape in ("gauge", "sum") and columns.fits(len(points))
+        for point in _plain(columns, of_family, points) if plain else points:
             try:
-                self._point(columns, base, name, metric.unit, shape, point, delta)
+                self._point(columns, of_family, point)
             except _NotTaken as refused:
                 columns.rejected.note(f"{name}: {refused}")
-        if len(columns.series) > before:
+        if len(columns) > before:
             columns.kinds.setdefault(name, (kind, before))
+        return name, kind
 
-    def _point(
-        self,
-        columns: _Columns,
-        base: Pairs,
-        name: str,
-        unit: str,
-        shape: str,
-        point: Point,
-        delta: bool,
-    ) -> None:
+    def _point(self, columns: Columns, of: _Family, point: Point) -> None:
         if len(point.attributes) > columns.settings.labels_max:
             raise _NotTaken(f"more than {columns.settings.labels_max} attributes")
-        steps, values = _PARTS[shape](point, unit, columns.settings)
+        steps, values = _PARTS[of.shape](point, of.unit, columns.settings)
         if not columns.room(len(values)):
             return
         nano, ended = point.time_unix_nano, point.flags & 1
         # What is left are the attributes: their bytes say which series it is, and cost a third of reading them.
-        for changing in _CHANGING[shape]:
+        for changing in _CHANGING[of.shape]:
             point.ClearField(changing)
         own = point.SerializeToString()
-        key = (base, name, own, shape, steps)
-        series = self._known.get(key)
-        if series is None:
+        slots = of.known.get((own, steps))
+        if slots is None:
             attributes = tuple([(kv.key, _text(kv)) for kv in point.attributes])
-            made = tuple(_labels(base, name, attributes, shape, steps))
-            series = self._remember(key, made, len(own))
+            made = tuple(_labels(of.base, of.name, attributes, of.shape, steps))
+            slots = columns.book.append(made, 2 * len(own) + 500 + 100 * len(made))
+            of.known[own, steps] = slots
         if ended:  # "no recorded value"
-            values, delta = [float(STALE_NAN)] * len(series), False
-        columns.put(series, values, nano, delta)
+            columns.put(slots, [float(STALE_NAN)] * len(slots), nano, False)
+        else:
+            columns.put(slots, values, nano, of.delta)
 
-    def _remember(self, key: object, series: tuple[Labels, ...], chars: int) -> tuple[Labels, ...]:
-        with self._lock:
-            if self._chars >= _KNOWN_CHARS_MAX:
-                self._known.clear()
-                self._chars = 0
-            self._chars += 2 * chars + 500 + 100 * len(series)
-            self._known[key] = series
-        return series
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    """What the points of a metric share, and the slots of those that are known by their attributes and steps."""
+
+    base: Pairs
+    name: str
+    unit: str
+    shape: str
+    delta: bool
+    known: dict[tuple[bytes, tuple[float, ...]], tuple[int, ...]]
+
+
+def _plain(columns: Columns, of: _Family, points: Iterable[Any]) -> Iterator[Any]:
+    """Take the points of known series by their bytes; give those that are to be read with care."""
+    slots: list[int] = []
+    heads: list[bytes] = []
+    for point in points:
+        found = cut(point.SerializeToString())
+        slot = of.known.get((found[1], ())) if found else None
+        if found is None or slot is None:
+            if heads:  # in their order: of two increments at one time the first counts
+                columns.put_heads(slots, heads, of.delta)
+                slots, heads = [], []
+            yield point
+        else:
+            slots.append(slot[0])
+            heads.append(found[0])
+    if heads:
+        columns.put_heads(slots, heads, of.delta)
 
 
 class _NotTaken(Exception):

@@ -43,12 +43,34 @@ def decode(body: bytes, made: type[M], *, as_json: bool, bytes_max: int) -> M:
     """
     if as_json:
         return _from_json(body, made, bytes_max)
+    refuse_crowded(body, made)
+    return parse(body, made)
+
+
+def refuse_crowded(body: bytes, made: type[Message]) -> None:
+    """Look at the size of what is in a body before anything is built of it.
+
+    Raises
+    ------
+    InputError
+        If it holds too many messages.
+    """
     if len(body) > 2 * MESSAGES_MAX and crowded(body, made.DESCRIPTOR, MESSAGES_MAX):
         raise InputError(f"body: more than {MESSAGES_MAX} messages inside one")
+
+
+def parse(part: bytes, made: type[M], whole: type[Message] | None = None) -> M:
+    """Build a message of a body or of a part of one; `whole` is what is said to be broken then.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
     try:
-        return made.FromString(body)
+        return made.FromString(part)
     except (DecodeError, UnicodeDecodeError):
-        raise InputError(f"body: not a {made.DESCRIPTOR.name}") from None
+        raise InputError(f"body: not a {(whole or made).DESCRIPTOR.name}") from None
 
 
 def crowded(body: bytes, shape: Descriptor, most: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -69,10 +70,11 @@ class Book:
         self.bytes = 0
         self.lock = threading.Lock()
         self.slots: dict[bytes, int] = {}
-        self.groups: dict[bytes, int] = {}
         self.symbols: dict[bytes, int] = {}
         self.texts: list[bytes] = []
         self.described: set[str] = set()
+        self.layouts: dict[tuple[bytes, int], tuple[Any, int]] = {}
+        self.groups: dict[object, dict[tuple[bytes, tuple[float, ...]], tuple[int, ...]]] = {}
         self._labels: list[Labels] = []
         self._rows: Rows = np.full(1024, UNKNOWN, dtype=np.int32)
         self._index: SeriesIndex | None = None
@@ -98,16 +100,24 @@ class Book:
                 self.bytes += len(key)
             return slot
 
-    def add_group(self, key: bytes, series: Sequence[Labels]) -> int:
-        """The first slot of series that are always written together; the others follow it."""
+    def append(self, series: Sequence[Labels], size: int) -> tuple[int, ...]:
+        """Slots for series that somebody remembers by other means (`groups`), at so many bytes."""
         with self.lock:
-            first = self.groups.get(key)
-            if first is None:
-                first = len(self._labels)
-                self._labels.extend(series)
-                self.groups[key] = first
-                self.bytes += len(key)
-            return first
+            first = len(self._labels)
+            self._labels.extend(series)
+            self.bytes += size
+            return tuple(range(first, first + len(series)))
+
+    def keep(self, key: tuple[bytes, int], layout: tuple[Any, int], size: int) -> None:
+        """Remember where a sender's numbers stand, at so many bytes."""
+        with self.lock:
+            if key not in self.layouts:
+                self.bytes += size
+            self.layouts[key] = layout
+
+    def labels(self, slot: int) -> Labels:
+        """The label set of a slot."""
+        return self._labels[slot]
 
     def number(self, symbol: bytes) -> int:
         """The number of a text of a 2.0 symbols table, the same in every request."""

@@ -20,7 +20,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from collectors.exemplars import of_spans
-from collectors.otlp_metrics import MetricReader, Rejected
+from collectors.otlp_metrics import MetricReader
+from collectors.otlp_push import Rejected
 from collectors.otlp_records import read_logs, read_traces
 from collectors.otlp_wire import decode
 from collectors.pushed import Push
@@ -76,8 +77,10 @@ class OtlpApi:
         return _accepted(call, push, rejected, made, as_json)
 
     def _read_metrics(self, call: Call, as_json: bool) -> tuple[Push, Rejected]:
-        request = _decode(call, metrics.ExportMetricsServiceRequest, as_json)
         name, now_ms = call.who.name, call.now_ms
+        if not as_json:
+            return self._metrics.read_body(call.body, call.ports.otlp, source=name, now_ms=now_ms)
+        request = _decode(call, metrics.ExportMetricsServiceRequest, as_json)
         return self._metrics.read(request, call.ports.otlp, source=name, now_ms=now_ms)
 
     def endpoints(self) -> tuple[Endpoint, ...]:

@@ -52,16 +52,22 @@ class Alarms:
 
     def look(self, at: At, scores: Array32) -> Array32:
         """Take the next score of each row, in decades."""
-        bar, since = self.bar[at] * self._kept, self.since[at]
-        held = np.where(since >= _HOLD, np.float32(0.0), self.held[at])
+        bar = self.bar[at] * self._kept
         less = scores - bar
-        tell = (less > held + np.float32(self._settings.margin)) & (
-            less > np.float32(self._settings.least)
-        )
-        self.held[at] = np.where(tell, less, held)
-        self.since[at] = np.where(tell, np.float32(0.0), since + np.float32(1.0))
-        self.bar[at] = bar + np.float32(self._settings.fatigue) * tell
-        return np.asarray(np.where(tell, less, np.float32(0.0)), dtype=np.float32)
+        told = np.zeros(len(scores), dtype=np.float32)
+        since = self.since[at]
+        found = np.flatnonzero(less > np.float32(self._settings.least))
+        if len(found):
+            rows = found + at.start if isinstance(at, slice) else at[found]
+            held = np.where(since[found] >= _HOLD, np.float32(0.0), self.held[rows])
+            tell = less[found] > held + np.float32(self._settings.margin)
+            found, rows = found[tell], rows[tell]
+            told[found] = self.held[rows] = less[found]
+            bar[found] += np.float32(self._settings.fatigue)
+        since = since + np.float32(1.0)
+        since[found] = 0.0
+        self.since[at], self.bar[at] = since, bar
+        return told
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """State by name."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.full.rounds import block_of, cell_of
 from detectors.full.tails import Array32, At
 
 LAG = 4
@@ -28,27 +29,31 @@ class Joint:
 
     def look(self, at: At, rows: NDArray[np.int64], age: Array32, standard: Array32) -> Array32:
         """-log of the cell's share, >= 0; learns it. `standard` is in spreads from the mean."""
-        cell = np.searchsorted(_EDGES, standard).astype(np.int8)
-        turn = age.astype(np.int64) % LAG
-        first = int(turn[0])
-        if (turn == first).all():
-            before = self.cells[first][at].copy()
-            self.cells[first][at] = cell
-        else:
-            before = self.cells[turn, rows]
-            self.cells[turn, rows] = cell
-        pair = cell.astype(np.int64) * _SIDE + before
-        count = self.counts[rows, pair]
+        # Seven comparisons are quicker than a search in seven edges.
+        cell = np.zeros(len(standard), dtype=np.int8)
+        for edge in _EDGES:
+            cell += (standard > edge).view(np.int8)
+        same = block_of(age, 1, LAG)
+        turn = same[0] if same else age.astype(np.int32) % np.int32(LAG)
+        place = cell_of(at, rows, turn, self.cells.shape[1])
+        cells = self.cells.reshape(-1)
+        pair = rows * (_SIDE * _SIDE) + cells[place]
+        pair += cell * np.int64(_SIDE)
+        cells[place] = cell
+        counts = self.counts.reshape(-1)
+        count = counts.take(pair)
         total = self.total[at]
-        rarity = np.log((total + 32.0) / (count + 0.5))
-        self.counts[rows, pair] = count + np.float32(1.0)
-        self.total[at] = total + np.float32(1.0)
-        full = self.total[at] >= _MEMORY
-        if full.any():
-            worn = rows[full]
+        rarity = np.log((total + np.float32(32.0)) / (count + np.float32(0.5)))
+        counts[pair] = count + np.float32(1.0)
+        total = total + np.float32(1.0)
+        self.total[at] = total
+        if total.max() >= _MEMORY:
+            worn = rows[total >= _MEMORY]
             self.counts[worn] *= np.float32(0.5)
             self.total[worn] *= np.float32(0.5)
-        return np.asarray(np.where(age < 2 * LAG, np.float32(0.0), rarity), dtype=np.float32)
+        if age.min() < 2 * LAG:
+            rarity = np.where(age < 2 * LAG, np.float32(0.0), rarity)
+        return np.asarray(rarity, dtype=np.float32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """State by name."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.full.rounds import block_of, cell_of
 from detectors.full.tails import Array32, At
 
 _LONG = 4000.0  # samples: two weeks at 5 min
@@ -32,42 +33,52 @@ class Levels:
         self, at: At, rows: NDArray[np.int64], age: Array32, values: Array32
     ) -> tuple[Array32, ...]:
         """Residuals from the running and the short mean, change of level, fast drift, step, standard score."""
-        fresh = age < 1.0
-        mean = np.where(fresh, values, self.mean[at])
-        short = np.where(fresh, values, self.short[at])
-        day = np.where(fresh, values, self.day[at])
-        last = np.where(fresh, values, self.last[at])
-        spread = self.spread[at]
+        # Views where rows are neighbours, so nothing is written before all is computed.
+        mean, short, day, last = self.mean[at], self.short[at], self.day[at], self.last[at]
+        youngest = age.min()
+        if youngest < 1.0:
+            fresh = age < 1.0
+            mean, short, day, last = (np.where(fresh, values, x) for x in (mean, short, day, last))
+        spread, fast = self.spread[at], self.fast[at]
         error = values - mean
         near = values - short
         jump = values - last
         standard = error / np.maximum(spread, np.float32(1e-6) * np.abs(mean) + np.float32(1e-12))
-        grown = age + np.float32(1.0)
-        rate = np.maximum(1.0 / grown, np.float32(1.0 / _LONG))
-        self.mean[at] = mean + rate * error
-        self.spread[at] = spread + np.maximum(1.0 / grown, np.float32(1.0 / 1000.0)) * (
-            np.minimum(np.abs(error), np.where(age < 20.0, np.inf, 8.0 * spread + 1e-12))
-            * np.float32(1.25)
-            - spread
-        )
-        self.short[at] = short + np.maximum(1.0 / grown, np.float32(1.0 / _SHORT)) * near
-        day = day + np.maximum(1.0 / grown, np.float32(1.0 / _DAY)) * (values - day)
-        self.day[at] = day
-        fast = self.fast[at]
+        quick = 1.0 / (age + np.float32(1.0))
+        bound = np.float32(8.0) * spread + np.float32(1e-12)
+        if youngest < 20.0:
+            bound = np.where(age < 20.0, np.float32(np.inf), bound)
+        wide = np.minimum(np.abs(error), bound) * np.float32(1.25)
+        day = day + np.maximum(quick, np.float32(1.0 / _DAY)) * (values - day)
         fast = fast + np.float32(1.0 / _FAST) * (np.clip(standard, -6.0, 6.0) - fast)
-        self.fast[at] = fast
-        self.last[at] = values
-        turn = (age.astype(np.int64) // BLOCK) % BLOCKS
-        first = int(turn[0])
-        whole = age.astype(np.int64) % BLOCK == 0
-        if (turn == first).all():
-            old = np.where(age < BLOCK * BLOCKS, mean, self.ring[first][at])
-            if whole.any():
-                self.ring[first][at] = np.where(whole, day, self.ring[first][at])
-        else:
-            old = np.where(age < BLOCK * BLOCKS, mean, self.ring[turn, rows])
-            self.ring[turn, rows] = np.where(whole, day, self.ring[turn, rows])
-        return error, near, day - old, fast, jump, standard
+        change = day - self._turn(at, rows, age, mean, day)
+        self.mean[at] = mean + np.maximum(quick, np.float32(1.0 / _LONG)) * error
+        self.spread[at] = spread + np.maximum(quick, np.float32(1.0 / 1000.0)) * (wide - spread)
+        self.short[at] = short + np.maximum(quick, np.float32(1.0 / _SHORT)) * near
+        self.day[at], self.fast[at], self.last[at] = day, fast, values
+        return error, near, change, fast, jump, standard
+
+    def _turn(
+        self, at: At, rows: NDArray[np.int64], age: Array32, mean: Array32, day: Array32
+    ) -> Array32:
+        """The level of about a ring ago; where a block begins, its place takes today's."""
+        ring, capacity = self.ring.reshape(-1), self.ring.shape[1]
+        same = block_of(age, BLOCK, BLOCKS)
+        if same is not None:
+            block, begins = same
+            place = cell_of(at, rows, block, capacity)
+            old = ring[place] if age[0] >= BLOCK * BLOCKS else mean
+            if begins:
+                old = old.copy()
+                ring[place] = day
+            return np.asarray(old)
+        count = age.astype(np.int32)
+        blocks = count // np.int32(BLOCK)
+        spots = rows + np.int64(capacity) * (blocks % np.int32(BLOCKS))
+        old = np.where(age < BLOCK * BLOCKS, mean, ring[spots])
+        begin = np.flatnonzero(count == blocks * np.int32(BLOCK))
+        ring[spots[begin]] = day[begin]
+        return old
 
     def old(self, rows: NDArray[np.int64], age: Array32) -> Array32:
         """The level of about a ring ago, that `look` compares with; the mean where that is not known yet."""

@@ -52,12 +52,12 @@ class Phases:
         self.choice = np.zeros(capacity, dtype=np.int8)
 
     def step(
-        self, at: At, rows: NDArray[np.int64], slot: NDArray[np.int64], table: Array32
+        self, at: At, rows: NDArray[np.int64], slot: int | NDArray[np.int64], table: Array32
     ) -> NDArray[np.int8]:
         """Which reading holds for each row; the slot that was left is judged. To be called before `table` learns."""
-        moved = slot != self.slot[at]
+        moved = np.not_equal(self.slot[at], slot)
         if moved.any():
-            self._turn(rows[moved], slot[moved], table)
+            self._turn(rows[moved], np.broadcast_to(slot, rows.shape)[moved], table)
         return np.asarray(self.choice[at])
 
     def learn(self, at: At, values: Array32) -> None:

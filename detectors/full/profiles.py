@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.full.phases import Phases
+from detectors.full.rounds import cell_of, slot_of
 from detectors.full.tails import Array32, At
 
 _RATE = 0.04
@@ -48,27 +49,24 @@ class Profiles:
         age: Array32,
     ) -> Array32:
         """Values less what was expected; learns them."""
-        slot = times_ms % self.period_ms * self.slots // self.period_ms
+        slot = slot_of(times_ms, self.period_ms, self.slots)
         choice = self.phases.step(at, rows, slot, self.table)
         self.phases.learn(at, values)
-        first = int(slot[0])
-        if (slot == first).all():
-            known = self.table[first][at]
-        else:
-            known = self.table[slot, rows]
+        table, place = self.table.reshape(-1), cell_of(at, rows, slot, self.table.shape[1])
+        known = table[place]
         fresh = np.isnan(known)
-        known = np.where(fresh, otherwise, known)
+        some = fresh.any()
+        if some:
+            known = np.where(fresh, otherwise, known)
         error = values - known
         rate = np.maximum(np.float32(_RATE), 1.0 / (1.0 + age / np.float32(self.slots)))
-        rate = np.where(fresh, np.float32(1.0), rate)
+        if some:
+            rate = np.where(fresh, np.float32(1.0), rate)
+        shown = error
         if choice.any():
-            error, rate = self._shifted(rows, choice, values, error, rate)
-        learnt = known + rate * (values - known)
-        if (slot == first).all():
-            self.table[first][at] = learnt
-        else:
-            self.table[slot, rows] = learnt
-        return error
+            shown, rate = self._shifted(rows, choice, values, error, rate)
+        table[place] = known + rate * error
+        return shown
 
     def _shifted(
         self,
@@ -90,7 +88,7 @@ class Profiles:
         self, rows: NDArray[np.int64], times_ms: NDArray[np.int64], otherwise: Array32
     ) -> Array32:
         """What is usual at that time; what the caller says where that was never seen."""
-        slot = times_ms % self.period_ms * self.slots // self.period_ms
+        slot = slot_of(times_ms, self.period_ms, self.slots)
         known = self.table[slot, rows]
         choice = self.phases.choice[rows]
         now = (choice > 0) & (slot == self.phases.slot[rows])

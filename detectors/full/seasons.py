@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.full.rounds import cell_of, slot_of
 from detectors.full.tails import Array32, At
 
 _DAY_MS = 86_400_000
@@ -37,38 +38,32 @@ class Envelope:
         distance: Array32,
     ) -> Array32:
         """The smaller of `distance` and how far values lie outside of yesterday's range; learns them."""
-        slot = (times_ms % _DAY_MS * _SLOTS // _DAY_MS).astype(np.int16)
-        self._close(rows, slot, self.slot[at])
-        first = int(slot[0])
-        if (slot == first).all():
-            low, high = self.low[first][at], self.high[first][at]
-        else:
-            low, high = self.low[slot, rows], self.high[slot, rows]
+        slot = slot_of(times_ms, _DAY_MS, _SLOTS)
+        moved = self.slot[at] != slot
+        if moved.any():
+            self._close(rows[moved], np.broadcast_to(slot, rows.shape)[moved])
+        place = cell_of(at, rows, slot, self.low.shape[1])
+        low, high = self.low.reshape(-1)[place], self.high.reshape(-1)[place]
         # NaN where there was no yesterday: the distance stays.
         outside = np.maximum(np.maximum(low - values, values - high), np.float32(0.0))
         self.least[at] = np.fmin(self.least[at], values)
         self.most[at] = np.fmax(self.most[at], values)
         return np.asarray(np.fmin(distance, outside))
 
-    def _close(
-        self, rows: NDArray[np.int64], slot: NDArray[np.int16], before: NDArray[np.int16]
-    ) -> None:
+    def _close(self, row: NDArray[np.int64], slot: NDArray[np.integer]) -> None:
         """Rows that have come to another slot: the one they leave is written down."""
-        moved = slot != before
-        if not moved.any():
-            return
-        row, left = rows[moved], before[moved]
+        left = self.slot[row]
         known = left >= 0
         self.low[left[known], row[known]] = self.least[row[known]]
         self.high[left[known], row[known]] = self.most[row[known]]
-        self.slot[row] = slot[moved]
+        self.slot[row] = slot
         self.least[row] = self.most[row] = np.nan
 
     def expected(
         self, rows: NDArray[np.int64], times_ms: NDArray[np.int64]
     ) -> tuple[Array32, Array32]:
         """Yesterday's range at these times, shape (n,) each; NaN where there was none."""
-        slot = times_ms % _DAY_MS * _SLOTS // _DAY_MS
+        slot = slot_of(times_ms, _DAY_MS, _SLOTS)
         return self.low[slot, rows], self.high[slot, rows]
 
     def arrays(self) -> dict[str, NDArray[Any]]:

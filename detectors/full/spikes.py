@@ -137,11 +137,25 @@ def median_of_seven(ring: Array32) -> Array32:
     5.0
     """
     p = list(ring)
-    for a, b in _EXCHANGES:
-        p[a], p[b] = np.minimum(p[a], p[b]), np.maximum(p[a], p[b])
+    for a, b, lower, upper in _NEEDED:
+        low = np.minimum(p[a], p[b]) if lower else p[a]
+        p[b] = np.maximum(p[a], p[b]) if upper else p[b]
+        p[a] = low
     return np.asarray(p[3])
 
 
 _EXCHANGES = (
     (0, 5), (0, 3), (1, 6), (2, 4), (0, 1), (3, 5), (2, 6), (2, 3), (3, 6), (4, 5), (1, 4), (1, 3), (3, 4),
 )  # fmt: skip
+
+
+def _needed() -> tuple[tuple[int, int, bool, bool], ...]:
+    """The exchanges, each with whether its lower and its upper half are looked at later on."""
+    wanted, found = {3}, []
+    for a, b in reversed(_EXCHANGES):
+        found.append((a, b, a in wanted, b in wanted))
+        wanted |= {a, b}
+    return tuple(reversed(found))
+
+
+_NEEDED = _needed()

@@ -21,7 +21,7 @@ from detectors.snapshot import pack, unpack
 from model.batch import Floats, Ints
 from model.errors import SnapshotError
 
-_CHUNK = 4096  # rows at a time, so that what is in between stays in the processor's cache
+_CHUNK = 8192  # rows at a time, so that what is in between stays in the processor's cache
 _YOUNG = np.float32(32.0)  # samples before anything is told
 _OLD = np.float32(2_880_000.0)  # samples; its half is whole rounds of every ring
 _LARGE = 1e18  # beyond it squares of float32 overflow
@@ -103,13 +103,16 @@ class FullTier:
             part = slice(start, start + _CHUNK)
             good = np.isfinite(values[part])
             row, at_ms, value = rows[part], times_ms[part], values[part]
-            if not good.all():
+            whole = good.all()
+            if not whole:
                 row, at_ms, value = row[good], at_ms[good], value[good]
             if len(row):
                 clipped = np.clip(value, -_LARGE, _LARGE).astype(np.float32)
-                out[part][good] = self._combined(row, at_ms, clipped)
-                old = self._age[row] > _YOUNG
-                self.calibration.learn(out[part][good][old])
+                scores = self._combined(row, at_ms, clipped)
+                out[part][slice(None) if whole else good] = scores
+                age = self._age[row]
+                old = age > _YOUNG
+                self.calibration.learn(scores if old.all() else scores[old])
         return out
 
     def alarms(self, rows: NDArray[np.int64], scores: Array32) -> Array32:
@@ -118,35 +121,53 @@ class FullTier:
         Spikes have a bar of their own: one that is told does not drown what is odd for longer.
         """
         out = np.zeros(len(rows), dtype=np.float32)
-        good = np.isfinite(scores)
-        at = _place(rows[good])
-        context, spike = self._last[:, at]
-        told = self._alarms.look(at, context), self._spike_alarms.look(at, SPIKE_SHARE * spike)
-        out[good] = np.maximum(*told)
+        for start in range(0, len(rows), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            good = np.isfinite(scores[part])
+            at = _place(rows[part] if good.all() else rows[part][good])
+            told = self._alarms.look(at, self._last[0, at])
+            spikes = self._spike_alarms.look(at, SPIKE_SHARE * self._last[1, at])
+            out[part][good] = np.maximum(told, spikes)
         return out
 
     def components(self, rows: NDArray[np.int64], times_ms: Ints, values: Array32) -> Array32:
         """Each component's rarity in decades, shape (components, n); learns the samples."""
-        at, age = _place(rows), self._age[rows]
-        before = np.where(age < 1.0, values, self._levels.mean[at])
+        at = _place(rows)
+        return self._components(at, rows, times_ms, values, self._age[at].copy())
+
+    def _components(
+        self, at: At, rows: NDArray[np.int64], times_ms: Ints, values: Array32, age: Array32
+    ) -> Array32:
+        mean = self._levels.mean[at]
+        before = np.where(age < 1.0, values, mean) if age.min() < 1.0 else mean.copy()
         error, near, change, fast, step, standard = self._levels.look(at, rows, age, values)
         day = self._day.look(at, rows, times_ms, values, before, age)
         week = self._week.look(at, rows, times_ms, values, before, age)
-        season = np.where(np.abs(day) < np.abs(week), day, week)
-        drift = self._drift[:, at]
-        drift = np.add(drift, _DRIFT_RATES * (np.stack((day, week, season)) - drift))
-        self._drift[:, at] = drift
+        sizes = np.empty((len(CONTEXT), len(rows)), dtype=np.float32)
         joint = self._joint.look(at, rows, age, standard)
-        sizes = np.stack((error, near, day, week, change, fast, joint, step, *drift))
-        np.abs(sizes, out=sizes)
-        least = np.abs(before) * np.float32(1e-4) + self._levels.spread[at] * np.float32(0.01)
-        rare = self._tails.look(sizes, at, age, least + np.float32(1e-9))
-        floor = np.abs(before) * np.float32(1e-3) + np.float32(1e-9)
-        spike = self._spikes.look(at, rows, times_ms, values, floor)
+        for size, one in zip(
+            sizes, (error, near, day, week, change, fast, joint, step), strict=False
+        ):
+            np.abs(one, out=size)
+        drift = self._drift[:, at]
+        season = np.where(sizes[2] < sizes[3], day, week)
+        further = np.stack((day, week, season))
+        further -= drift
+        further *= _DRIFT_RATES
+        further += drift
+        self._drift[:, at] = further
+        np.abs(further, out=sizes[8:])
+        usual = np.abs(before)
+        least = usual * np.float32(1e-4) + self._levels.spread[at] * np.float32(0.01)
+        least += np.float32(1e-9)
+        rare = np.empty((len(CONTEXT) + 1, len(rows)), dtype=np.float32)
+        rare[:-1] = self._tails.look(sizes, at, age, least)
+        floor = usual * np.float32(1e-3) + np.float32(1e-9)
+        rare[-1] = self._spikes.look(at, rows, times_ms, values, floor)
         self._age[at] = age + np.float32(1.0)
         if age.max() >= _OLD:
             self._rejuvenate(rows[age >= _OLD])
-        return np.concatenate((rare, spike[None, :]))
+        return rare
 
     def _rejuvenate(self, rows: NDArray[np.int64]) -> None:
         """Float32 stops counting at 16.7 million: an old row becomes a less old one."""
@@ -156,11 +177,12 @@ class FullTier:
 
     def _combined(self, rows: NDArray[np.int64], times_ms: Ints, values: Array32) -> Array32:
         at = _place(rows)
-        age = self._age[rows]
-        rare = self.components(rows, times_ms, values)
+        age = self._age[at].copy()
+        rare = self._components(at, rows, times_ms, values, age)
         context = self._combination.look(rare[:-1], at, age)
-        context = np.where(age < _YOUNG, np.float32(0.0), context)
-        self._last[:, at] = context, rare[-1]
+        if age.min() < _YOUNG:
+            context = np.where(age < _YOUNG, np.float32(0.0), context)
+        self._last[0, at], self._last[1, at] = context, rare[-1]
         return np.asarray(np.maximum(context, rare[-1]), dtype=np.float32)
 
     def forget(self, rows: NDArray[np.int64]) -> None:
@@ -346,6 +368,6 @@ def _place(rows: NDArray[np.int64]) -> At:
     if len(rows) == 0:
         return slice(0, 0)
     first, last = int(rows[0]), int(rows[-1])
-    if last - first + 1 == len(rows) and (np.diff(rows) == 1).all():
+    if last - first + 1 == len(rows) and (rows[1:] - rows[:-1] == 1).all():
         return slice(first, last + 1)
     return rows
