@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from urllib.parse import urlsplit
-
-import numpy as np
 
 from collectors.base import Counters, Problems, SourceProblem
 from collectors.elastic_api import ElasticApi
@@ -15,10 +12,10 @@ from collectors.elastic_seen import Seen
 from collectors.elastic_settings import ElasticsearchSettings
 from collectors.logbatches import LogBatches
 from collectors.loglines import LogLine
+from collectors.up import Up
 from model.batch import LogBatch, MetricBatch
 from model.clock import Clock
 from model.errors import DeliveryError, TransientError
-from model.labels import Labels
 from model.reason import Reason, because
 from model.series import SeriesIndex
 
@@ -50,13 +47,19 @@ class ElasticPoll:
         self.settings = settings
         self.api = ElasticApi(settings, clock)
         self.seen = Seen(settings.seen_max)
-        self._index = index
         self._logs = logs
+        self._up = Up(
+            index,
+            name=settings.name,
+            where=settings.url,
+            interval_ms=settings.interval_ms,
+            source=self._source,
+        )
         self._behind_max_ms = min(settings.behind_max_ms, logs.watermark.lateness_ms)
         self._problems = Problems()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="elasticsearch")
         self._running: Future[Round] | None = None
-        self._due_ms = self._tick_ms = 0
+        self._due_ms = 0
         self._failures = 0  # in a row
         self._well: bool | None = None
         self._lag_ms = 0
@@ -71,9 +74,7 @@ class ElasticPoll:
             found += self._finish(got, now_ms)
         if self._running is None and now_ms >= self._due_ms:
             self._start(now_ms)
-        if now_ms >= self._tick_ms and self._well is not None:
-            self._tick_ms = now_ms - now_ms % self.settings.interval_ms + self.settings.interval_ms
-            found += self._up(now_ms)
+        found += self._up.samples(self._well, now_ms)
         return found
 
     def wait(self, timeout_s: float) -> None:
@@ -197,17 +198,6 @@ class ElasticPoll:
     @property
     def _source(self) -> str:
         return f"{self.settings.name} {self.api.name}"
-
-    def _up(self, now_ms: int) -> list[MetricBatch]:
-        name = self.settings.name
-        where = urlsplit(self.settings.url).netloc.rpartition("@")[2]
-        labels = Labels.of({"__name__": "up", "job": name, "instance": where, "service": name})
-        row = self._index.intern(labels, source=self._source, now_ms=now_ms)
-        if row < 0:
-            return []
-        self._index.touch(np.array([row], dtype=np.int32), now_ms)
-        value = float(bool(self._well))
-        return [MetricBatch.of([row], now_ms, [value], arrival_ms=now_ms, source=self._source)]
 
 
 def _complaints(got: Round, settings: ElasticsearchSettings, empty: int) -> dict[str, Reason]:

@@ -205,6 +205,22 @@ METRICS: dict[str, tuple[str, str]] = {
         "gauge",
         "How far behind reading is, while more waits than one round takes.",
     ),
+    "tocsin_zabbix_rounds_total": ("counter", "Times a Zabbix was asked for its problems."),
+    "tocsin_zabbix_failures_total": ("counter", "Rounds that failed; they are tried again."),
+    "tocsin_zabbix_problems_total": (
+        "counter",
+        "Alerts of a Zabbix that were journalled, changes of severity included.",
+    ),
+    "tocsin_zabbix_recoveries_total": ("counter", "Recoveries of a Zabbix that were journalled."),
+    "tocsin_zabbix_acts_total": (
+        "counter",
+        "Acknowledgements and messages of people in a Zabbix that were journalled.",
+    ),
+    "tocsin_zabbix_problems": ("gauge", "Open problems of a Zabbix that are followed."),
+    "tocsin_zabbix_problems_left_out": (
+        "gauge",
+        "Open problems of a Zabbix beyond zabbix.problems_max.",
+    ),
     "tocsin_heartbeats": ("gauge", "Heartbeats that are watched."),
     "tocsin_heartbeats_missing": ("gauge", "Heartbeats that are overdue."),
     "tocsin_heartbeats_refused_total": ("counter", "Heartbeats refused because of heartbeats_max."),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from collectors.accepting import Accepting, act_entry
 from collectors.base import Collector
 from collectors.probe import Prober, ProbeState
 from collectors.pushed import PushQueue
 from incident_bridge.desk_changes import DeskWatch
 from model.clock import Clock
-from model.codec import encode
 from model.incident import Act
-from model.journal import JournalKind, NewEntry
 from pipeline import wiring
 from pipeline.checkpoints import Checkpoints
 from pipeline.core import StepOutput
@@ -55,8 +54,9 @@ class Parts:
         self.watch = DeskWatch(
             store, desks, {desk.name: desk for desk in machine.bridge.desks}, report=log.warning
         )
-        self.core = wiring.build_core(settings, store, self.index, report=log.warning)
-        intake = wiring.build_intake(machine, self.index, telemetry, clock, pushes)
+        self.core = wiring.build_core(settings, store, self.index, tells=True, report=log.warning)
+        accepting = Accepting(store.journal.submit, store)
+        intake = wiring.build_intake(machine, self.index, telemetry, clock, pushes, accepting)
         backfill = wiring.build_backfill(machine, self.index, intake, self.core.engine, clock)
         pulled = (*intake.collectors, *listening, *([] if backfill is None else [backfill]))
         self.collectors: tuple[Collector, ...] = pulled
@@ -141,9 +141,7 @@ class Parts:
 
     def _journal_acts(self, acts: list[Act]) -> None:
         now_ms = self._clock.now_ms()
-        self._store.journal.append(
-            [NewEntry(JournalKind.ACT, act.actor, now_ms, encode(act)) for act in acts]
-        )
+        self._store.journal.append([act_entry(act, now_ms) for act in acts])
         self.embedded.wake()
 
     def _committed(self, out: StepOutput) -> None:
