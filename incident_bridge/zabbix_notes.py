@@ -43,15 +43,15 @@ class ZabbixNotes:
         rows = self._api.updates(ids) if ids else {}
         waiting = [one for one in ids if one in rows and _wants(rows[one], draft.why, mark)]
         message = f"{draft.text[: TEXT_MAX - len(mark)]} {mark}"
-        for at in range(0, len(waiting), AT_ONCE_MAX):
-            self._say(waiting[at : at + AT_ONCE_MAX], _BITS.get(draft.why, MESSAGE), message)
-        return len(waiting)
+        bits = _BITS.get(draft.why, MESSAGE)
+        pieces = [waiting[at : at + AT_ONCE_MAX] for at in range(0, len(waiting), AT_ONCE_MAX)]
+        return sum(self._say(piece, bits, message) for piece in pieces)
 
-    def _say(self, ids: Sequence[str], bits: int, message: str) -> None:
-        """All at once; where one is over meanwhile, each for itself."""
+    def _say(self, ids: Sequence[str], bits: int, message: str) -> int:
+        """All at once; where one is over meanwhile, each for itself. Returns how many were told."""
         try:
             self._api.update(ids, bits, message)
-            return
+            return len(ids)
         except Refused as error:
             if not error.too_late or len(ids) == 1:
                 raise
@@ -63,6 +63,7 @@ class ZabbixNotes:
                 refused += 1
                 if not error.too_late or refused == len(ids):
                     raise
+        return len(ids) - refused
 
 
 def _order(event: str) -> tuple[int, str]:

@@ -11,7 +11,6 @@ import signal
 import socket
 import struct
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -99,6 +98,7 @@ class Zabbix:
     trapper: int
     agent: int
     token: str = ""
+    userid: str = ""
     made: int = field(default=0)
 
     def api(self, method: str, params: Any) -> Any:
@@ -159,11 +159,13 @@ class Zabbix:
                     answer += piece
             return b"failed: 0" in answer
 
+        # The server learns of new items a second later.
+
         wait_for(taken, f"the server to take {key} of {host}", 30)
 
     def event(self, eventid: str) -> dict[str, Any]:
         """An event with its acknowledgements."""
-        asked = {"eventids": eventid, "selectAcknowledges": "extend", "output": "extend"}
+        asked = {"eventids": eventid, "select_acknowledges": "extend", "output": "extend"}
         (found,) = self.api("event.get", asked)
         return dict(found)
 
@@ -258,8 +260,6 @@ def zabbix_server(folder: Path) -> Iterator[Zabbix]:
             stack.enter_context(_started(command, folder / f"{name}.log", env=environment))
         zabbix = Zabbix(f"http://127.0.0.1:{ports[2]}", ports[0], ports[1])
         wait_for(lambda: zabbix.api("apiinfo.version", []), "Zabbix's API", 30)
-        zabbix.token = zabbix.api("user.login", {"user": "Admin", "password": "zabbix"})
+        zabbix.token = zabbix.api("user.login", {"username": "Admin", "password": "zabbix"})
+        zabbix.userid = zabbix.user("tocsin", "A-long-password-2")
         yield zabbix
-
-
-__all__ = ["Zabbix", "time", "zabbix_server"]
