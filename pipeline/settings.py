@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from collectors.elastic_settings import ElasticsearchSettings
+from collectors.kafka_settings import KafkaSourceSettings
 from collectors.otlp_settings import OtlpSettings
 from collectors.probe_settings import ProbeSettings
 from collectors.prometheus_settings import BackfillSettings, PollSettings
@@ -137,6 +138,7 @@ class Machine:
     syslog: SyslogSettings = SyslogSettings()
     elasticsearch: tuple[ElasticsearchSettings, ...] = ()
     zabbix: tuple[ZabbixSettings, ...] = ()
+    kafka_sources: tuple[KafkaSourceSettings, ...] = ()
     templates: TemplateSettings = TemplateSettings()
     watermark: WatermarkSettings = WatermarkSettings()
     intake: IntakeSettings = IntakeSettings()
@@ -373,6 +375,7 @@ def _check_machine(document: Document) -> None:
             document.problem(("probes", "targets", i, "name"), f'two probes are named "{name}"')
         names.append(name)
     _check_twice(document, "zabbix", "Zabbix servers", "zabbix")
+    _check_twice(document, "kafka_sources", "sources of Kafka", "kafka")
     correlator = document.data.get("correlator") if isinstance(document.data, dict) else None
     for i, rule in _entries(correlator, "inhibit"):
         for side in ("source", "target"):

@@ -13,6 +13,8 @@ from collectors.base import Collector
 from collectors.elastic_poll import ElasticPoll
 from collectors.heartbeat import Heartbeats
 from collectors.host import HostCollector
+from collectors.kafka_formats import reader_of
+from collectors.kafka_read import KafkaRead
 from collectors.logbatches import LogBatches
 from collectors.masking import Masking
 from collectors.otlp_deltas import Deltas
@@ -278,6 +280,13 @@ def build_intake(
             zabbix, index, accepting, clock
         )
         collectors.append(asked)
+    for number, source in enumerate(machine.kafka_sources):
+        reader = reader_of(source, accepting=accepting, otlp=machine.otlp, limits=machine.limits)
+        own = build_door(machine, index, miner)
+        saved[f"kafka:{number}:{source.name}"] = topics = KafkaRead(
+            source, index, reader, own, accepting, clock
+        )
+        collectors.append(topics)
     return Intake(tuple(collectors), saved)
 
 

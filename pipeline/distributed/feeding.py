@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from collectors.base import Collector
 from collectors.elastic_poll import ElasticPoll
+from collectors.kafka_read import KafkaRead
 from collectors.probe import Prober
 from collectors.prometheus_poll import PrometheusPoll
 from collectors.scrape import Scraper
@@ -26,7 +27,7 @@ from pipeline.settings import Settings
 log = logging.getLogger("tocsin.intake")
 
 SNAPSHOT = "intake"
-PULLED = (Scraper, Prober, PrometheusPoll, ElasticPoll, ZabbixPoll)
+PULLED = (Scraper, Prober, PrometheusPoll, ElasticPoll, ZabbixPoll, KafkaRead)
 """Collectors that would ask twice where two workers have the same configuration."""
 
 
