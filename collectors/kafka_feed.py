@@ -27,7 +27,8 @@ POLL_MS = 200
 FULL_S = 0.05
 RETRY_S = (1.0, 2.0, 5.0, 10.0)
 FETCH_BYTES_MAX = 4 * 2**20
-WORLD = (KafkaError, InputError, OSError, TimeoutError)
+WORLD = (KafkaError, InputError, OSError, TimeoutError, asyncio.CancelledError)
+"""What brokers and their client do to us; nobody but the client cancels what this thread waits for."""
 
 Place = tuple[str, int]
 """A topic and a partition."""
