@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from collectors.kafka_client import client_options
-from collectors.kafka_formats import Message, Read, Reader
+from collectors.kafka_messages import Message, Read, Reader
 from collectors.kafka_settings import KafkaSourceSettings, KafkaStart
 from model.clock import Clock
 from model.errors import InputError
@@ -157,7 +157,7 @@ class KafkaFeed:
             tries += 1
             await asyncio.to_thread(self._ending.wait, wait_s)
 
-    def _note(self, error: Exception) -> None:
+    def _note(self, error: BaseException) -> None:
         said = str(error).strip() or type(error).__name__
         self.state.error = "".join(c if c.isprintable() else " " for c in said)[:300]
 

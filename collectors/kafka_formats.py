@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -13,12 +12,13 @@ from opentelemetry.proto.collector.logs.v1 import logs_service_pb2 as logs
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as metrics
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as traces
 
-from collectors import alert_cloudevents, alertmanager, remote_write1, remote_write2, snappy
-from collectors.accepting import Accepting, act_entry, alert_entry
+from collectors import remote_write1, remote_write2, snappy
+from collectors.accepting import Accepting
 from collectors.elastic_fields import DocumentReader
 from collectors.json_input import read_time_ms
+from collectors.kafka_alerts import AlertMessages
+from collectors.kafka_messages import Message, Poison, Read, Reader, each
 from collectors.kafka_settings import KafkaFormat, KafkaSourceSettings
-from collectors.known_alerts import KnownAlerts
 from collectors.loglines import LogLine, parse_line
 from collectors.logtimes import from_field
 from collectors.otlp_metrics import MetricPush, MetricReader
@@ -29,9 +29,7 @@ from collectors.pushed import Push
 from collectors.remote_series import Books
 from collectors.remote_write import Version
 from collectors.settings import IntakeLimits
-from model.codec import encode
 from model.errors import InputError, LabelError
-from model.journal import JournalKind, NewEntry
 from model.labels import Labels
 from model.series import NAME
 
@@ -39,52 +37,6 @@ LINES_MAX = 10_000
 """Lines of one message; what is longer is set aside."""
 _LABEL_SETS_MAX = 100_000
 _LINE_BYTES = 300
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """What a broker gave."""
-
-    topic: str
-    partition: int
-    offset: int
-    value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Poison:
-    """A message that cannot be read, and why."""
-
-    message: Message
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """What messages of one partition, one after the other, hold.
-
-    Attributes
-    ----------
-    pushes : tuple of Push
-        Telemetry.
-    entries : tuple of NewEntry
-        For the journal.
-    poison : tuple of Poison
-        What was left out.
-    """
-
-    pushes: tuple[Push, ...] = ()
-    entries: tuple[NewEntry, ...] = ()
-    poison: tuple[Poison, ...] = ()
-
-
-class Reader(Protocol):
-    """Reads messages of one format, in a thread of its own."""
-
-    def read(self, messages: Sequence[Message], now_ms: int) -> Read:
-        """Whatever can be read of them; never raises for what a message holds."""
-        ...
 
 
 def reader_of(
@@ -105,27 +57,9 @@ def reader_of(
         case KafkaFormat.REMOTE_WRITE:
             return _RemoteWrites(settings, limits)
         case KafkaFormat.ALERTMANAGER | KafkaFormat.CLOUDEVENTS:
-            return _Alerts(settings, accepting, limits)
+            return AlertMessages(settings, accepting, limits)
         case _:
             return _Otlp(settings, otlp)
-
-
-def _each(
-    messages: Iterable[Message], take: Callable[[Message], None], bytes_max: int
-) -> tuple[Poison, ...]:
-    """Take message by message; what cannot be read is set aside, and the next is taken."""
-    poison: list[Poison] = []
-    for message in messages:
-        try:
-            if len(message.value) > bytes_max:
-                size = len(message.value)
-                raise InputError(f"value: at most {bytes_max} bytes are allowed, got {size}")
-            take(message)
-        except InputError as error:
-            poison.append(Poison(message, str(error)))
-        except Exception as error:  # our mistake must not hold up the partition (F23)
-            poison.append(Poison(message, f"reading it failed ({error!r})"))
-    return tuple(poison)
 
 
 def _text(message: Message) -> str:
@@ -154,7 +88,7 @@ class _Lines:
                 line = parse_line(row, now_ms=now_ms, message_chars_max=chars_max)
                 lines.append(_with_service(line, service))
 
-        poison = _each(messages, take, self._settings.message_bytes_max)
+        poison = each(messages, take, self._settings.message_bytes_max)
         return Read(_log_push(self._settings.name, lines), poison=poison)
 
 
@@ -182,7 +116,7 @@ class _Documents:
                 )
             lines.append(read.line_of(self._settings.service or read.host or message.topic))
 
-        poison = _each(messages, take, self._settings.message_bytes_max)
+        poison = each(messages, take, self._settings.message_bytes_max)
         return Read(_log_push(self._settings.name, lines), poison=poison)
 
 
@@ -208,7 +142,7 @@ class _Samples:
             times.append(time_ms)
             values.append(value)
 
-        poison = _each(messages, take, self._settings.message_bytes_max)
+        poison = each(messages, take, self._settings.message_bytes_max)
         if not series:
             return Read(poison=poison)
         push = MetricPush(
@@ -262,7 +196,7 @@ class _RemoteWrites:
             if reading.problems:
                 invalid.append(Poison(message, f"{reading.bad} samples: {reading.problems[0]}"))
 
-        poison = _each(messages, take, self._settings.message_bytes_max)
+        poison = each(messages, take, self._settings.message_bytes_max)
         return Read(tuple(pushes), poison=(*poison, *invalid))
 
     def _body(self, value: bytes) -> bytes:
@@ -295,7 +229,7 @@ class _Otlp:
             if why:
                 rejected.append(Poison(message, why))
 
-        poison = _each(messages, take, self._settings.message_bytes_max)
+        poison = each(messages, take, self._settings.message_bytes_max)
         return Read(tuple(pushes), poison=(*poison, *rejected))
 
     def _push(self, value: bytes, now_ms: int) -> tuple[Push, str]:
@@ -313,72 +247,6 @@ class _Otlp:
             spans = decode(value, traces.ExportTraceServiceRequest, as_json=as_json, bytes_max=most)
             push, rejected = read_traces(spans, otlp, source=source, now_ms=now_ms)
         return push, rejected.message if rejected.count else ""
-
-
-class _Alerts:
-    """Alerts and changes, made entries of the journal; their settling asks the store what fires."""
-
-    def __init__(
-        self, settings: KafkaSourceSettings, accepting: Accepting, limits: IntakeLimits
-    ) -> None:
-        self._settings = settings
-        self._store = accepting.store
-        self._limits = limits
-        self._known = KnownAlerts()
-
-    def read(self, messages: Sequence[Message], now_ms: int) -> Read:
-        entries: list[NewEntry] = []
-        poison: list[Poison] = []
-
-        def take(message: Message) -> None:
-            try:
-                entries.extend(self._entries(message, now_ms))
-            except InputError as error:
-                accepted = getattr(error, "accepted", ())  # of a list the well-formed are taken
-                entries.extend(alert_entry(alert, now_ms) for alert in accepted)
-                raise
-
-        poison += _each(messages, take, self._settings.message_bytes_max)
-        return Read(entries=tuple(entries), poison=tuple(poison))
-
-    def _entries(self, message: Message, now_ms: int) -> list[NewEntry]:
-        source = self._settings.name
-        if self._settings.format is KafkaFormat.ALERTMANAGER:
-            found = alertmanager.parse_webhook(
-                message.value, now_ms=now_ms, source=source, limits=self._limits
-            )
-            return [alert_entry(alert, now_ms) for alert in found]
-        events = alert_cloudevents.parse(
-            message.value,
-            headers=event_headers(message.headers),
-            now_ms=now_ms,
-            source=source,
-            limits=self._limits,
-        )
-        entries = [
-            NewEntry(JournalKind.CHANGE, source, now_ms, encode(change))
-            for change in events.changes
-        ]
-        for told in events.told:
-            alerts, act = self._known.settle(told, self._store, source=source, now_ms=now_ms)
-            entries += [alert_entry(alert, now_ms) for alert in alerts]
-            entries += [] if act is None else [act_entry(act, now_ms)]
-        return entries
-
-
-def event_headers(headers: Iterable[tuple[str, bytes]]) -> dict[str, str]:
-    """Headers of Kafka's binding of CloudEvents (`ce_id`) as those of HTTP's (`ce-id`).
-
-    Examples
-    --------
-    >>> event_headers([("ce_specversion", b"1.0"), ("Content-Type", b"application/json"), ("x", b"\\xff")])
-    {'ce-specversion': '1.0', 'content-type': 'application/json', 'x': '\\ufffd'}
-    """
-    return {
-        name.lower().replace("ce_", "ce-", 1) if name.lower().startswith("ce_") else name.lower():
-        (value or b"").decode("utf-8", "replace")
-        for name, value in headers
-    }  # fmt: skip
 
 
 def _object(value: bytes) -> dict[str, object]:

@@ -7,7 +7,7 @@ from collections import deque
 from collectors.accepting import Accepting, Journalling
 from collectors.base import Counters, Problems, SourceProblem
 from collectors.kafka_feed import KafkaFeed, Place, Portion
-from collectors.kafka_formats import Poison, Reader
+from collectors.kafka_messages import Poison, Reader
 from collectors.kafka_settings import KafkaSourceSettings
 from collectors.pushed import Door
 from collectors.snapshot import seal, unseal
@@ -204,7 +204,7 @@ class KafkaRead:
             self.positions[portion.place] = portion.next
 
     def _not_taken(self, now_ms: int) -> None:
-        why = because("the journal does not take what came; it is handed over again")
+        why = because("the journal does not take what came; it will be tried again")
         self._problems.note(self._source, "journal", why, now_ms=now_ms)
 
     def _say(self, now_ms: int) -> None:
@@ -236,7 +236,7 @@ class KafkaRead:
         detail = f"{poison.why[:500]}\n" + message.value[:_DETAIL_BYTES_MAX].decode(
             "utf-8", "replace"
         )
-        record = AuditRecord(now_ms, self.settings.name, "kafka.set_aside", where, detail)
+        record = AuditRecord(now_ms, self.settings.name, "topic.set_aside", where, detail)
         try:
             with self._accepting.store.records.write() as conn:
                 audit_rows.save(conn, [record])

@@ -153,7 +153,7 @@ class ZabbixPoll:
         """What is durable is done; what is not will be asked for again."""
         self._handed = None
         if not durable:
-            why = because("the journal does not take what came; it is asked for again")
+            why = because("the journal does not take what came; it will be tried again")
             self._problems.note(self._source, "journal", why, now_ms=now_ms)
             return
         self._problems.mend(self._source, "journal")

@@ -17,7 +17,8 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from collectors.accepting import Accepting
-from collectors.kafka_formats import Message, Read, Reader, reader_of
+from collectors.kafka_formats import reader_of
+from collectors.kafka_messages import Message, Read, Reader
 from collectors.kafka_settings import KafkaFormat, KafkaSourceSettings
 from collectors.logbatches import LogBatches
 from collectors.masking import Masking

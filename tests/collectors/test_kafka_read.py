@@ -125,7 +125,7 @@ def test_f23_a_poison_message_is_set_aside_counted_and_kept(
     with store.records.read() as conn:
         records = audit_rows.recent(conn, limit=100)
     assert len(records) == 20  # of many, some
-    assert {record.act for record in records} == {"kafka.set_aside"}
+    assert {record.act for record in records} == {"topic.set_aside"}
 
 
 def test_back_pressure_reads_no_more_than_fits(
