@@ -130,3 +130,6 @@ def unexpected(wanted: str, came: object) -> str:
     """What came instead of an answer."""
     what = "something else" if came is None else type(came).__name__
     return f"said {what} where {wanted} was expected; is it an Elasticsearch?"
+
+
+__all__ = ["GONE", "ElasticHttp", "ElasticServer", "printable", "unexpected"]

@@ -6,6 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 from collectors.accepting import Accepting, Journalling
 from collectors.base import Counters, Problems, SourceProblem
+from collectors.patience import Patience
 from collectors.up import Up
 from collectors.zabbix_api import ZabbixApi
 from collectors.zabbix_book import Book
@@ -13,12 +14,9 @@ from collectors.zabbix_round import Asking, Round
 from collectors.zabbix_settings import ZabbixSettings
 from model.batch import LogBatch, MetricBatch
 from model.clock import Clock
-from model.errors import DeliveryError, StoreError, TransientError
+from model.errors import StoreError
 from model.reason import because
 from model.series import SeriesIndex
-
-PAUSE_MS_MAX = 120_000
-"""Between attempts while nothing is answered."""
 
 
 class ZabbixPoll:
@@ -50,8 +48,7 @@ class ZabbixPoll:
         self._running: Future[Round] | None = None
         self._handed: Round | None = None
         self._adopted = False
-        self._due_ms = 0
-        self._failures = 0  # in a row
+        self._patience = Patience(settings.interval_ms)
         self._well: bool | None = None
         self._rounds = self._failed = self._fired = self._ended = self._acts = self._left_out = 0
         self._up = Up(
@@ -69,9 +66,8 @@ class ZabbixPoll:
         if self._running is not None and self._running.done():
             got, self._running = self._running.result(), None
             self._finish(got, now_ms)
-        if self._running is None and self._handed is None and now_ms >= self._due_ms:
-            interval_ms = self.settings.interval_ms
-            self._due_ms = now_ms - now_ms % interval_ms + interval_ms
+        if self._running is None and self._handed is None and self._patience.due(now_ms):
+            self._patience.begin(now_ms)
             asking = Asking(self.api, self.book, self._accepting, adopts=not self._adopted)
             self._running = self._pool.submit(asking.run, now_ms)
         return list(self._up.samples(self._well, now_ms))
@@ -124,11 +120,12 @@ class ZabbixPoll:
         self._rounds += 1
         self._well = got.error is None
         if got.error is not None:
-            self._pause(got.error, now_ms)
+            self._failed += 1
+            self._patience.failed(got.error, now_ms)
             why = because("problems could not be asked for: {error}", error=got.error)
             self._problems.note(self._source, "ask", why, now_ms=now_ms)
             return
-        self._failures = 0
+        self._patience.well()
         self._problems.mend(self._source, "ask")
         self._left_out = got.left_out
         if got.left_out:
@@ -161,14 +158,6 @@ class ZabbixPoll:
         self._fired += got.fired
         self._ended += got.ended
         self._acts += got.acts
-
-    def _pause(self, error: DeliveryError, now_ms: int) -> None:
-        self._failed += 1
-        self._failures += 1
-        pause_ms = min(PAUSE_MS_MAX, self.settings.interval_ms * 2 ** min(self._failures - 1, 10))
-        if isinstance(error, TransientError):
-            pause_ms = max(pause_ms, error.retry_after_ms)
-        self._due_ms = max(self._due_ms, now_ms + pause_ms)
 
     @property
     def _source(self) -> str:

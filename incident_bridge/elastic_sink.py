@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import orjson
 
-from collectors.elastic_http import ElasticHttp
-from collectors.http_client import printable
+from collectors.elastic_http import ElasticHttp, printable
 from incident_bridge.elastic_documents import Document, Translate, alert_document, incident_document
 from incident_bridge.elastic_settings import ElasticSinkSettings
 from incident_bridge.elastic_setup import prepare

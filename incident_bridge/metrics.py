@@ -34,6 +34,15 @@ METRICS: dict[str, tuple[str, str]] = {
         "gauge",
         "Lines of timelines that are not yet in Elasticsearch.",
     ),
+    "tocsin_kafka_events_total": ("counter", "Events of incidents that a Kafka topic took."),
+    "tocsin_kafka_events_failures_total": (
+        "counter",
+        "Times that events could not be sent; they are sent later.",
+    ),
+    "tocsin_kafka_events_waiting": (
+        "gauge",
+        "Lines of timelines that were not yet looked at for a Kafka topic.",
+    ),
     "tocsin_incidents_remembered": ("gauge", "Incidents in the bridge's memory."),
     "tocsin_incidents_forgotten_total": (
         "counter",

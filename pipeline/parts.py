@@ -88,6 +88,7 @@ class Parts:
             committed=lambda: self.core.offset,
         )
         self.sink = wiring.build_sink(machine, store, clock, log.warning)
+        self.events = wiring.build_events(machine, store, log.warning)
         self._clock = clock
         self._store = store
 
@@ -100,6 +101,8 @@ class Parts:
         self.embedded.start()
         if self.sink is not None:
             self.sink.start()
+        if self.events is not None:
+            self.events.start()
 
     def pause_outside(self) -> bool:
         """Do nothing outside any more; False (and go on) where a desk or receiver keeps us waiting.
@@ -119,6 +122,8 @@ class Parts:
         self.performer.stop(PATIENCE_S)
         if self.sink is not None:
             self.sink.stop(PATIENCE_S)
+        if self.events is not None:
+            self.events.stop(PATIENCE_S)
         self.close()
         return learnt
 
@@ -137,7 +142,8 @@ class Parts:
     def counters(self) -> dict[str, float]:
         """What all stages and collectors count."""
         sink = {} if self.sink is None else self.sink.counters()
-        return {**self.embedded.counters(), **self.performer.counters(), **sink}
+        events = {} if self.events is None else self.events.counters()
+        return {**self.embedded.counters(), **self.performer.counters(), **sink, **events}
 
     def _journal_acts(self, acts: list[Act]) -> None:
         now_ms = self._clock.now_ms()

@@ -39,6 +39,7 @@ from console.settings import ConsoleSettings, IntakeSettings
 from correlator.settings import CorrelatorSettings
 from detectors.settings import DetectorSettings, ThresholdRule
 from incident_bridge.elastic_settings import ElasticSinkSettings
+from incident_bridge.kafka_events_settings import KafkaEventsSettings
 from incident_bridge.settings import (
     BridgeSettings,
     DeskSettings,
@@ -149,6 +150,7 @@ class Machine:
     correlator: CorrelatorSettings = CorrelatorSettings()
     bridge: BridgeSettings = BridgeSettings()
     elasticsearch_sink: ElasticSinkSettings = ElasticSinkSettings()
+    kafka_events: KafkaEventsSettings = KafkaEventsSettings()
     console: ConsoleSettings = ConsoleSettings()
     kafka: KafkaSettings = KafkaSettings()
 

@@ -45,6 +45,7 @@ from incident_bridge.desks.builtin import BuiltinDesk
 from incident_bridge.desks.memory import MemoryDesk
 from incident_bridge.desks.webhook import WebhookDesk
 from incident_bridge.elastic_sink import ElasticSink
+from incident_bridge.kafka_events import KafkaEvents
 from incident_bridge.outgoing import Outgoing
 from incident_bridge.performer import Performer
 from incident_bridge.settings import BridgeSettings, DeskKind, DeskSettings
@@ -193,6 +194,19 @@ def build_sink(
         return None
     say = translator(machine.bridge.language)
     return ElasticSink(sink, store, clock, translate=say, report=report)
+
+
+def build_events(
+    machine: Machine, store: Store, report: Callable[[str], None]
+) -> KafkaEvents | None:
+    """What tells a Kafka topic of incidents, where one is named."""
+    if not machine.kafka_events.topic:
+        return None
+    bridge = machine.bridge
+    say = translator(bridge.language)
+    return KafkaEvents(
+        machine.kafka_events, store, source=bridge.external_url, translate=say, report=report
+    )
 
 
 def build_library(settings: Settings, report: Callable[[str], None]) -> Library:

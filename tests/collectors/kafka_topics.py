@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -28,10 +27,9 @@ from collectors.templates import TemplateMiner
 from collectors.watermark import Watermark
 from model.batch import LogBatch, MetricBatch
 from model.clock import SystemClock
-from model.errors import StoreError
-from model.journal import NewEntry
 from model.series import SeriesIndex
 from store.store import Store
+from tests.collectors.recording_journal import RecordingJournal
 
 WAIT_S = 60.0
 
@@ -81,10 +79,11 @@ class Topic:
             await admin.close()
 
 
-class Source:
+class Source(RecordingJournal):
     """A source with a journal that takes or refuses."""
 
     def __init__(self, topic: Topic, store: Store, form: str, **settings: Any) -> None:
+        super().__init__()
         chosen: dict[str, Any] = {
             "name": "bus", "brokers": (topic.address,), "topics": (topic.name,), "format": KafkaFormat(form),
             "start": KafkaStart.EARLIEST, "interval_ms": 1_000, "timeout_ms": 3_000,
@@ -92,8 +91,6 @@ class Source:
         self.settings = KafkaSourceSettings(**{**chosen, **settings})
         self.store = store
         self.clock = SystemClock()
-        self.entries: list[NewEntry] = []
-        self.refuses = False
         self.lines: list[str] = []
         self.values: list[float] = []
         self.up: list[float] = []
@@ -101,7 +98,7 @@ class Source:
 
     def another(self) -> KafkaRead:
         """As after a restart."""
-        accepting = Accepting(self._submit, self.store)
+        accepting = Accepting(self.submit, self.store)
         reader = reader_of(
             self.settings, accepting=accepting, otlp=OtlpSettings(), limits=IntakeLimits()
         )
@@ -114,15 +111,6 @@ class Source:
         self.read = self.another()
         if kept is not None:
             self.read.load(kept)
-
-    def _submit(self, entries: Sequence[NewEntry]) -> Future[list[int]]:
-        done: Future[list[int]] = Future()
-        if self.refuses:
-            done.set_exception(StoreError("the disk is full"))
-        else:
-            self.entries += entries
-            done.set_result([])
-        return done
 
     def step(self) -> None:
         """Ask once, as the loop does."""

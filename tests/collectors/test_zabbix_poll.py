@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,15 @@ from model.alert import Alert, AlertStatus, Severity
 from model.batch import MetricBatch
 from model.clock import SystemClock
 from model.codec import decode
-from model.errors import SnapshotError, StoreError
+from model.errors import SnapshotError
 from model.incident import Act, Incident, IncidentState, Priority
-from model.journal import JournalKind, NewEntry
+from model.journal import JournalKind
 from model.reason import because
 from model.series import SeriesIndex
 from store import alerts as alert_rows
 from store import incidents as incident_rows
 from store.store import Store
+from tests.collectors.recording_journal import RecordingJournal
 from tests.collectors.zabbix_double import Double, serving
 
 NOW = 1_800_000_000_000
@@ -44,31 +44,21 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-class Site:
+class Site(RecordingJournal):
     """A poll driven by hand, with a journal that takes, refuses or is slow."""
 
     def __init__(self, double: Double, store: Store, tmp_path: Path, **settings: Any) -> None:
+        super().__init__()
         (tmp_path / "token").write_text("t0ken\n")
         chosen = {"url": double.url, "token_file": str(tmp_path / "token"), **settings}
         self.settings = ZabbixSettings(**chosen)
         self.store = store
         self.index = SeriesIndex()
-        self.entries: list[NewEntry] = []
-        self.refuses = False
         self.poll = self.another()
 
     def another(self) -> ZabbixPoll:
         accepting = Accepting(self.submit, self.store)
         return ZabbixPoll(self.settings, self.index, accepting, SystemClock())
-
-    def submit(self, entries: Sequence[NewEntry]) -> Future[list[int]]:
-        done: Future[list[int]] = Future()
-        if self.refuses:
-            done.set_exception(StoreError("the disk is full"))
-        else:
-            self.entries += entries
-            done.set_result([])
-        return done
 
     def ask(self, now_ms: int) -> list[Alert | Act]:
         """One round: what came to the journal by it."""

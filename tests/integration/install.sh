@@ -24,6 +24,9 @@ done
 # Screenshots of the Chinese console need its glyphs.
 [ -d /usr/share/fonts/opentype/noto ] || missing+=(fonts-noto-cjk)
 
+# rsyslog's TLS is a package of its own.
+compgen -G '/usr/lib/*/rsyslog/lmnsd_ossl.so' >/dev/null || missing+=(rsyslog-openssl)
+
 # Zabbix' API is its frontend, a folder of PHP that needs a driver.
 [ -f /usr/share/zabbix/api_jsonrpc.php ] || missing+=(zabbix-frontend-php)
 compgen -G '/usr/lib/php/*/pgsql.so' >/dev/null || missing+=(php-pgsql)
