@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -342,7 +343,7 @@ def test_an_upgrade_under_way_is_noticed(store: Store, tmp_path: Path) -> None:
         (429, b'{"error": {"data": "slow \\u001b[31m down"}}', 'answered 429.*"slow'),
     ],
 )  # fmt: skip
-def test_a1_a3_malformed_answers_are_sentences(
+def test_a03_malformed_answers_are_sentences(
     double: Double, site: Site, status: int, body: bytes, said: str
 ) -> None:
     site.ask(NOW)
@@ -353,6 +354,14 @@ def test_a1_a3_malformed_answers_are_sentences(
     double.instead = lambda method, params: None
     double.fire(NOW_S)
     assert len(site.ask(NOW + 3_600_000)) == 1
+
+
+def test_a02_a_bomb_is_met_early(double: Double, store: Store, tmp_path: Path) -> None:
+    site = Site(double, store, tmp_path, body_bytes_max=100_000)
+    bomb = gzip.compress(b"0" * 20_000_000, 9)
+    double.instead = lambda method, params: (200, bomb, {"Content-Encoding": "gzip"})
+    site.ask(NOW)
+    assert "longer than 100000 bytes" in site.wrong()["ask"]
 
 
 def test_a23_hostile_problems_do_no_harm(double: Double, site: Site) -> None:
