@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from collectors.json_input import Json, Reader, load
 from collectors.settings import IntakeLimits
 from collectors.told import Action, Told, key_of, labels_of, notes_of
 from model.errors import InputError
 from model.identity import derive_id
+from model.labels import Labels
 
 _LIMITS = IntakeLimits()
 _MACRO = re.compile(
     r"\{(?:[A-Z][A-Z0-9_]*(?:\.[^{}]{1,100})?|[$#][^{}]{1,200}|\?[^{}]{1,500})(?::[^{}]{0,200})?\}|\*UNKNOWN\*"
 )
-_SEVERITIES = ("info", "info", "warning", "warning", "critical", "critical")
-_NAMES = ("Not classified", "Information", "Warning", "Average", "High", "Disaster")
+SEVERITIES = ("info", "info", "warning", "warning", "critical", "critical")
+NAMES = ("Not classified", "Information", "Warning", "Average", "High", "Disaster")
+EVENT_ID = "zabbix_event_id"
+"""The annotation that says which event an alert is about: what is acknowledged there is found by it."""
 _OTHER_SOURCES = ("1", "2")  # discovery and autoregistration: news, not problems
 
 
@@ -74,20 +78,15 @@ def parse(body: bytes, *, now_ms: int, source: str, limits: IntakeLimits = _LIMI
     reader.check()
     if fields.get("event_source") in _OTHER_SOURCES:
         return []
-    key = key_of(
-        f"{key} {derive_id(*[part for tag in sorted(tags) for part in tag], length=8)}"
-        if tags
-        else key
-    )
+    key = identity(key, tags)
     level = int(severity) if severity else 2
-    host = fields.get("host", "")
-    names = [("instance", host), ("host", host), ("host_group", fields.get("host_group", ""))]
+    host, group = fields.get("host", ""), fields.get("host_group", "")
     return [
         Told(
             key=key,
             action=_action(value, fields),
             time_ms=now_ms,
-            labels=labels_of(key, name, _SEVERITIES[level], [*names, *tags])
+            labels=problem_labels(key, name, level, host, group, tags)
             if name
             else labels_of(key, key, ""),
             annotations=notes_of(
@@ -95,8 +94,8 @@ def parse(body: bytes, *, now_ms: int, source: str, limits: IntakeLimits = _LIMI
                     "summary": f"{name} ({host})" if host else name,
                     "description": fields.get("event_opdata")
                     or fields.get("trigger_description", ""),
-                    "zabbix_severity": _NAMES[level],
-                    "zabbix_event_id": fields.get("event_id", ""),
+                    "zabbix_severity": NAMES[level],
+                    EVENT_ID: fields.get("event_id", ""),
                     "zabbix_trigger_id": fields.get("trigger_id", ""),
                     "item": fields.get("item_name", ""),
                     "value": fields.get("item_value", ""),
@@ -107,6 +106,34 @@ def parse(body: bytes, *, now_ms: int, source: str, limits: IntakeLimits = _LIMI
             text=fields.get("update_message", ""),
         )
     ]
+
+
+def identity(trigger: str, tags: Iterable[tuple[str, str]]) -> str:
+    """A problem's own name: its trigger and tags, so that it is the same the next time.
+
+    Examples
+    --------
+    >>> identity("15", []), identity("15", [("disk", "sda")])
+    ('15', '15 ac72c02a')
+    """
+    told = [part for tag in sorted(tags) for part in tag]
+    return key_of(f"{trigger} {derive_id(*told, length=8)}" if told else trigger)
+
+
+def problem_labels(
+    key: str, name: str, level: int, host: str, group: str, tags: Iterable[tuple[str, str]]
+) -> Labels:
+    """Labels of a problem, whichever way it came: pushed by the media type, or asked for.
+
+    Parameters
+    ----------
+    level : int
+        Zabbix's severity, 0 … 5.
+    group : str
+        Names of the host's groups, by commas.
+    """
+    names = [("instance", host), ("host", host), ("host_group", group)]
+    return labels_of(key, name, SEVERITIES[level], [*names, *tags])
 
 
 def _action(value: str, fields: dict[str, str]) -> Action:

@@ -10,8 +10,9 @@ import orjson
 
 from collectors.elastic_fields import DocumentReader
 from collectors.elastic_hits import Gone, Hit, Page
-from collectors.elastic_http import GONE, ElasticHttp, printable, unexpected
+from collectors.elastic_http import GONE, ElasticHttp, unexpected
 from collectors.elastic_settings import ElasticsearchSettings
+from collectors.http_client import printable
 from model.clock import Clock
 from model.errors import DeliveryError, PermanentError, TransientError
 

@@ -1,7 +1,6 @@
-"""One request to an Elasticsearch or OpenSearch: bounded in time and size, refusals as sentences.
+"""One request to an Elasticsearch or OpenSearch, answered as JSON.
 
-Plain HTTP, as for a Prometheus: secrets are read anew, nothing is followed to another host, and OpenSearch is
-answered too, which Elastic's client refuses.
+OpenSearch is answered too, which Elastic's client refuses.
 """
 
 from __future__ import annotations
@@ -12,27 +11,14 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import orjson
-import requests
-from urllib3.exceptions import HTTPError
 
 from collectors.elastic_hits import BadPage, Gone
-from collectors.fetch import (
-    TooLong,
-    failure,
-    open_session,
-    read_body,
-    safe_url,
-    same_origin,
-    secret,
-)
+from collectors.fetch import Request, TooLong, basic, secret
+from collectors.http_client import HttpClient, Server, printable
 from model.clock import Clock
-from model.errors import DeliveryError, PermanentError, TransientError
+from model.errors import PermanentError
 
 GONE = "search_context_missing_exception"
-_ERROR_BYTES_MAX = 65_536
-_ERROR_CHARS_MAX = 200
-_REDIRECTS_MAX = 3
-_RETRY_AFTER_S_MAX = 600.0
 _MENDS = {
     401: "check api_key_file, or username and password_file",
     403: "the credential has not the privilege for this on the index",
@@ -40,11 +26,9 @@ _MENDS = {
 }
 
 
-class Server(Protocol):
+class ElasticServer(Server, Protocol):
     """Where it is, and how it is spoken to."""
 
-    @property
-    def url(self) -> str: ...
     @property
     def api_key_file(self) -> str: ...
     @property
@@ -52,13 +36,7 @@ class Server(Protocol):
     @property
     def password_file(self) -> str: ...
     @property
-    def ca_file(self) -> str: ...
-    @property
     def compress(self) -> bool: ...
-    @property
-    def timeout_ms(self) -> int: ...
-    @property
-    def body_bytes_max(self) -> int: ...
 
 
 class ElasticHttp:
@@ -66,26 +44,23 @@ class ElasticHttp:
 
     Parameters
     ----------
-    server : Server
+    server : ElasticServer
     clock : Clock
         Only to measure how long an answer takes.
     """
 
-    def __init__(self, server: Server, clock: Clock) -> None:
+    def __init__(self, server: ElasticServer, clock: Clock) -> None:
         self._server = server
-        self._clock = clock
-        self._session = open_session()
-        if server.ca_file:
-            self._session.verify = server.ca_file
+        self._http = HttpClient(server, clock, reason=_reason, mends=_MENDS)
 
     @property
     def name(self) -> str:
         """The address as it may be shown."""
-        return safe_url(self._server.url)
+        return self._http.name
 
     def close(self) -> None:
         """Give the connections back."""
-        self._session.close()
+        self._http.close()
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | bytes | None) -> dict[str, Any]:
         """The JSON of one answer; bytes are sent as lines of JSON.
@@ -97,33 +72,18 @@ class ElasticHttp:
         PermanentError
             If it refuses (4xx), redirects elsewhere, or is no Elasticsearch.
         """
-        url = self._server.url.rstrip("/") + path
-        deadline_s = self._clock.monotonic_s() + self._server.timeout_ms / 1000
         try:
-            for _ in range(_REDIRECTS_MAX + 1):
-                with self._send(method, url, body) as response:
-                    if response.is_redirect:
-                        url = same_origin(url, response.headers["Location"])
-                        continue
-                    if response.status_code not in (200, 201):
-                        raise self._refused(response, deadline_s)
-                    size = self._server.body_bytes_max
-                    answer = read_body(response, size, deadline_s, self._clock)
-                    return _parsed(answer, response.headers.get("Content-Type", ""))
-            raise PermanentError(f"redirected more than {_REDIRECTS_MAX} times")
+            reply = self._http.ask(self._request(method, path, body))
         except TooLong as error:
             raise BadPage(str(error)) from None
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise TransientError(failure(error)) from None
+        return _parsed(reply.body, reply.media_type)
 
-    def _send(
-        self, method: str, url: str, body: Mapping[str, Any] | bytes | None
-    ) -> requests.Response:
+    def _request(self, method: str, path: str, body: Mapping[str, Any] | bytes | None) -> Request:
         server = self._server
-        headers = {"Accept": "application/json", "User-Agent": "Tocsin"}
+        headers = {"Accept": "application/json"}
         headers["Accept-Encoding"] = "gzip" if server.compress else "identity"
+        packed = isinstance(body, bytes)
         if body is not None:
-            packed = isinstance(body, bytes)
             headers["Content-Type"] = "application/x-ndjson" if packed else "application/json"
         auth = None
         if server.api_key_file:
@@ -131,36 +91,10 @@ class ElasticHttp:
             if ":" in key:
                 key = base64.b64encode(key.encode()).decode()
             headers["Authorization"] = "ApiKey " + key
-        elif server.username:
-            path = server.password_file
-            auth = (server.username, secret(path) if path else "")
-        return self._session.request(
-            method,
-            url,
-            data=body if body is None or isinstance(body, bytes) else orjson.dumps(body),
-            headers=headers,
-            auth=auth,
-            timeout=server.timeout_ms / 1000,
-            stream=True,
-            allow_redirects=False,
-        )
-
-    def _refused(self, response: requests.Response, deadline_s: float) -> DeliveryError:
-        status = response.status_code
-        try:
-            body = read_body(response, _ERROR_BYTES_MAX, deadline_s, self._clock)
-        except (DeliveryError, requests.RequestException, HTTPError, OSError):
-            body = b""
-        kind, reason = _reason(body)
-        if kind == GONE:
-            return Gone("the point in time is no more")
-        said = f"answered {status}, expected 200" + (f' ("{reason}")' if reason else "")
-        if status == 429 or status >= 500:
-            after_s = response.headers.get("Retry-After", "")
-            wait_s = float(after_s) if after_s.isascii() and after_s.isdigit() else 0.0
-            wait_s = min(wait_s, _RETRY_AFTER_S_MAX)
-            return TransientError(said, retry_after_ms=int(wait_s * 1000))
-        return PermanentError(said + (f"; {_MENDS[status]}" if status in _MENDS else ""))
+        else:
+            auth = basic(server.username, server.password_file)
+        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        return Request(method, server.url.rstrip("/") + path, headers, data, auth)
 
 
 def _parsed(body: bytes, kind: str) -> dict[str, Any]:
@@ -179,23 +113,23 @@ def _parsed(body: bytes, kind: str) -> dict[str, Any]:
     return found
 
 
-def _reason(body: bytes) -> tuple[str, str]:
-    """The kind and the words of an error, fit to be shown."""
+def _reason(body: bytes) -> str:
+    """What an error says; a point in time that is no more is an error of its own."""
     try:
         error = orjson.loads(body).get("error")
         cause = (error.get("root_cause") or [error])[0]
-        return str(cause.get("type", "")), printable(str(cause.get("reason") or ""))
+        kind, words = str(cause.get("type", "")), str(cause.get("reason") or "")
     except (orjson.JSONDecodeError, AttributeError, LookupError, TypeError):
-        return "", ""
-
-
-def printable(text: str) -> str:
-    """Fit to be shown."""
-    shown = "".join(c if c.isprintable() else " " for c in text[: 4 * _ERROR_CHARS_MAX])
-    return shown.strip()[:_ERROR_CHARS_MAX]
+        return ""
+    if kind == GONE:
+        raise Gone("the point in time is no more")
+    return printable(words)
 
 
 def unexpected(wanted: str, came: object) -> str:
     """What came instead of an answer."""
     what = "something else" if came is None else type(came).__name__
     return f"said {what} where {wanted} was expected; is it an Elasticsearch?"
+
+
+__all__ = ["GONE", "ElasticHttp", "ElasticServer", "printable", "unexpected"]

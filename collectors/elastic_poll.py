@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from urllib.parse import urlsplit
-
-import numpy as np
 
 from collectors.base import Counters, Problems, SourceProblem
 from collectors.elastic_api import ElasticApi
@@ -15,15 +12,12 @@ from collectors.elastic_seen import Seen
 from collectors.elastic_settings import ElasticsearchSettings
 from collectors.logbatches import LogBatches
 from collectors.loglines import LogLine
+from collectors.patience import Patience
+from collectors.up import Up
 from model.batch import LogBatch, MetricBatch
 from model.clock import Clock
-from model.errors import DeliveryError, TransientError
-from model.labels import Labels
 from model.reason import Reason, because
 from model.series import SeriesIndex
-
-PAUSE_MS_MAX = 120_000
-"""Between attempts while nothing is answered; a Retry-After may ask for more."""
 
 
 class ElasticPoll:
@@ -50,14 +44,19 @@ class ElasticPoll:
         self.settings = settings
         self.api = ElasticApi(settings, clock)
         self.seen = Seen(settings.seen_max)
-        self._index = index
         self._logs = logs
+        self._up = Up(
+            index,
+            name=settings.name,
+            where=settings.url,
+            interval_ms=settings.interval_ms,
+            source=self._source,
+        )
         self._behind_max_ms = min(settings.behind_max_ms, logs.watermark.lateness_ms)
         self._problems = Problems()
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="elasticsearch")
         self._running: Future[Round] | None = None
-        self._due_ms = self._tick_ms = 0
-        self._failures = 0  # in a row
+        self._patience = Patience(settings.interval_ms)
         self._well: bool | None = None
         self._lag_ms = 0
         self._rounds = self._failed = self._lines = self._repeated = 0
@@ -69,11 +68,9 @@ class ElasticPoll:
         if self._running is not None and self._running.done():
             got, self._running = self._running.result(), None
             found += self._finish(got, now_ms)
-        if self._running is None and now_ms >= self._due_ms:
+        if self._running is None and self._patience.due(now_ms):
             self._start(now_ms)
-        if now_ms >= self._tick_ms and self._well is not None:
-            self._tick_ms = now_ms - now_ms % self.settings.interval_ms + self.settings.interval_ms
-            found += self._up(now_ms)
+        found += self._up.samples(self._well, now_ms)
         return found
 
     def wait(self, timeout_s: float) -> None:
@@ -124,7 +121,7 @@ class ElasticPoll:
 
     def _start(self, now_ms: int) -> None:
         settings, seen = self.settings, self.seen
-        self._due_ms = now_ms - now_ms % settings.interval_ms + settings.interval_ms
+        self._patience.begin(now_ms)
         if not seen.cursor_ms:
             seen.begin(now_ms - min(settings.since_ms, self._behind_max_ms))
         elif seen.cursor_ms < now_ms - self._behind_max_ms:
@@ -145,22 +142,15 @@ class ElasticPoll:
         seen.trim(seen.cursor_ms - self.settings.lateness_ms)
         self._lag_ms = max(0, now_ms - seen.cursor_ms) if got.more else 0
         if got.error is not None:
-            self._pause(got.error, now_ms)
+            self._failed += 1
+            self._patience.failed(got.error, now_ms)
         else:
-            self._failures = 0
+            self._patience.well()
             if got.more:
-                self._due_ms = now_ms
+                self._patience.at_once(now_ms)
         self._say(got, now_ms)
         batch = self._batch(got.hits, now_ms)
         return [] if batch is None else [batch]
-
-    def _pause(self, error: DeliveryError, now_ms: int) -> None:
-        self._failed += 1
-        self._failures += 1
-        pause_ms = min(PAUSE_MS_MAX, self.settings.interval_ms * 2 ** min(self._failures - 1, 10))
-        if isinstance(error, TransientError):
-            pause_ms = max(pause_ms, error.retry_after_ms)
-        self._due_ms = max(self._due_ms, now_ms + pause_ms)
 
     def _say(self, got: Round, now_ms: int) -> None:
         """Note what is wrong, and what is no more."""
@@ -197,17 +187,6 @@ class ElasticPoll:
     @property
     def _source(self) -> str:
         return f"{self.settings.name} {self.api.name}"
-
-    def _up(self, now_ms: int) -> list[MetricBatch]:
-        name = self.settings.name
-        where = urlsplit(self.settings.url).netloc.rpartition("@")[2]
-        labels = Labels.of({"__name__": "up", "job": name, "instance": where, "service": name})
-        row = self._index.intern(labels, source=self._source, now_ms=now_ms)
-        if row < 0:
-            return []
-        self._index.touch(np.array([row], dtype=np.int32), now_ms)
-        value = float(bool(self._well))
-        return [MetricBatch.of([row], now_ms, [value], arrival_ms=now_ms, source=self._source)]
 
 
 def _complaints(got: Round, settings: ElasticsearchSettings, empty: int) -> dict[str, Reason]:

@@ -1,10 +1,11 @@
-"""Ask one target for its metrics, believing only so much of the answer."""
+"""HTTP requests whose answers are believed only so far; and one target asked for its metrics."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
@@ -25,6 +26,17 @@ _REDIRECTS_MAX = 3
 
 class TooLong(TransientError):
     """An answer is longer than allowed: asking for less may help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request; `auth` is a name and a password for Basic authentication."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    auth: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +91,40 @@ def fetch(
         If a secret's file cannot be read, or it redirects to another host.
     """
     deadline_s = clock.monotonic_s() + timeout_s
-    headers = {"Accept": _ACCEPT, "Accept-Encoding": "gzip", "User-Agent": "Tocsin"}
+    headers = {"Accept": _ACCEPT, "Accept-Encoding": "gzip"}
     headers["X-Prometheus-Scrape-Timeout-Seconds"] = f"{timeout_s:g}"
     if target.bearer_token_file:
         headers["Authorization"] = "Bearer " + secret(target.bearer_token_file)
-    auth = None
-    if target.username:
-        auth = (target.username, secret(target.password_file) if target.password_file else "")
-    url = target.url
+    auth = basic(target.username, target.password_file)
+    with sent(session, Request("GET", target.url, headers, auth=auth), timeout_s) as response:
+        if response.status_code != 200:
+            raise TransientError(f"answered {response.status_code}, expected 200")
+        body = read_body(response, body_bytes_max, deadline_s, clock)
+        return Answer(body, Format.of(response.headers.get("Content-Type", "")))
+
+
+@contextmanager
+def sent(
+    session: requests.Session, request: Request, timeout_s: float
+) -> Iterator[requests.Response]:
+    """The answer to a request, its body unread; redirects are followed to the same host alone.
+
+    Raises
+    ------
+    TransientError
+        If it is unreachable or breaks off, also while the caller reads.
+    PermanentError
+        If it redirects elsewhere, or again and again.
+    """
+    url = request.url
     try:
         for _ in range(_REDIRECTS_MAX + 1):
-            with session.get(
+            with session.request(
+                request.method,
                 url,
-                headers=headers,
-                auth=auth,
+                data=request.body,
+                headers={"User-Agent": "Tocsin", **request.headers},
+                auth=request.auth,
                 timeout=timeout_s,
                 stream=True,
                 allow_redirects=False,
@@ -100,10 +132,8 @@ def fetch(
                 if response.is_redirect:
                     url = same_origin(url, response.headers["Location"])
                     continue
-                if response.status_code != 200:
-                    raise TransientError(f"answered {response.status_code}, expected 200")
-                body = read_body(response, body_bytes_max, deadline_s, clock)
-                return Answer(body, Format.of(response.headers.get("Content-Type", "")))
+                yield response
+                return
         raise PermanentError(f"redirected more than {_REDIRECTS_MAX} times")
     except (requests.RequestException, HTTPError, OSError) as error:
         raise TransientError(failure(error)) from None
@@ -133,6 +163,19 @@ def secret(path: str) -> str:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, ValueError):
         raise PermanentError(f"the secret's file {path} cannot be read") from None
+
+
+def basic(username: str, password_file: str) -> tuple[str, str] | None:
+    """A name and the password of a file; None without a name.
+
+    Raises
+    ------
+    PermanentError
+        If the file cannot be read.
+    """
+    if not username:
+        return None
+    return username, secret(password_file) if password_file else ""
 
 
 def same_origin(url: str, location: str) -> str:

@@ -205,6 +205,49 @@ METRICS: dict[str, tuple[str, str]] = {
         "gauge",
         "How far behind reading is, while more waits than one round takes.",
     ),
+    "tocsin_zabbix_rounds_total": ("counter", "Times a Zabbix was asked for its problems."),
+    "tocsin_zabbix_failures_total": ("counter", "Rounds that failed; they are tried again."),
+    "tocsin_zabbix_problems_total": (
+        "counter",
+        "Alerts of a Zabbix that were journalled, changes of severity included.",
+    ),
+    "tocsin_zabbix_recoveries_total": ("counter", "Recoveries of a Zabbix that were journalled."),
+    "tocsin_zabbix_acts_total": (
+        "counter",
+        "Acknowledgements and messages of people in a Zabbix that were journalled.",
+    ),
+    "tocsin_zabbix_problems": ("gauge", "Open problems of a Zabbix that are followed."),
+    "tocsin_zabbix_problems_left_out": (
+        "gauge",
+        "Open problems of a Zabbix beyond zabbix.problems_max.",
+    ),
+    "tocsin_kafka_source_messages_total": ("counter", "Messages read of a site's topics."),
+    "tocsin_kafka_source_samples_total": ("counter", "Samples read of a site's topics."),
+    "tocsin_kafka_source_lines_total": ("counter", "Log lines read of a site's topics."),
+    "tocsin_kafka_source_entries_total": (
+        "counter",
+        "Alerts, changes and acts of a site's topics that were journalled.",
+    ),
+    "tocsin_kafka_source_set_aside_total": (
+        "counter",
+        "Messages of a site's topics that could not be read, or not whole.",
+    ),
+    "tocsin_kafka_source_gaps_total": (
+        "counter",
+        "Messages that a broker had deleted before they were read.",
+    ),
+    "tocsin_kafka_source_paused_total": (
+        "counter",
+        "Times a site's topics were not read because kafka_sources.queue_max was reached.",
+    ),
+    "tocsin_kafka_source_lag_messages": (
+        "gauge",
+        "Messages of a site's topics that are not read yet.",
+    ),
+    "tocsin_kafka_source_waiting_bytes": (
+        "gauge",
+        "Bytes of a site's topics that were read and wait for the pipeline.",
+    ),
     "tocsin_heartbeats": ("gauge", "Heartbeats that are watched."),
     "tocsin_heartbeats_missing": ("gauge", "Heartbeats that are overdue."),
     "tocsin_heartbeats_refused_total": ("counter", "Heartbeats refused because of heartbeats_max."),

@@ -7,25 +7,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import orjson
-import requests
-from urllib3.exceptions import HTTPError
 
-from collectors.fetch import failure, open_session, read_body, safe_url, same_origin, secret
+from collectors.fetch import Request, basic, secret
+from collectors.http_client import HttpClient, printable
 from collectors.prometheus_settings import ApiSettings
 from model.batch import Floats, Ints
 from model.clock import Clock
-from model.errors import DeliveryError, LabelError, PermanentError, TransientError
+from model.errors import LabelError, PermanentError, TransientError
 from model.labels import Labels
 
 POINTS_MAX = 11_000
 """Points of one series in one answer: Prometheus refuses more."""
 KINDS_MAX = 50_000
-_ERROR_BYTES_MAX = 8_192
-_ERROR_CHARS_MAX = 200
-_REDIRECTS_MAX = 3
 _PAUSE_S = 1.0
 _RETRY_AFTER_S_MAX = 60.0
 _MENDS = {
@@ -58,21 +55,18 @@ class PrometheusApi:
     def __init__(self, settings: ApiSettings, clock: Clock) -> None:
         self.settings = settings
         self.requests = 0
-        self._clock = clock
-        self._session = open_session()
+        self._http = HttpClient(settings, clock, reason=_reason, mends=_MENDS)
         self._ended = threading.Event()
-        if settings.ca_file:
-            self._session.verify = settings.ca_file
 
     @property
     def name(self) -> str:
         """The address as it may be shown."""
-        return safe_url(self.settings.url)
+        return self._http.name
 
     def close(self) -> None:
         """Ask nothing more; who waits in `pause` goes on."""
         self._ended.set()
-        self._session.close()
+        self._http.close()
 
     @property
     def ended(self) -> bool:
@@ -187,72 +181,26 @@ class PrometheusApi:
 
     def _ask_once(self, what: str, form: Mapping[str, str], method: str) -> Any:
         self.requests += 1
-        url = f"{self.settings.url.rstrip('/')}/api/v1/{what}"
-        deadline_s = self._clock.monotonic_s() + self.settings.timeout_ms / 1000
-        try:
-            for _ in range(_REDIRECTS_MAX + 1):
-                with self._send(method, url, form) as response:
-                    if response.is_redirect:
-                        url = same_origin(url, response.headers["Location"])
-                        continue
-                    if response.status_code != 200:
-                        raise self._refused(response, deadline_s)
-                    size = self.settings.body_bytes_max
-                    body = read_body(response, size, deadline_s, self._clock)
-                    return _data(body)
-            raise PermanentError(f"redirected more than {_REDIRECTS_MAX} times")
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise TransientError(failure(error)) from None
+        return _data(self._http.ask(self._request(what, urlencode(form), method)).body)
 
-    def _send(self, method: str, url: str, form: Mapping[str, str]) -> requests.Response:
+    def _request(self, what: str, form: str, method: str) -> Request:
         settings = self.settings
-        headers = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "Tocsin"}
+        url = f"{settings.url.rstrip('/')}/api/v1/{what}"
+        headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
         if settings.org_id:
             headers["X-Scope-OrgID"] = settings.org_id
         if settings.bearer_token_file:
             headers["Authorization"] = "Bearer " + secret(settings.bearer_token_file)
-        auth = None
-        if settings.username:
-            auth = (
-                settings.username,
-                secret(settings.password_file) if settings.password_file else "",
-            )
+        auth = basic(settings.username, settings.password_file)
+        if method == "GET":
+            return Request(method, f"{url}?{form}", headers, auth=auth)
         # A form where it may be one, because selectors can be longer than an address.
-        given = {"data" if method == "POST" else "params": dict(form)}
-        return self._session.request(
-            method,
-            url,
-            **given,  # type: ignore[arg-type]
-            headers=headers,
-            auth=auth,
-            timeout=settings.timeout_ms / 1000,
-            stream=True,
-            allow_redirects=False,
-        )
-
-    def _refused(self, response: requests.Response, deadline_s: float) -> DeliveryError:
-        status = response.status_code
-        try:
-            body = read_body(response, _ERROR_BYTES_MAX, deadline_s, self._clock)
-        except (DeliveryError, requests.RequestException, HTTPError, OSError):
-            body = b""
-        said = f"answered {status}, expected 200"
-        if reason := _reason(body):
-            said += f': "{reason}"'
-        if status == 429 or status >= 500:
-            return TransientError(said, retry_after_ms=_retry_after_ms(response))
-        if mend := _MENDS.get(status):
-            said += f"; {mend}"
-        return PermanentError(said)
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        return Request(method, url, headers, form.encode(), auth)
 
 
 def _seconds(time_ms: int) -> str:
     return f"{time_ms / 1000:.3f}"
-
-
-def _retry_after_ms(response: requests.Response) -> int:
-    told = response.headers.get("Retry-After", "")
-    return min(int(told), 3_600) * 1000 if told.isascii() and told.isdigit() else 0
 
 
 def _reason(body: bytes) -> str:
@@ -262,8 +210,7 @@ def _reason(body: bytes) -> str:
     except orjson.JSONDecodeError:
         return ""
     text = told.get("error", "") if isinstance(told, dict) else ""
-    printable = "".join(c if c.isprintable() else " " for c in str(text)[: 4 * _ERROR_CHARS_MAX])
-    return printable.strip()[:_ERROR_CHARS_MAX]
+    return printable(str(text))
 
 
 def _unexpected(wanted: str, came: object) -> str:

@@ -59,18 +59,6 @@ class BackfillSettings(ApiSettings):
     url : str
         The address of a Prometheus HTTP API without `/api/v1`, such as "http://prometheus:9090"; Thanos,
         Mimir ("http://mimir/prometheus") and VictoriaMetrics answer as well. "": there is no back-fill.
-    org_id : str
-        The tenant, sent as `X-Scope-OrgID` (Mimir, Cortex).
-    bearer_token_file, username, password_file : str
-        Credentials; files are read anew for each request.
-    ca_file : str
-        Certificates to trust instead of the system's.
-    timeout_ms : duration
-        For a whole answer.
-    body_bytes_max : size
-        Decoded bytes of one answer.
-    tries_max : int
-        Attempts at one request, with growing pauses, where another may help.
     selectors : tuple of str
         What is fetched, such as `{job=~"shop|db"}`; default: by the `job` and `instance` of each target.
     days : int
@@ -123,19 +111,6 @@ class PollSettings(ApiSettings):
 
     Attributes
     ----------
-    url : str
-        The address of a Prometheus HTTP API without `/api/v1`, such as "http://prometheus:9090"; Thanos,
-        Mimir ("http://mimir/prometheus") and VictoriaMetrics answer as well.
-    org_id : str
-        The tenant, sent as `X-Scope-OrgID` (Mimir, Cortex).
-    bearer_token_file, username, password_file : str
-        Credentials; files are read anew for each request.
-    ca_file : str
-        Certificates to trust instead of the system's.
-    timeout_ms : duration
-        For a whole answer.
-    body_bytes_max : size
-        Decoded bytes of one answer.
     tries_max : int
         Attempts at one request; what fails now is asked for again at the next interval anyway.
     name : str

@@ -9,11 +9,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from collectors import alert_cloudevents, alert_grafana, alert_pagerduty, alert_zabbix
+from collectors.known_alerts import KnownAlerts
 from collectors.told import Action, Told, settle
 from console.acting import act
 from console.api_intake import HTTP_ACCEPTED, INLINE_BYTES_MAX, accept, problems_of
 from console.call import Call, Endpoint, Kind, answer, refuse
-from console.known_alerts import KnownAlerts
 from model.account import Role
 from model.errors import InputError, NotAllowed, StoreError
 from model.incident import ActKind

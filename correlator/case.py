@@ -17,6 +17,7 @@ from model.reason import Reason
 
 EVIDENCE_MAX = 10
 Bucket = tuple[str, Kind]
+SOURCES_MAX = 20
 
 
 @dataclass(slots=True)
@@ -43,6 +44,7 @@ class Case:
         self.members: dict[str, None] = {}
         self.places: dict[str, int] = {}  # how many members each has
         self.touched = True
+        self._sources = set(said.sources)
         self._buckets: dict[Bucket, _Members] = {}
         self._bucket_of: dict[str, Bucket] = {}
         self._flapping: dict[str, int] = {}
@@ -72,6 +74,8 @@ class Case:
     def put(self, key: str, old: AlertStatus | None, new: AlertStatus) -> None:
         """Take in a member, or its new row."""
         self.touched = True
+        if len(self._sources) < SOURCES_MAX:
+            self._sources.add(new.alert.source)
         if old is None or key not in self.members:
             self.members[key] = None
             place = self._topology.place(new.alert)
@@ -176,6 +180,7 @@ class Case:
             muted=0 < self.firing == self.muted_firing,
             flapping=self.flapping(now_ms),
             closed_ms=self.closed_ms,
+            sources=tuple(sorted(self._sources)),
         )
         if self.firing == 0:
             now = replace(now, muted=self.said.muted)

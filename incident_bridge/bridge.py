@@ -72,6 +72,8 @@ class Bridge:
     sla : SlaSettings
     translate : Callable
         Language of tickets and pages; `str` for English.
+    sources : frozenset of str
+        Sources of alerts that are told what becomes of them.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Bridge:
         translate: Callable[[str], str] = str,
         *,
         calendar: sla.Calendar | None = None,
+        sources: frozenset[str] = frozenset(),
     ) -> None:
         self.settings = settings
         self.catalogue = catalogue
@@ -95,6 +98,7 @@ class Bridge:
             Renderer(translate, settings.external_url),
             Limits(settings.update_interval_ms, settings.notes_max, settings.hold_ms),
             frozenset(desk.name for desk in settings.desks if desk.simulated),
+            sources,
         )
 
     def take(

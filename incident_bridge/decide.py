@@ -44,6 +44,16 @@ class PageAction(StrEnum):
     NONE = "none"
 
 
+class SourceAction(StrEnum):
+    """Why the system that fired the alerts is told, or left alone. The value is `SourceDraft.why`."""
+
+    ACKNOWLEDGED = "acknowledged"
+    UNACKNOWLEDGED = "unacknowledged"
+    RESOLVED = "resolved"  # by a person; what resolves by itself that system knows itself
+    HOLD = "hold"  # more alerts have joined, but it was told just now
+    NONE = "none"
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How often a desk is bothered.
@@ -224,3 +234,31 @@ def _first(
         return PageAction.NONE
     due = now_ms - first_told_ms >= plan.escalate_after_ms
     return PageAction.ESCALATE if due else PageAction.NONE
+
+
+def next_source_action(
+    entry: LedgerEntry | None, incident: Incident, *, now_ms: int, limits: Limits
+) -> SourceAction:
+    """Decide what the source of an incident's alerts is told of it.
+
+    Parameters
+    ----------
+    entry : LedgerEntry or None
+        What it was last told; its `told` is how many alerts there were then, because those that join
+        an acknowledged incident are somebody's work already.
+    """
+    told = IncidentState.OPEN.value if entry is None else entry.told_state
+    state = incident.state
+    if state is IncidentState.OPEN:
+        taken_back = told == IncidentState.ACKNOWLEDGED
+        return SourceAction.UNACKNOWLEDGED if taken_back else SourceAction.NONE
+    if state is IncidentState.ACKNOWLEDGED:
+        if entry is None or told != state:
+            return SourceAction.ACKNOWLEDGED
+        if entry.told == str(incident.alert_count):
+            return SourceAction.NONE
+        soon = now_ms < entry.told_ms + limits.update_interval_ms
+        return SourceAction.HOLD if soon else SourceAction.ACKNOWLEDGED
+    over = (IncidentState.RESOLVED, IncidentState.CLOSED)
+    news = state in over and told not in over and incident.resolved_by
+    return SourceAction.RESOLVED if news else SourceAction.NONE

@@ -25,6 +25,7 @@ def seen(incident: Incident, grouping: Grouping) -> Incident:
         # With nothing firing there is nothing to mute: it stays what it was.
         muted=grouping.muted if grouping.firing_count else incident.muted,
         previous_id=grouping.previous_id or incident.previous_id,
+        sources=grouping.sources,
     )
 
 

@@ -12,6 +12,10 @@ METRICS: dict[str, tuple[str, str]] = {
         "Tickets found in a desk before opening one: an earlier answer was lost.",
     ),
     "tocsin_pages_sent_total": ("counter", "Pages that a receiver took."),
+    "tocsin_source_notes_total": (
+        "counter",
+        "Problems whose own system was told what became of them.",
+    ),
     "tocsin_deliveries_failed_total": ("counter", "Attempts that a desk or receiver did not take."),
     "tocsin_dead_letters_total": ("counter", "Actions given up."),
     "tocsin_elasticsearch_sink_documents_total": (
@@ -30,6 +34,15 @@ METRICS: dict[str, tuple[str, str]] = {
         "gauge",
         "Lines of timelines that are not yet in Elasticsearch.",
     ),
+    "tocsin_kafka_events_total": ("counter", "Events of incidents that a Kafka topic took."),
+    "tocsin_kafka_events_failures_total": (
+        "counter",
+        "Times that events could not be sent; they are sent later.",
+    ),
+    "tocsin_kafka_events_waiting": (
+        "gauge",
+        "Lines of timelines that were not yet looked at for a Kafka topic.",
+    ),
     "tocsin_incidents_remembered": ("gauge", "Incidents in the bridge's memory."),
     "tocsin_incidents_forgotten_total": (
         "counter",
@@ -47,6 +60,7 @@ class Counts:
     updated: int = 0
     adopted: int = 0
     pages: int = 0
+    sources: int = 0
     failed: int = 0
     dead: int = 0
 
@@ -57,6 +71,7 @@ class Counts:
             "tocsin_tickets_updated_total": self.updated,
             "tocsin_tickets_adopted_total": self.adopted,
             "tocsin_pages_sent_total": self.pages,
+            "tocsin_source_notes_total": self.sources,
             "tocsin_deliveries_failed_total": self.failed,
             "tocsin_dead_letters_total": self.dead,
         }

@@ -8,7 +8,7 @@ from incident_bridge.backoff import delay_ms
 from incident_bridge.notify import Receiver
 from incident_bridge.settings import RetrySettings
 from incident_bridge.timeline import entry
-from model.action import Action, ActionKind, Page
+from model.action import SOURCE_TARGET, Action, ActionKind, Page
 from model.errors import DeliveryError
 from model.identity import derive_id
 from model.incident import EntryKind
@@ -19,19 +19,37 @@ from store.outbox import Queued
 from store.ticket_links import TicketLink
 
 ERROR_MAX = 500
+_KINDS = {
+    ActionKind.TICKET_CREATE: EntryKind.TICKET,
+    ActionKind.TICKET_UPDATE: EntryKind.TICKET,
+    ActionKind.PAGE: EntryKind.PAGE,
+    ActionKind.SOURCE_NOTE: EntryKind.NOTE,
+}
 
 
-def ticket_done(conn: Connection, action: Action, ticket: Ticket, *, now_ms: int) -> None:
-    """The desk has it: link it, say so, and take the action from the queue."""
+def ticket_done(conn: Connection, action: Action, ticket: Ticket, *, now_ms: int) -> bool:
+    """The desk has it: link it, say so, and take the action from the queue; says whether the number is news."""
+    news = False
     known = {link.desk: link for link in ticket_links.by_incident(conn, action.incident_id)}
     if action.target not in known or known[action.target].number != ticket.number:
         link = TicketLink(action.incident_id, action.target, ticket.number, ticket.url)
         ticket_links.save(conn, [link])
         text = because("ticket {number} opened in {desk}", number=ticket.number, desk=action.target)
         _say(conn, action, EntryKind.TICKET, text, now_ms)
+        news = True
     if action.ticket is not None and action.ticket.state is TicketState.CLOSED:
         text = because("ticket {number} closed in {desk}", number=ticket.number, desk=action.target)
         _say(conn, action, EntryKind.TICKET, text, now_ms)
+    outbox.done(conn, action.id, now_ms=now_ms)
+    return news
+
+
+def source_done(conn: Connection, action: Action, count: int, *, now_ms: int) -> None:
+    """The system that fired the alerts has heard of it, for so many of its problems."""
+    if count:
+        name = action.target.removeprefix(SOURCE_TARGET)
+        text = because("{source} was told, for {count} of its problems", source=name, count=count)
+        _say(conn, action, EntryKind.NOTE, text, now_ms)
     outbox.done(conn, action.id, now_ms=now_ms)
 
 
@@ -98,7 +116,7 @@ def bury(
 ) -> None:
     """Make it a dead letter and tell the console."""
     outbox.dead(conn, action.id, now_ms=now_ms, error=message)
-    kind = EntryKind.PAGE if action.kind is ActionKind.PAGE else EntryKind.TICKET
+    kind = _KINDS[action.kind]
     text = because(
         "{target} did not take it, given up: {error}", target=action.target, error=message
     )
@@ -138,7 +156,7 @@ def _page(action: Action, receiver: Receiver, now_ms: int, *, error: str = "") -
 
 
 def _dead_letter(action: Action, message: str, now_ms: int) -> Page:
-    draft = action.page or action.ticket
+    draft = action.page or action.ticket or action.source
     assert draft is not None
     return Page(
         # One for each lane: twenty updates that nobody takes are one piece of news.

@@ -23,7 +23,8 @@ from incident_bridge.desks.base import Desk, LocalDesk
 from incident_bridge.metrics import Counts
 from incident_bridge.notify import ConsoleReceiver, Receiver
 from incident_bridge.settings import RetrySettings
-from model.action import Action, ActionKind, ActionState
+from incident_bridge.sources import Source, alerts_of, tell_of_ticket
+from model.action import SOURCE_TARGET, Action, ActionKind, ActionState
 from model.clock import Clock
 from model.errors import DeliveryError, StoreError, TransientError
 from model.ticket import Ticket, TicketDraft
@@ -43,6 +44,8 @@ class Performer:
     ----------
     desks, receivers
         By name. A name that is both is the desk's for tickets and the receiver's for pages.
+    sources
+        By name: what hears what became of the alerts it fired.
     report
         Told of what is worth a line in the log.
     """
@@ -55,16 +58,18 @@ class Performer:
         clock: Clock,
         settings: RetrySettings | None = None,
         *,
+        sources: Mapping[str, Source] | None = None,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._records = store.records
         self._desks = dict(desks)
         self._receivers = dict(receivers)
+        self._sources = {SOURCE_TARGET + name: one for name, one in (sources or {}).items()}
         self._clock = clock
         self._settings = settings or RetrySettings()
         self._report = report
         self.counts = Counts()
-        names = sorted({*self._desks, *self._receivers})
+        names = sorted({*self._desks, *self._receivers, *self._sources})
         self._local = [name for name in names if self._is_local(name)]
         self._outside = [name for name in names if name not in self._local]
         self._paused_until_ms: dict[str, int] = {}
@@ -133,8 +138,10 @@ class Performer:
 
     def _is_local(self, name: str) -> bool:
         desk, receiver = self._desks.get(name), self._receivers.get(name)
-        return (desk is None or isinstance(desk, LocalDesk)) and (
-            receiver is None or isinstance(receiver, ConsoleReceiver)
+        return (
+            name not in self._sources
+            and (desk is None or isinstance(desk, LocalDesk))
+            and (receiver is None or isinstance(receiver, ConsoleReceiver))
         )
 
     def _loop(self, name: str) -> None:
@@ -166,6 +173,8 @@ class Performer:
         return found | {*self._local, *self._outside} if full else found
 
     def _known(self, action: Action) -> bool:
+        if action.kind is ActionKind.SOURCE_NOTE:
+            return action.target in self._sources
         return action.target in (self._receivers if action.kind is ActionKind.PAGE else self._desks)
 
     def _run_local(self, now_ms: int, targets: set[str]) -> int:
@@ -185,8 +194,8 @@ class Performer:
         return done
 
     def _bury_orphan(self, conn: Connection, action: Action, now_ms: int) -> None:
-        kind = "receiver" if action.kind is ActionKind.PAGE else "desk"
-        message = f"no {kind} {action.target!r} is set"
+        kinds = {ActionKind.PAGE: "receiver", ActionKind.SOURCE_NOTE: "source"}
+        message = f"no {kinds.get(action.kind, 'desk')} {action.target!r} is set"
         outcome.bury(conn, action, message, None, now_ms=now_ms)
         self.counts.dead += 1
 
@@ -215,7 +224,12 @@ class Performer:
         else:
             ticket = desk.update_in(conn, known.number, action.ticket, now_ms=now_ms)
             self.counts.updated += 1
-        outcome.ticket_done(conn, action, ticket, now_ms=now_ms)
+        self._ticket_done(conn, action, ticket, now_ms)
+
+    def _ticket_done(self, conn: Connection, action: Action, ticket: Ticket, now_ms: int) -> None:
+        news = outcome.ticket_done(conn, action, ticket, now_ms=now_ms)
+        if news and self._sources:
+            tell_of_ticket(conn, action, ticket, self._sources, now_ms=now_ms)
 
     def _pointless(self, conn: Connection, action: Action) -> bool:
         """Whether it is the end of something that the receiver never heard of."""
@@ -257,7 +271,9 @@ class Performer:
             return
         receiver = self._receivers.get(action.target) if action.kind is ActionKind.PAGE else None
         try:
-            if receiver is not None:
+            if action.source is not None:
+                self._tell_source(action, now_ms)
+            elif receiver is not None:
                 self._page(action, receiver, now_ms)
             else:
                 self._ticket(action, now_ms)
@@ -287,6 +303,15 @@ class Performer:
             outcome.page_done(conn, action, receiver, now_ms=now_ms)
         self.counts.pages += 1
 
+    def _tell_source(self, action: Action, now_ms: int) -> None:
+        assert action.source is not None
+        with self._records.read() as conn:
+            alerts = alerts_of(conn, action)
+        count = self._sources[action.target].tell(alerts, action.source, idempotency_key=action.id)
+        with self._records.write() as conn:
+            outcome.source_done(conn, action, count, now_ms=now_ms)
+        self.counts.sources += count
+
     def _ticket(self, action: Action, now_ms: int) -> None:
         desk = self._desks[action.target]
         assert action.ticket is not None
@@ -305,7 +330,7 @@ class Performer:
             ticket = desk.update(number, draft, idempotency_key=key)
             self.counts.updated += 1
         with self._records.write() as conn:
-            outcome.ticket_done(conn, action, ticket, now_ms=now_ms)
+            self._ticket_done(conn, action, ticket, now_ms)
             for done in merged:
                 outcome.ticket_done(conn, done, ticket, now_ms=now_ms)
 

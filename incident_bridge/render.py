@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from incident_bridge.neutral import VALUE_MAX, cut, say
-from model.action import PageDraft
+from model.action import PageDraft, SourceDraft
 from model.identity import derive_id
 from model.incident import Incident, IncidentState
 from model.reason import Reason, because, gettext
@@ -16,6 +16,7 @@ TITLE_MAX = 120
 BODY_MAX = 8_000
 COMMENT_MAX = 4_000
 PAGE_MAX = 1_200
+SOURCE_MAX = 500
 
 Translate = Callable[[str], str]
 
@@ -37,6 +38,12 @@ _PAGE_TITLES = {
     "sla": gettext("{priority} SLA breached: {title}"),
     "priority": gettext("{priority} now: {title}"),
     "dead_letter": gettext("Not delivered, {priority}: {title}"),
+}
+
+_SOURCE_NOTES = {
+    "acknowledged": gettext("{by} acknowledged the incident: {title}"),
+    "unacknowledged": gettext("the acknowledgement was taken back: {title}"),
+    "resolved": gettext("{by} resolved the incident: {title}"),
 }
 
 
@@ -111,6 +118,13 @@ class Renderer:
             why=why,
             url=self.url(incident),
         )
+
+    def source_note(self, incident: Incident, source: str, why: str) -> SourceDraft:
+        """What the system that fired the alerts shows beside them: who does what, and the link."""
+        by = incident.resolved_by if why == "resolved" else incident.acknowledged_by
+        said = because(_SOURCE_NOTES[why], by=by or "Tocsin", title=self.title(incident))
+        text = f"Tocsin: {self._sentence(said, SOURCE_MAX)} {self.url(incident)}"
+        return SourceDraft(source, incident.id, why, self.title(incident), text)
 
     def body(self, incident: Incident) -> str:
         """The ticket's text: suspects with their reasons, evidence, what is affected, the link."""

@@ -14,19 +14,21 @@ from incident_bridge.decide import (
     DeskAction,
     Limits,
     PageAction,
+    SourceAction,
     held_until_ms,
     next_desk_action,
     next_page_action,
+    next_source_action,
 )
 from incident_bridge.render import Renderer
 from incident_bridge.routing import Plan, Route
-from model.action import Action, ActionKind, LedgerEntry
+from model.action import SOURCE_TARGET, Action, ActionKind, LedgerEntry
 from model.catalogue import Catalogue
 from model.identity import derive_id
 from model.incident import Incident, IncidentState
 from model.reason import Reason, because
 
-DESK, RECEIVER = "desk", "receiver"
+DESK, RECEIVER, SOURCE = "desk", "receiver", "source"
 NEVER_MS = 1 << 62
 
 
@@ -66,6 +68,8 @@ class Teller:
     ----------
     simulated_desks : frozenset of str
         Desks that take tickets of simulated incidents.
+    sources : frozenset of str
+        Sources of alerts that are told what becomes of them.
     """
 
     routes: Route
@@ -73,6 +77,7 @@ class Teller:
     renderer: Renderer
     limits: Limits
     simulated_desks: frozenset[str] = field(default_factory=frozenset)
+    sources: frozenset[str] = field(default_factory=frozenset)
 
     def tell(
         self, incident: Incident, ledger: Mapping[str, LedgerEntry], news: News, now_ms: int
@@ -91,6 +96,10 @@ class Teller:
             self._tell_desk(desk, incident, news, now_ms, out)
         for receiver, plan, escalation in self._receivers(incident, plans, ledger):
             self._tell_receiver(receiver, plan, escalation, incident, news, now_ms, out)
+        if not incident.simulated:
+            for source in incident.sources:
+                if source in self.sources:
+                    self._tell_source(source, incident, now_ms, out)
         return Told(tuple(out.actions), tuple(out.changed.values()), out.due_ms)
 
     def _desks(
@@ -199,6 +208,29 @@ class Teller:
             # What is due and was not said waits for something else to happen: a silence's end, an act.
             if due_ms > now_ms:
                 out.look_again(due_ms)
+
+    def _tell_source(self, source: str, incident: Incident, now_ms: int, out: _Outcome) -> None:
+        target = SOURCE_TARGET + source
+        entry = out.ledger.get(target)
+        action = next_source_action(entry, incident, now_ms=now_ms, limits=self.limits)
+        if action is SourceAction.HOLD:
+            assert entry is not None
+            out.look_again(entry.told_ms + self.limits.update_interval_ms)
+        if action in (SourceAction.HOLD, SourceAction.NONE):
+            return
+        entry = out.say(incident, target, SOURCE, str(incident.alert_count), now_ms)
+        out.actions.append(
+            Action(
+                action_id(incident.id, target, entry.sequence),
+                ActionKind.SOURCE_NOTE,
+                incident.id,
+                target,
+                entry.sequence,
+                now_ms,
+                source=self.renderer.source_note(incident, source, action.value),
+                simulated=incident.simulated,
+            )
+        )
 
     def _due_ms(
         self, entry: LedgerEntry | None, plan: Plan, action: PageAction, first_told_ms: int | None

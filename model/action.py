@@ -14,6 +14,7 @@ class ActionKind(StrEnum):
     TICKET_CREATE = "ticket_create"
     TICKET_UPDATE = "ticket_update"
     PAGE = "page"
+    SOURCE_NOTE = "source_note"  # the system that fired the alert hears what became of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,24 @@ class PageDraft:
     url: str = ""
 
 
+SOURCE_TARGET = "source:"
+"""What stands before a source's name in `Action.target`: a desk may have the same name."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceDraft:
+    """What the system that fired an incident's alerts is told of it.
+
+    `why` is "acknowledged", "unacknowledged", "resolved" or "ticket".
+    """
+
+    source: str
+    incident_id: str
+    why: str
+    title: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """One thing to do, by a derived id: doing it twice must be harmless or prevented.
@@ -43,11 +62,12 @@ class Action:
     id: str
     kind: ActionKind
     incident_id: str
-    target: str  # the desk's or the receiver's name
+    target: str  # the desk's or the receiver's name; a source's after SOURCE_TARGET
     sequence: int
     created_ms: int
     ticket: TicketDraft | None = None
     page: PageDraft | None = None
+    source: SourceDraft | None = None
     simulated: bool = False
 
     @property
@@ -84,7 +104,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """What one target (a desk or a receiver) was last told of one incident: what `decide` reads.
+    """What one target (a desk, a receiver or a source) was last told of one incident: what `decide` reads.
 
     Attributes
     ----------
@@ -102,7 +122,7 @@ class LedgerEntry:
 
     incident_id: str
     target: str
-    kind: str  # "desk" or "receiver"
+    kind: str  # "desk", "receiver" or "source"
     sequence: int = 0
     told: str = ""
     told_state: str = ""

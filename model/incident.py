@@ -94,6 +94,8 @@ class Grouping:
         Event time of the alert that opened or last reopened it; alerts that ended before tell nothing now.
     closed_ms : int or None
         When a person closed or resolved it while alerts fired: nothing joins it any more.
+    sources : tuple of str
+        Who fired its alerts (`Alert.source`), at most 20.
     """
 
     id: str
@@ -119,6 +121,7 @@ class Grouping:
     simulated: bool = False
     active_since_ms: int = 0
     closed_ms: int | None = None
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,8 @@ class Incident:
         When it entered its state.
     human_closed : bool
         A person closed it while alerts still fired: do not reopen for those.
+    sources : tuple of str
+        Who fired its alerts.
     """
 
     id: str
@@ -175,6 +180,7 @@ class Incident:
     merged_into: str = ""
     simulated: bool = False
     priority_by: str = ""
+    sources: tuple[str, ...] = ()
 
 
 class EntryKind(StrEnum):

@@ -34,13 +34,23 @@ NOTE = "<!-- Written by `make docs` from the code; edit the docstrings instead. 
 def attributes(kind: type) -> dict[str, str]:
     """What a dataclass' docstring says of each field (NumPy style; `a, b : int` speaks of both).
 
+    What it does not say of a field that it inherits, the docstring there says.
+
     Examples
     --------
     >>> from model.catalogue import Service
     >>> attributes(Service)["owner"]
     'The team that is told.'
     """
-    _, found, section = (inspect.getdoc(kind) or "").partition("Attributes\n----------\n")
+    said: dict[str, str] = {}
+    for base in reversed(kind.__mro__):
+        said.update(_own_attributes(base))
+    return said
+
+
+def _own_attributes(kind: type) -> dict[str, str]:
+    text = inspect.cleandoc(kind.__dict__.get("__doc__") or "")
+    _, found, section = text.partition("Attributes\n----------\n")
     said: dict[str, str] = {}
     names: list[str] = []
     for line in section.splitlines() if found else []:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from collectors.backfill import Backfill
 from collectors.elastic_poll import ElasticPoll
 from collectors.host import HostCollector
+from collectors.kafka_read import KafkaRead
 from collectors.probe import Prober
 from collectors.prometheus_poll import PrometheusPoll
 from collectors.pushed import Pushed
@@ -14,6 +15,7 @@ from collectors.scrape import Scraper
 from collectors.self_metrics import SelfMetrics
 from collectors.syslog import SyslogIntake
 from collectors.tail import LogTail
+from collectors.zabbix_poll import ZabbixPoll
 from console.ports import Checkpoint, Component, Health, SourceHealth
 from model.action import ActionState
 from model.reason import because, gettext
@@ -29,6 +31,8 @@ _COLLECTORS: dict[type, str] = {
     LogTail: gettext("log files"),
     SyslogIntake: gettext("syslog"),
     ElasticPoll: gettext("log lines of an Elasticsearch"),
+    ZabbixPoll: gettext("problems of a Zabbix"),
+    KafkaRead: gettext("topics of a Kafka"),
     HostCollector: gettext("this machine"),
     SelfMetrics: gettext("Tocsin itself"),
     PrometheusPoll: gettext("series of a Prometheus"),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
+from collectors.accepting import Accepting, act_entry
 from collectors.base import Collector
 from collectors.probe import Prober, ProbeState
 from collectors.pushed import PushQueue
 from incident_bridge.desk_changes import DeskWatch
 from model.clock import Clock
-from model.codec import encode
 from model.incident import Act
-from model.journal import JournalKind, NewEntry
 from pipeline import wiring
 from pipeline.checkpoints import Checkpoints
 from pipeline.core import StepOutput
@@ -55,8 +54,9 @@ class Parts:
         self.watch = DeskWatch(
             store, desks, {desk.name: desk for desk in machine.bridge.desks}, report=log.warning
         )
-        self.core = wiring.build_core(settings, store, self.index, report=log.warning)
-        intake = wiring.build_intake(machine, self.index, telemetry, clock, pushes)
+        self.core = wiring.build_core(settings, store, self.index, tells=True, report=log.warning)
+        accepting = Accepting(store.journal.submit, store)
+        intake = wiring.build_intake(machine, self.index, telemetry, clock, pushes, accepting)
         backfill = wiring.build_backfill(machine, self.index, intake, self.core.engine, clock)
         pulled = (*intake.collectors, *listening, *([] if backfill is None else [backfill]))
         self.collectors: tuple[Collector, ...] = pulled
@@ -88,6 +88,7 @@ class Parts:
             committed=lambda: self.core.offset,
         )
         self.sink = wiring.build_sink(machine, store, clock, log.warning)
+        self.events = wiring.build_events(machine, store, log.warning)
         self._clock = clock
         self._store = store
 
@@ -100,6 +101,8 @@ class Parts:
         self.embedded.start()
         if self.sink is not None:
             self.sink.start()
+        if self.events is not None:
+            self.events.start()
 
     def pause_outside(self) -> bool:
         """Do nothing outside any more; False (and go on) where a desk or receiver keeps us waiting.
@@ -119,6 +122,8 @@ class Parts:
         self.performer.stop(PATIENCE_S)
         if self.sink is not None:
             self.sink.stop(PATIENCE_S)
+        if self.events is not None:
+            self.events.stop(PATIENCE_S)
         self.close()
         return learnt
 
@@ -137,13 +142,12 @@ class Parts:
     def counters(self) -> dict[str, float]:
         """What all stages and collectors count."""
         sink = {} if self.sink is None else self.sink.counters()
-        return {**self.embedded.counters(), **self.performer.counters(), **sink}
+        events = {} if self.events is None else self.events.counters()
+        return {**self.embedded.counters(), **self.performer.counters(), **sink, **events}
 
     def _journal_acts(self, acts: list[Act]) -> None:
         now_ms = self._clock.now_ms()
-        self._store.journal.append(
-            [NewEntry(JournalKind.ACT, act.actor, now_ms, encode(act)) for act in acts]
-        )
+        self._store.journal.append([act_entry(act, now_ms) for act in acts])
         self.embedded.wake()
 
     def _committed(self, out: StepOutput) -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from collectors.elastic_settings import ElasticsearchSettings
+from collectors.kafka_settings import KafkaSourceSettings
 from collectors.otlp_settings import OtlpSettings
 from collectors.probe_settings import ProbeSettings
 from collectors.prometheus_settings import BackfillSettings, PollSettings
@@ -33,10 +34,12 @@ from collectors.settings import (
     WatermarkSettings,
 )
 from collectors.syslog_settings import SyslogSettings
+from collectors.zabbix_settings import ZabbixSettings
 from console.settings import ConsoleSettings, IntakeSettings
 from correlator.settings import CorrelatorSettings
 from detectors.settings import DetectorSettings, ThresholdRule
 from incident_bridge.elastic_settings import ElasticSinkSettings
+from incident_bridge.kafka_events_settings import KafkaEventsSettings
 from incident_bridge.settings import (
     BridgeSettings,
     DeskSettings,
@@ -135,6 +138,8 @@ class Machine:
     logs: LogSettings = LogSettings()
     syslog: SyslogSettings = SyslogSettings()
     elasticsearch: tuple[ElasticsearchSettings, ...] = ()
+    zabbix: tuple[ZabbixSettings, ...] = ()
+    kafka_sources: tuple[KafkaSourceSettings, ...] = ()
     templates: TemplateSettings = TemplateSettings()
     watermark: WatermarkSettings = WatermarkSettings()
     intake: IntakeSettings = IntakeSettings()
@@ -145,6 +150,7 @@ class Machine:
     correlator: CorrelatorSettings = CorrelatorSettings()
     bridge: BridgeSettings = BridgeSettings()
     elasticsearch_sink: ElasticSinkSettings = ElasticSinkSettings()
+    kafka_events: KafkaEventsSettings = KafkaEventsSettings()
     console: ConsoleSettings = ConsoleSettings()
     kafka: KafkaSettings = KafkaSettings()
 
@@ -350,6 +356,15 @@ def _check_sla(document: Document, catalogue: Document) -> None:
                 document.problem(("policies", i, "services", j), what)
 
 
+def _check_twice(document: Document, key: str, what: str, default: str) -> None:
+    """Two of a list have one name: what one has told the other could end."""
+    names = list[str]()
+    for i, one in _entries(document.data, key):
+        if (name := str(one.get("name", default))) in names:
+            document.problem((key, i), f'two {what} are named "{name}"; give each a name')
+        names.append(name)
+
+
 def _check_machine(document: Document) -> None:
     """Desks and receivers have a file of their own."""
     for key in ("desks", "receivers"):
@@ -361,6 +376,8 @@ def _check_machine(document: Document) -> None:
         if (name := str(probe.get("name"))) in names:
             document.problem(("probes", "targets", i, "name"), f'two probes are named "{name}"')
         names.append(name)
+    _check_twice(document, "zabbix", "Zabbix servers", "zabbix")
+    _check_twice(document, "kafka_sources", "sources of Kafka", "kafka")
     correlator = document.data.get("correlator") if isinstance(document.data, dict) else None
     for i, rule in _entries(correlator, "inhibit"):
         for side in ("source", "target"):

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collectors import metrics as collectors_metrics
+from collectors.accepting import Accepting
 from collectors.backfill import Backfill
 from collectors.base import Collector
 from collectors.elastic_poll import ElasticPoll
 from collectors.heartbeat import Heartbeats
 from collectors.host import HostCollector
+from collectors.kafka_formats import reader_of
+from collectors.kafka_read import KafkaRead
 from collectors.logbatches import LogBatches
 from collectors.masking import Masking
 from collectors.otlp_deltas import Deltas
@@ -25,6 +28,8 @@ from collectors.spans import SpanBook
 from collectors.tail import LogTail
 from collectors.templates import TemplateMiner
 from collectors.watermark import Watermark
+from collectors.zabbix_poll import ZabbixPoll
+from collectors.zabbix_settings import ZabbixSettings
 from console import metrics as console_metrics
 from console.i18n import translator
 from correlator import metrics as correlator_metrics
@@ -40,9 +45,11 @@ from incident_bridge.desks.builtin import BuiltinDesk
 from incident_bridge.desks.memory import MemoryDesk
 from incident_bridge.desks.webhook import WebhookDesk
 from incident_bridge.elastic_sink import ElasticSink
+from incident_bridge.kafka_events import KafkaEvents
 from incident_bridge.outgoing import Outgoing
 from incident_bridge.performer import Performer
 from incident_bridge.settings import BridgeSettings, DeskKind, DeskSettings
+from incident_bridge.zabbix_notes import ZabbixNotes
 from model.clock import Clock
 from model.series import SeriesIndex
 from pipeline.core import Core, Memory
@@ -106,9 +113,13 @@ def build_core(
     *,
     engine: Engine | None = None,
     simulated: bool = False,
+    tells: bool = False,
     report: Callable[[str], None] = lambda _: None,
 ) -> Core:
-    """The stages from a batch to an action: what the live loop, scenarios and backtests share."""
+    """The stages from a batch to an action: what the live loop, scenarios and backtests share.
+
+    `tells`: whether the sources of alerts hear what becomes of them; a scenario's do not.
+    """
     machine = settings.machine
     bridge = Bridge(
         machine.bridge,
@@ -116,6 +127,7 @@ def build_core(
         routing.build(settings.route),
         settings.sla,
         translator(machine.bridge.language),
+        sources=frozenset(told_sources(machine)) if tells else frozenset(),
     )
     return Core(
         store=store,
@@ -162,7 +174,15 @@ def build_performer(
     receivers = notify.build(
         bridge.receivers, clock, catalogue=settings.catalogue, retry=bridge.retry
     )
-    return Performer(store, desks, receivers, clock, bridge.retry, report=report)
+    sources = {
+        name: ZabbixNotes(one, clock) for name, one in told_sources(settings.machine).items()
+    }
+    return Performer(store, desks, receivers, clock, bridge.retry, sources=sources, report=report)
+
+
+def told_sources(machine: Machine) -> dict[str, ZabbixSettings]:
+    """The sources of alerts that are told what becomes of them, by name."""
+    return {one.name: one for one in machine.zabbix if one.acknowledge}
 
 
 def build_sink(
@@ -174,6 +194,19 @@ def build_sink(
         return None
     say = translator(machine.bridge.language)
     return ElasticSink(sink, store, clock, translate=say, report=report)
+
+
+def build_events(
+    machine: Machine, store: Store, report: Callable[[str], None]
+) -> KafkaEvents | None:
+    """What tells a Kafka topic of incidents, where one is named."""
+    if not machine.kafka_events.topic:
+        return None
+    bridge = machine.bridge
+    say = translator(bridge.language)
+    return KafkaEvents(
+        machine.kafka_events, store, source=bridge.external_url, translate=say, report=report
+    )
 
 
 def build_library(settings: Settings, report: Callable[[str], None]) -> Library:
@@ -221,7 +254,12 @@ def intake_secrets(settings: Settings) -> dict[str, tuple[bytes, ...]]:
 
 
 def build_intake(
-    machine: Machine, index: SeriesIndex, telemetry: Telemetry, clock: Clock, pushes: PushQueue
+    machine: Machine,
+    index: SeriesIndex,
+    telemetry: Telemetry,
+    clock: Clock,
+    pushes: PushQueue,
+    accepting: Accepting,
 ) -> Intake:
     """Everything that is pulled, and what takes up what was pushed."""
     miner = TemplateMiner(machine.templates)
@@ -251,6 +289,18 @@ def build_intake(
             store, index, lines, clock
         )
         collectors.append(read)
+    for number, zabbix in enumerate(machine.zabbix):
+        saved[f"zabbix:{number}:{zabbix.name}"] = asked = ZabbixPoll(
+            zabbix, index, accepting, clock
+        )
+        collectors.append(asked)
+    for number, source in enumerate(machine.kafka_sources):
+        reader = reader_of(source, accepting=accepting, otlp=machine.otlp, limits=machine.limits)
+        own = build_door(machine, index, miner)
+        saved[f"kafka:{number}:{source.name}"] = topics = KafkaRead(
+            source, index, reader, own, accepting, clock
+        )
+        collectors.append(topics)
     return Intake(tuple(collectors), saved)
 
 

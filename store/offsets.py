@@ -14,6 +14,15 @@ ELASTICSEARCH = "elasticsearch_sink"
 """The number of the last timeline entry that was written to Elasticsearch."""
 
 
+KAFKA_EVENTS = "kafka_events"
+"""The number of the last timeline entry that was sent to a Kafka topic."""
+
+
+def known(conn: Connection, name: str) -> int | None:
+    """The value last set; None where none was."""
+    return conn.execute(select(offsets.c.value).where(offsets.c.name == name)).scalar()
+
+
 def get(conn: Connection, name: str) -> int:
     """The value last set, or 0."""
     return conn.execute(select(offsets.c.value).where(offsets.c.name == name)).scalar() or 0

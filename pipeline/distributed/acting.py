@@ -6,13 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from collectors.accepting import act_entry
 from incident_bridge.desk_changes import DeskWatch
 from incident_bridge.performer import Performer
 from model.clock import Clock
-from model.codec import encode
 from model.errors import StoreError
 from model.incident import Act
-from model.journal import JournalKind, NewEntry
 from pipeline import wiring
 from pipeline.distributed.lease import Lease
 from pipeline.distributed.outlet import Outlet
@@ -106,5 +105,5 @@ class Acting:
 
     def _submit(self, acts: list[Act], loop: asyncio.AbstractEventLoop) -> None:
         now_ms = self._clock.now_ms()
-        entries = [NewEntry(JournalKind.ACT, act.actor, now_ms, encode(act)) for act in acts]
+        entries = [act_entry(act, now_ms) for act in acts]
         asyncio.run_coroutine_threadsafe(self._outlet.submit(entries), loop).result()

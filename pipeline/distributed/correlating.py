@@ -72,7 +72,7 @@ class Correlating:
         self._alignment = Alignment(sources, patience_ms=patience_ms, mark=self.mark)
         engine = Elsewhere(settings.machine.detectors, SeriesIndex(1, 1))
         self.core = wiring.build_core(
-            settings, store, SeriesIndex(1, 1), engine=engine, report=report
+            settings, store, SeriesIndex(1, 1), engine=engine, tells=True, report=report
         )
         self._marked_ms = self.mark.now_ms
         self._restored = False

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 
 from collectors.base import Collector
 from collectors.elastic_poll import ElasticPoll
+from collectors.kafka_read import KafkaRead
 from collectors.probe import Prober
 from collectors.prometheus_poll import PrometheusPoll
 from collectors.scrape import Scraper
+from collectors.zabbix_poll import ZabbixPoll
 from model.clock import Clock
 from model.errors import SnapshotError, StoreError
 from model.series import SeriesIndex
@@ -25,7 +27,7 @@ from pipeline.settings import Settings
 log = logging.getLogger("tocsin.intake")
 
 SNAPSHOT = "intake"
-PULLED = (Scraper, Prober, PrometheusPoll, ElasticPoll)
+PULLED = (Scraper, Prober, PrometheusPoll, ElasticPoll, ZabbixPoll, KafkaRead)
 """Collectors that would ask twice where two workers have the same configuration."""
 
 

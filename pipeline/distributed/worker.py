@@ -7,13 +7,16 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from enum import StrEnum
 from functools import partial
 
 from prometheus_client import start_http_server
 
+from collectors.accepting import Accepting
 from collectors.pushed import PushQueue
 from model.clock import Clock
+from model.journal import NewEntry
 from pipeline import wiring
 from pipeline.checkpoints import Checkpoints
 from pipeline.distributed.acting import Acting
@@ -178,6 +181,11 @@ class Worker:
         if self.acting is not None:
             self.acting.notify()
 
+    def _accept(self, entries: Sequence[NewEntry]) -> Future[list[int]]:
+        """For collectors, which are asked in the loop: what they wait for is done there, too."""
+        loop = asyncio.get_running_loop()
+        return asyncio.run_coroutine_threadsafe(self.outlet.submit(entries), loop)
+
     def _build_acting(self) -> Acting:
         lease = Lease(self.store, "act", self.name)
         return Acting(self.settings, self.store, self.clock, self.outlet, lease)
@@ -186,7 +194,8 @@ class Worker:
         machine = self.settings.machine
         index = wiring.build_index(machine)
         pushes = PushQueue(machine.pushes)
-        intake = wiring.build_intake(machine, index, self.telemetry, self.clock, pushes)
+        accepting = Accepting(self._accept, self.store)
+        intake = wiring.build_intake(machine, index, self.telemetry, self.clock, pushes, accepting)
         return Feeding(
             self.settings,
             index,

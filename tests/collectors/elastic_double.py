@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Answer = tuple[int, bytes, dict[str, str]]
+from tests.collectors.http_double import Answer, answering
+
 JSON = {"Content-Type": "application/json", "X-Elastic-Product": "Elasticsearch"}
 GONE = {"error": {"root_cause": [{"type": "search_context_missing_exception", "reason": "No search context found"}]}}  # fmt: skip
 
@@ -92,39 +91,10 @@ class Double:
 def serving(double: Double) -> Iterator[Double]:
     """Serve it on loopback for a while."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+    def ask(method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        read = json.loads(body) if body else None
+        double.asked.append((method, path, read, headers))
+        return double.answer(method, path, read)
 
-        def do_POST(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(size)) if size else None
-            headers: Mapping[str, str] = {k.lower(): v for k, v in self.headers.items()}
-            double.asked.append((self.command, self.path, body, dict(headers)))
-            status, answer, said = double.answer(self.command, self.path, body)
-            self.send_response(status)
-            for name, value in said.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
-            try:
-                self.wfile.write(answer)
-            except OSError:
-                self.close_connection = True  # the client has hung up: some tests want that
-
-        do_GET = do_DELETE = do_POST
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    double.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with answering(ask) as double.url:
         yield double
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

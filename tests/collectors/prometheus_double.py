@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,6 +14,7 @@ import numpy as np
 
 from model.batch import Floats, Ints
 from model.labels import Labels, Matcher
+from tests.collectors.http_double import Answer, answering
 
 LOOK_BACK_MS = 300_000
 
@@ -98,36 +97,10 @@ def _said(value: float) -> str:
 def serving(double: Double) -> Iterator[Double]:
     """Serve it on loopback for a while."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            size = int(self.headers.get("Content-Length", 0))
-            form = {k: v[0] for k, v in parse_qs(self.rfile.read(size).decode()).items()}
-            double.asked.append((self.path, form, {k.lower(): v for k, v in self.headers.items()}))
-            status, body, headers = double.answer(self.path, form)
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            try:
-                self.wfile.write(body)
-            except OSError:
-                pass  # the client has hung up: that is what some tests want
+    def ask(method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
+        double.asked.append((path, form, headers))
+        return double.answer(path, form)
 
-        def do_GET(self) -> None:
-            self.do_POST()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    double.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with answering(ask) as double.url:
         yield double
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

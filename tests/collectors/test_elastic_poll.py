@@ -168,7 +168,7 @@ def test_f04_a_busy_server_is_left_alone_for_a_while(double: Double, site: Site)
     double.put(NOW + 1_000, message="kept")
     double.instead = busy(429, "30")
     assert site.ask(NOW + 5_000) == []
-    assert 'answered 429, expected 200 ("rejected execution")' in site.wrong()["ask"]
+    assert 'answered 429, expected 200: "rejected execution"' in site.wrong()["ask"]
     double.instead = lambda method, path, body: None
     asked = len(double.asked)
     assert site.ask(NOW + 34_000) == [] and len(double.asked) == asked

@@ -23,6 +23,7 @@ from incident_bridge.settings import (
     RouteSettings,
     SlaSettings,
 )
+from incident_bridge.sources import Source
 from model.action import PageDraft
 from model.alert import Severity
 from model.catalogue import Catalogue, Service, Team
@@ -111,12 +112,17 @@ class House:
         desks: Mapping[str, Desk] | None = None,
         receivers: Mapping[str, Receiver] | None = None,
         retry: RetrySettings | None = None,
+        sources: Mapping[str, Source] | None = None,
     ) -> None:
         self.store = store
         self.clock = ManualClock(START_MS)
         self.settings = settings or BridgeSettings()
         route = route or RouteSettings(receiver="console", desks=("builtin",))
-        self._make = lambda: Bridge(self.settings, SHOP, routing.build(route), sla or SlaSettings())
+        told = frozenset(sources or {})
+        promises = sla or SlaSettings()
+        self._make = lambda: Bridge(
+            self.settings, SHOP, routing.build(route), promises, sources=told
+        )
         self.bridge = self._make()
         builtin = BuiltinDesk(store.records, self.clock)
         console = ConsoleReceiver(people=("ann",))
@@ -126,6 +132,7 @@ class House:
             {"console": console, **(receivers or {})},
             self.clock,
             retry,
+            sources=sources,
         )
         self.written: list[Bridged] = []
 

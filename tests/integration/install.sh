@@ -11,6 +11,9 @@ declare -A package_of=(
     [prometheus-node-exporter]=prometheus-node-exporter
     [chromium]=chromium
     [rsyslogd]=rsyslog
+    [zabbix_server]=zabbix-server-pgsql
+    [zabbix_agentd]=zabbix-agent
+    [php]=php-cli
     [java]=default-jre-headless
     [mvn]=maven
 )
@@ -20,6 +23,13 @@ for program in "${!package_of[@]}"; do
 done
 # Screenshots of the Chinese console need its glyphs.
 [ -d /usr/share/fonts/opentype/noto ] || missing+=(fonts-noto-cjk)
+
+# rsyslog's TLS is a package of its own.
+compgen -G '/usr/lib/*/rsyslog/lmnsd_ossl.so' >/dev/null || missing+=(rsyslog-openssl)
+
+# Zabbix' API is its frontend, a folder of PHP that needs a driver.
+[ -f /usr/share/zabbix/api_jsonrpc.php ] || missing+=(zabbix-frontend-php)
+compgen -G '/usr/lib/php/*/pgsql.so' >/dev/null || missing+=(php-pgsql)
 
 # Its programs are not on the path.
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
-from collectors.told import KEY_LABEL
+from collectors.told import KEY_LABEL, Action, Told, settle
 from model.alert import Alert, AlertStatus
+from model.identity import derive_id
+from model.incident import Act, ActKind
 from store import alerts
 from store.store import Store
 
@@ -37,6 +39,26 @@ class KnownAlerts:
             return status if status.alert.firing else None
         # It is in the journal still, or it was never stored.
         return AlertStatus(alert) if now_ms - alert.arrival_ms < UNSEEN_MS else None
+
+    def settle(
+        self, told: Told, store: Store, *, source: str, now_ms: int
+    ) -> tuple[list[Alert], Act | None]:
+        """The alerts that follow from what was told, or the act; blocks on the store.
+
+        What is returned is taken for accepted: it must get to the journal.
+        """
+        known = self.find(store, source, told.key, now_ms)
+        if told.action is Action.ACKNOWLEDGE:
+            if known is None or not known.incident_id:
+                return [], None
+            name = derive_id("acknowledged", source, told.key, told.time_ms)
+            kind = ActKind.ACKNOWLEDGE
+            act = Act(name, known.incident_id, kind, source, told.time_ms, told.text)
+            return [], act
+        alert = None if known is None else known.alert
+        found = settle(told, alert, source=source, now_ms=now_ms)
+        self.note(list(reversed(found)))  # the firing one is noted last
+        return found, None
 
     def note(self, found: list[Alert]) -> None:
         """What was accepted, in order."""
