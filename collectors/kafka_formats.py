@@ -21,12 +21,13 @@ from collectors.kafka_messages import Message, Poison, Read, Reader, each
 from collectors.kafka_settings import KafkaFormat, KafkaSourceSettings
 from collectors.loglines import LogLine, parse_line
 from collectors.logtimes import from_field
-from collectors.otlp_metrics import MetricPush, MetricReader
+from collectors.otlp_metrics import MetricReader
+from collectors.otlp_push import MetricPush
 from collectors.otlp_records import LogPush, read_logs, read_traces
 from collectors.otlp_settings import OtlpSettings
 from collectors.otlp_wire import decode
 from collectors.pushed import Push
-from collectors.remote_series import Books
+from collectors.remote_series import Book, Books
 from collectors.remote_write import Version
 from collectors.settings import IntakeLimits
 from model.errors import InputError, LabelError
@@ -125,10 +126,16 @@ class _Samples:
 
     def __init__(self, settings: KafkaSourceSettings) -> None:
         self._settings = settings
-        self._known: dict[tuple[tuple[str, object], ...], Labels] = {}
+        self._books = Books(_LABEL_SETS_MAX)
+        self._book = Book()
+        self._known: dict[tuple[tuple[str, object], ...], int] = {}
 
     def read(self, messages: Sequence[Message], now_ms: int) -> Read:
-        series: list[Labels] = []
+        book = self._books.of(self._settings.name, self._settings.format)
+        if book is not self._book:
+            self._book = book
+            self._known.clear()
+        slots: list[int] = []
         times: list[int] = []
         values: list[float] = []
 
@@ -138,24 +145,25 @@ class _Samples:
             if time_ms is None:
                 raise InputError('timestamp: must be a time such as "2026-01-31T12:00:00Z"')
             value = _number(sample.get("value"))
-            series.append(self._labels(sample))
+            slots.append(self._slot(sample))
             times.append(time_ms)
             values.append(value)
 
         poison = each(messages, take, self._settings.message_bytes_max)
-        if not series:
+        if not slots:
             return Read(poison=poison)
         push = MetricPush(
             self._settings.name,
-            tuple(series),
+            book,
+            np.array(slots, dtype=np.int64),
             np.array(times, dtype=np.int64),
             np.array(values, dtype=np.float64),
-            np.zeros(len(series), dtype=np.bool_),
+            np.zeros(len(slots), dtype=np.bool_),
             {},
         )
         return Read((push,), poison=poison)
 
-    def _labels(self, sample: dict[str, object]) -> Labels:
+    def _slot(self, sample: dict[str, object]) -> int:
         pairs = sample.get("labels")
         if not isinstance(pairs, dict):
             raise InputError("labels: must be an object of names and texts")
@@ -166,9 +174,8 @@ class _Samples:
         except TypeError:
             raise InputError("labels: must be an object of names and texts") from None
         if known is None:
-            known = _labels(pairs, name)
-            if len(self._known) >= _LABEL_SETS_MAX:
-                self._known.clear()
+            size_bytes = sum(len(label) + len(str(value)) for label, value in key)
+            (known,) = self._book.append([_labels(pairs, name)], size_bytes)
             self._known[key] = known
         return known
 
@@ -238,8 +245,11 @@ class _Otlp:
         push: Push
         if self._settings.format is KafkaFormat.OTLP_METRICS:
             points = metrics.ExportMetricsServiceRequest
-            request = decode(value, points, as_json=as_json, bytes_max=most)
-            push, rejected = self._metrics.read(request, otlp, source=source, now_ms=now_ms)
+            if as_json:
+                request = decode(value, points, as_json=True, bytes_max=most)
+                push, rejected = self._metrics.read(request, otlp, source=source, now_ms=now_ms)
+            else:
+                push, rejected = self._metrics.read_body(value, otlp, source=source, now_ms=now_ms)
         elif self._settings.format is KafkaFormat.OTLP_LOGS:
             records = decode(value, logs.ExportLogsServiceRequest, as_json=as_json, bytes_max=most)
             push, rejected = read_logs(records, otlp, source=source)
