@@ -9,6 +9,9 @@ from typing import Any
 from collectors.kafka_settings import BrokerSettings
 from model.errors import InputError
 
+RETRY_MS = 500
+"""Between attempts while no broker answers: ten a second would help nobody."""
+
 
 def client_options(kafka: BrokerSettings, client_id: str) -> dict[str, Any]:
     """Keyword arguments of aiokafka's clients.
@@ -21,6 +24,7 @@ def client_options(kafka: BrokerSettings, client_id: str) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bootstrap_servers": list(kafka.brokers),
         "client_id": client_id,
+        "retry_backoff_ms": RETRY_MS,
         "security_protocol": kafka.security.value.upper(),
     }
     if kafka.tls:

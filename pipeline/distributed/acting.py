@@ -96,6 +96,10 @@ class Acting:
         self.performer.start()
         watch.start(self._clock, lambda acts: self._submit(acts, loop))
         retention.start()
+        events = wiring.build_events(self._settings.machine, self._store, log.warning)
+        if events is not None:
+            events.start()
+            self._ending.insert(0, lambda: events.stop(PATIENCE_S))
 
     def _end(self) -> None:
         for end in self._ending:

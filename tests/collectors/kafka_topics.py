@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 
 from benchmarks.brokers import finish
 from collectors.accepting import Accepting
+from collectors.kafka_alerts import event_headers
 from collectors.kafka_formats import reader_of
 from collectors.kafka_read import KafkaRead
 from collectors.kafka_settings import KafkaFormat, KafkaSourceSettings, KafkaStart
@@ -77,6 +78,26 @@ class Topic:
             await asyncio.sleep(0)
         finally:
             await admin.close()
+
+
+def messages(topic: Topic, count: int) -> list[tuple[bytes, bytes, dict[str, str]]]:
+    """The first messages of a topic: key, value, headers."""
+    found: list[tuple[bytes, bytes, dict[str, str]]] = []
+
+    async def ask() -> None:
+        consumer = AIOKafkaConsumer(
+            topic.name, bootstrap_servers=topic.address, auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            while len(found) < count:
+                one = await consumer.getone()
+                found.append((one.key, one.value, event_headers(one.headers)))
+        finally:
+            await consumer.stop()
+
+    finish(asyncio.wait_for(ask(), 60))
+    return found
 
 
 class Source(RecordingJournal):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -10,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer
 
-from benchmarks.brokers import Broker, finish
+from benchmarks.brokers import Broker
 from collectors.json_input import read_time_ms
-from collectors.kafka_alerts import event_headers
 from incident_bridge.kafka_events import KafkaEvents, event_of
 from incident_bridge.kafka_events_settings import EventMode, KafkaEventsSettings
 from model.incident import ActKind, EntryKind, Signal, TimelineEntry
 from model.reason import because
 from store.store import Store
 from store.ticket_links import TicketLink
-from tests.collectors.kafka_topics import Topic
+from tests.collectors.kafka_topics import Topic, messages
 from tests.incident_bridge.conftest import MINUTE_MS, START_MS, House, a_grouping
 
 SOURCE = "https://tocsin.example"
@@ -31,26 +28,6 @@ SOURCE = "https://tocsin.example"
 def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     with Broker(tmp_path_factory.mktemp("broker")) as started:
         yield started
-
-
-def read(topic: Topic, count: int) -> list[tuple[bytes, bytes, dict[str, str]]]:
-    """The first messages of a topic: key, value, headers."""
-    found: list[tuple[bytes, bytes, dict[str, str]]] = []
-
-    async def ask() -> None:
-        consumer = AIOKafkaConsumer(
-            topic.name, bootstrap_servers=topic.address, auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        try:
-            while len(found) < count:
-                one = await consumer.getone()
-                found.append((one.key, one.value, event_headers(one.headers)))
-        finally:
-            await consumer.stop()
-
-    finish(asyncio.wait_for(ask(), 60))
-    return found
 
 
 def sending(store: Store, topic: Topic, **settings: Any) -> KafkaEvents:
@@ -95,7 +72,7 @@ def test_an_incidents_life_once_and_in_order_over_a_restart(broker: Broker, stor
     events.start()
     until(lambda: events.sent >= 1)
     events.stop(10.0)
-    told = read(topic, before + events.sent)
+    told = messages(topic, before + events.sent)
     found = [json.loads(value) for _, value, _ in told]
     life = [kind for kind in kinds(found) if kind != "updated.v1"]
     assert life == ["opened.v1", "acknowledged.v1", "resolved.v1", "reopened.v1"]
@@ -134,7 +111,7 @@ def test_binary_mode_and_what_stands_in_it(broker: Broker, store: Store) -> None
     house.take(a_grouping())
     until(lambda: events.sent >= 1)
     events.stop(10.0)
-    ((_, value, headers), *_) = read(topic, 1)
+    ((_, value, headers), *_) = messages(topic, 1)
     assert headers["ce-specversion"] == "1.0" and headers["ce-type"] == "tocsin.incident.opened.v1"
     assert headers["ce-source"] == SOURCE and headers["content-type"] == "application/json"
     assert read_time_ms(headers["ce-time"]) == START_MS

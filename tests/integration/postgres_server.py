@@ -65,7 +65,7 @@ def _binaries() -> Path | None:
 
 
 @contextmanager
-def postgres_server(options: str = "") -> Iterator[Postgres]:
+def postgres(options: str = "") -> Iterator[Postgres]:
     """A server until the block ends; it refuses root, so it runs as `postgres` there."""
     binaries = _binaries()
     if binaries is None:

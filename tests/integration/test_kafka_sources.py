@@ -13,7 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from benchmarks.brokers import finish
 from store.store import Store
-from tests.collectors.kafka_topics import Source, Topic
+from tests.collectors.kafka_topics import Source, Topic, messages
 from tests.integration.kafka_server import KafkaServer
 
 pytestmark = pytest.mark.integration
@@ -95,10 +95,12 @@ def test_a_tocsin_reads_alerts_and_lines_and_goes_on_after_a_restart(
     kafka: KafkaServer, servers: Any, tmp_path: Path
 ) -> None:
     alerts, lines = Topic(kafka.address, "alerts", 1), Topic(kafka.address, "logs", 1)
+    events = Topic(kafka.address, "incidents", 1)
     settings = servers.settings + (
         f"kafka_sources:\n"
         f"  - {{name: bus, brokers: ['{kafka.address}'], topics: [alerts], format: alertmanager, start: earliest}}\n"
         f"  - {{name: logbus, brokers: ['{kafka.address}'], topics: [logs], format: documents, start: earliest}}\n"
+        f"kafka_events: {{brokers: ['{kafka.address}'], topic: incidents}}\n"
     )
 
     def down(service: str) -> bytes:
@@ -126,3 +128,6 @@ def test_a_tocsin_reads_alerts_and_lines_and_goes_on_after_a_restart(
         tocsin.incident("two")
         servers.wait_for(lambda: taken(tocsin, "entries") == 1, "what is new alone", 30)
         assert taken(tocsin, "lines") == taken(tocsin, "set_aside") == 0
+    told = [json.loads(value) for _, value, _ in messages(events, 2)]
+    opened = [e["data"]["incident"]["service"] for e in told if e["type"].endswith(".opened.v1")]
+    assert opened[:1] == ["one"]

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.postgres_server import Postgres, postgres_server
+from tests.integration.postgres_server import Postgres
+from tests.integration.postgres_server import postgres as a_server
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[Postgres]:
-    """A server of its own on a fresh port."""
-    with postgres_server() as server:
+    """A server of its own: one test stops it."""
+    with a_server() as server:
         yield server
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import requests
 
 from tests.integration.conftest import free_port, missing, program, wait_for
-from tests.integration.postgres_server import HASTY, Postgres, postgres_server
+from tests.integration.postgres_server import HASTY, Postgres, postgres
 
 FRONTEND = Path("/usr/share/zabbix")
 SQL = Path("/usr/share/zabbix-server-pgsql")
@@ -244,7 +244,7 @@ def zabbix_server(folder: Path) -> Iterator[Zabbix]:
     first = _low_port()
     ports = [first, _low_port(first + 1), free_port()]
     with ExitStack() as stack:
-        database = stack.enter_context(postgres_server(HASTY))
+        database = stack.enter_context(postgres(HASTY))
         _load(database)
         told = {"port": ports[0], "db_port": database.port, "folder": folder}
         (folder / "server.conf").write_text(CONFIG.format(**told))
