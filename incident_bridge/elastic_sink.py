@@ -99,11 +99,12 @@ class ElasticSink:
             if left := prepare(self._http, self.settings):
                 self._report("elasticsearch_sink: left out: " + "; ".join(left))
             self._prepared = True
+        with self._store.records.write() as conn:
+            last = timeline_rows.settled(conn)
         with self._store.records.read() as conn:
-            last = timeline_rows.last(conn)
             # Numbers begin anew where everything was pruned.
             begun = min(offset_rows.get(conn, offset_rows.ELASTICSEARCH), last)
-            rows = timeline_rows.after(conn, begun, limit=self.settings.batch_max)
+            rows = timeline_rows.after(conn, begun, limit=self.settings.batch_max, upto=last)
             incidents = incident_rows.get_many(conn, sorted({e.incident_id for _, e in rows}))
             moved = sorted({e.incident_id for _, e in rows if e.kind in _ALERTS_MOVE})
             alerts = [status for key in moved for status in alert_rows.by_incident(conn, key)]

@@ -221,9 +221,18 @@ def intake_secrets(settings: Settings) -> dict[str, tuple[bytes, ...]]:
 
 
 def build_intake(
-    machine: Machine, index: SeriesIndex, telemetry: Telemetry, clock: Clock, pushes: PushQueue
+    machine: Machine,
+    index: SeriesIndex,
+    telemetry: Telemetry,
+    clock: Clock,
+    pushes: PushQueue,
+    *,
+    instance: str = "self",
 ) -> Intake:
-    """Everything that is pulled, and what takes up what was pushed."""
+    """Everything that is pulled, and what takes up what was pushed.
+
+    `instance` tells this process' own metrics from those of other workers.
+    """
     miner = TemplateMiner(machine.templates)
     tail = LogTail(machine.logs, miner, machine.watermark)
     bounds = machine.watermark
@@ -238,7 +247,7 @@ def build_intake(
     if machine.host.enabled:
         collectors.append(HostCollector(machine.host, index))
     if machine.self.enabled:
-        collectors.append(SelfMetrics(machine.self, index, telemetry.registry))
+        collectors.append(SelfMetrics(machine.self, index, telemetry.registry, instance=instance))
     saved: dict[str, Saved] = {"miner": miner, "tail": tail, "senders": door.senders}
     for number, site in enumerate(machine.prometheus_api):
         saved[f"poll:{number}:{site.name}"] = one = PrometheusPoll(

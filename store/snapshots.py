@@ -40,3 +40,16 @@ def replace(conn: Connection, name: str, data: bytes, *, before: bytes | None, n
 def remove(conn: Connection, name: str) -> None:
     """Forget what is kept under a name."""
     conn.execute(delete(snapshots).where(snapshots.c.name == name))
+
+
+def named(conn: Connection, prefix: str) -> list[tuple[str, int, bytes]]:
+    """All whose names begin so, by name: name, when they were put there, bytes."""
+    ours = snapshots.c.name.startswith(prefix, autoescape=True)
+    rows = conn.execute(select(snapshots).where(ours).order_by(snapshots.c.name))
+    return [(row.name, row.saved_ms, row.data) for row in rows]
+
+
+def prune(conn: Connection, prefix: str, *, before_ms: int) -> None:
+    """Forget those whose names begin so and that were put there earlier."""
+    ours = snapshots.c.name.startswith(prefix, autoescape=True)
+    conn.execute(delete(snapshots).where(ours & (snapshots.c.saved_ms < before_ms)))

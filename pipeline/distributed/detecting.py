@@ -18,7 +18,16 @@ from model.journal import JournalKind
 from model.series import SeriesIndex
 from pipeline import wiring
 from pipeline.checkpoints import pack, unpack
-from pipeline.distributed.wire import Entry, Lines, Message, Samples, Tick, Told, unpack_labels
+from pipeline.distributed.wire import (
+    Entry,
+    Lines,
+    Message,
+    Newer,
+    Samples,
+    Tick,
+    Told,
+    unpack_labels,
+)
 from pipeline.settings import Settings
 
 BLOCKS_MAX = 10_000
@@ -40,7 +49,7 @@ class Detecting:
         machine = settings.machine
         self.partition = partition
         self.now_ms = 0
-        self.samples = self.lines = 0
+        self.samples = self.lines = self.newer = 0
         self._idle_ms = machine.pipeline.series_idle_ms
         self._evicted_ms = 0
         self._found: list[Alert] = []
@@ -71,6 +80,8 @@ class Detecting:
             said = decode(Feedback, message.body)
             self._said[said.id] = said
             self.engine.heed(self._said.values())
+        elif isinstance(message, Newer):
+            self.newer += 1
         return None
 
     def _take(self, batch: MetricBatch | LogBatch) -> None:

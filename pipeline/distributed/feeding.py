@@ -7,26 +7,33 @@ import logging
 from collections.abc import Sequence
 
 from collectors.base import Collector
-from collectors.elastic_poll import ElasticPoll
-from collectors.probe import Prober
-from collectors.prometheus_poll import PrometheusPoll
-from collectors.scrape import Scraper
+from collectors.host import HostCollector
+from collectors.pushed import Pushed
+from collectors.self_metrics import SelfMetrics
+from collectors.senders import Senders
+from collectors.syslog import SyslogIntake
+from collectors.tail import LogTail
 from model.clock import Clock
 from model.errors import SnapshotError, StoreError
 from model.series import SeriesIndex
 from pipeline.checkpoints import Checkpoints, pack, unpack
+from pipeline.distributed import shown
 from pipeline.distributed.lease import Lease
 from pipeline.distributed.outlet import Outlet
 from pipeline.distributed.shards import Splitter
 from pipeline.distributed.wire import Tick, write
 from pipeline.embedded import Saved
 from pipeline.settings import Settings
+from store import snapshots as snapshot_rows
+from store.store import Store
 
 log = logging.getLogger("tocsin.intake")
 
 SNAPSHOT = "intake"
-PULLED = (Scraper, Prober, PrometheusPoll, ElasticPoll)
-"""Collectors that would ask twice where two workers have the same configuration."""
+SHARED = "intake.shared"
+OWN = (LogTail, Pushed, HostCollector, SelfMetrics, SyslogIntake)
+"""Collectors of what is on this machine or comes to it; all others ask the same of the same servers wherever they
+run, and would ask twice where two workers have the same configuration."""
 
 
 class Feeding:
@@ -34,10 +41,16 @@ class Feeding:
 
     Parameters
     ----------
+    name : str
+        Unlike all others': host, process, start.
     saved
-        Cursors and the like, by name: kept once everything read so far was taken by a broker.
+        Cursors and the like, by name: kept once everything read so far was taken by a broker. Those of
+        collectors that one worker runs are kept in the records, for whoever runs them next.
+    senders : Senders or None
+        Who writes to this worker all the time; they may as well write to another.
     lease : Lease or None
         Who has it scrapes, probes and polls; the others read their own machine and what is pushed to them.
+        Without one nothing but the latter is done.
     """
 
     def __init__(
@@ -49,20 +62,30 @@ class Feeding:
         outlet: Outlet,
         clock: Clock,
         *,
+        name: str,
+        store: Store,
+        senders: Senders | None = None,
         checkpoints: Checkpoints | None = None,
         lease: Lease | None = None,
     ) -> None:
         self._kafka = settings.machine.kafka
         self._pipeline = settings.machine.pipeline
         self._index = index
-        self._collectors = list(collectors)
-        self._saved = saved
+        self._own = [one for one in collectors if isinstance(one, OWN)]
+        self._pulled = [one for one in collectors if not isinstance(one, OWN)]
+        pulled = {id(one) for one in self._pulled}
+        self._saved = {key: one for key, one in saved.items() if id(one) not in pulled}
+        self._shared = {key: one for key, one in saved.items() if id(one) in pulled}
         self._outlet = outlet
         self._clock = clock
+        self._name = name
+        self._store = store
+        self._senders = senders
         self._checkpoints = checkpoints
         self._lease = lease
+        self.pulls = False
         self._splitter = Splitter(index, self._kafka.partitions)
-        self._due_s = {"checkpoint": 0.0, "evict": 0.0}
+        self._due_s = {"checkpoint": 0.0, "evict": 0.0, "shown": 0.0}
 
     def load(self) -> None:
         """Go on where the last run of this worker was."""
@@ -70,10 +93,7 @@ class Feeding:
             return
         for name, data in self._checkpoints.read(SNAPSHOT):
             try:
-                parts = unpack(data)
-                for part, holder in self._saved.items():
-                    if part in parts:
-                        holder.load(parts[part])
+                _take_over(self._saved, data)
                 return
             except SnapshotError as error:
                 self._checkpoints.unusable(name, error)
@@ -90,16 +110,13 @@ class Feeding:
                 await asyncio.wait_for(stopping.wait(), max(left_s, 0.01))
             except TimeoutError:
                 continue
-        if self._outlet.empty:
-            self._checkpoint(self._clock.now_ms())
+        await self._end()
 
     async def turn(self) -> None:
         """Ask every collector once, send what there is, and say the time to all partitions."""
         now_ms = self._clock.now_ms()
-        pulls = self._lease is None or await asyncio.to_thread(self._hold, now_ms)
-        for collector in self._collectors:
-            if not pulls and isinstance(collector, PULLED):
-                continue
+        await self._agree(now_ms)
+        for collector in (*self._own, *(self._pulled if self.pulls else ())):
             for batch in collector.poll(now_ms):
                 split = self._splitter.split(batch)
                 topic = self._kafka.telemetry
@@ -109,15 +126,39 @@ class Feeding:
         tick = write(Tick(now_ms - now_ms % self._pipeline.tick_ms))
         telemetry = [(self._kafka.telemetry, n, tick) for n in range(self._kafka.partitions)]
         self._outlet.put([*telemetry, (self._kafka.alerts, 0, tick)])
-        self._housekeeping(now_ms)
+        await self._housekeeping(now_ms)
 
     def counters(self) -> dict[str, float]:
         """What the collectors count."""
-        found: dict[str, float] = {}
-        for collector in self._collectors:
+        found = {"tocsin_pulling": float(self.pulls)}
+        for collector in (*self._own, *self._pulled):
             for name, value in collector.counters().items():
                 found[name] = found.get(name, 0.0) + value
         return found
+
+    async def _agree(self, now_ms: int) -> None:
+        """Who pulls; whoever begins to goes on where the one before was."""
+        held = self._lease is not None and await asyncio.to_thread(self._hold, now_ms)
+        if held and not self.pulls:
+            try:
+                await asyncio.to_thread(self._take_up)
+            except StoreError as error:
+                log.error("this worker will scrape and poll once the store answers: %s", error)
+                return
+            log.info("this worker scrapes and polls now")
+        elif self.pulls and not held:
+            log.warning("another worker scrapes and polls now")
+        self.pulls = held
+
+    def _take_up(self) -> None:
+        with self._store.records.read() as conn:
+            data = snapshot_rows.get(conn, SHARED)
+        if data is None:
+            return
+        try:
+            _take_over(self._shared, data)
+        except SnapshotError as error:
+            log.error("where others had read to does not read; it begins anew: %s", error)
 
     def _hold(self, now_ms: int) -> bool:
         assert self._lease is not None
@@ -127,20 +168,67 @@ class Feeding:
             log.error("who scrapes cannot be agreed on: %s", error)
             return not self._lease.expired(self._clock.monotonic_s())
 
-    def _housekeeping(self, now_ms: int) -> None:
+    async def _housekeeping(self, now_ms: int) -> None:
         now_s = self._clock.monotonic_s()
         if now_s >= self._due_s["checkpoint"] and self._outlet.empty:
             self._due_s["checkpoint"] = now_s + self._pipeline.checkpoint_interval_ms / 1000
-            self._checkpoint(now_ms)
+            await self._checkpoint(now_ms)
+        if now_s >= self._due_s["shown"]:
+            self._due_s["shown"] = now_s + shown.COLLECTED_EVERY_MS / 1000
+            await self._show(now_ms)
         if now_s >= self._due_s["evict"]:
             self._due_s["evict"] = now_s + self._pipeline.series_idle_ms / 4_000
             self._index.evict_stale(now_ms - self._pipeline.series_idle_ms)
 
-    def _checkpoint(self, now_ms: int) -> None:
-        if self._checkpoints is None:
-            return
+    async def _checkpoint(self, now_ms: int) -> None:
         try:
-            data = pack({name: holder.save() for name, holder in self._saved.items()})
-            self._checkpoints.write(SNAPSHOT, data, now_ms=now_ms)
+            if self._checkpoints is not None:
+                data = pack({name: holder.save() for name, holder in self._saved.items()})
+                self._checkpoints.write(SNAPSHOT, data, now_ms=now_ms)
+            if self.pulls and self._shared:
+                shared = pack({name: holder.save() for name, holder in self._shared.items()})
+                await asyncio.to_thread(self._share, shared, now_ms)
         except StoreError as error:
             log.error("%s", error)
+
+    def _share(self, data: bytes, now_ms: int) -> None:
+        with self._store.records.write() as conn:
+            snapshot_rows.put(conn, SHARED, data, now_ms=now_ms)
+
+    async def _show(self, now_ms: int) -> None:
+        """Let the console see what is met here, and hear who wrote to other doors."""
+        collectors = (*self._own, *(self._pulled if self.pulls else ()))
+        seen = shown.collected_by(self._name, collectors)
+        senders = b"" if self._senders is None else self._senders.save()
+        try:
+            heard = await asyncio.to_thread(self._exchange, seen, senders, now_ms)
+            for one in heard:
+                if self._senders is not None:
+                    self._senders.merge(one)
+        except (StoreError, SnapshotError) as error:
+            log.debug("not shown: %s", error)
+
+    def _exchange(self, seen: bytes, senders: bytes, now_ms: int) -> list[bytes]:
+        with self._store.records.write() as conn:
+            shown.keep_collected(conn, self._name, seen, now_ms=now_ms)
+            if not senders:
+                return []
+            return shown.exchange_senders(conn, self._name, senders, now_ms=now_ms)
+
+    async def _end(self) -> None:
+        """Keep where reading stands, and let another pull at once."""
+        now_ms = self._clock.now_ms()
+        if self._outlet.empty:
+            await self._checkpoint(now_ms)
+        if self._lease is not None:
+            try:
+                await asyncio.to_thread(self._lease.release, now_ms=now_ms)
+            except StoreError as error:
+                log.error("the lease is left to run out: %s", error)
+
+
+def _take_over(holders: dict[str, Saved], data: bytes) -> None:
+    parts = unpack(data)
+    for name, holder in holders.items():
+        if name in parts:
+            holder.load(parts[name])

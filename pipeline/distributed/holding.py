@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from model.account import AuditRecord
-from model.errors import InputError, SnapshotError
+from model.errors import InputError, SnapshotError, StoreError
+from pipeline.distributed import shown
 from pipeline.distributed.correlating import Correlating
 from pipeline.distributed.detecting import Detecting
-from pipeline.distributed.wire import read, write
+from pipeline.distributed.wire import Ask, Newer, read, write
 from pipeline.settings import Settings
 from store import audit as audit_rows
 from store import offsets as offset_rows
@@ -35,9 +37,16 @@ class Held(Protocol):
         Offset of the message to take next; None where the first that comes will do.
     resume : int
         Offset from which messages are needed to build this again.
+    newer : int
+        Messages that only a newer release understands.
     """
 
     next: int | None
+
+    @property
+    def newer(self) -> int:
+        """See above."""
+        ...
 
     @property
     def resume(self) -> int:
@@ -80,13 +89,21 @@ class DetectingPartition:
         self.resume = self.next or 0
 
     @property
+    def newer(self) -> int:
+        """Messages that only a newer release understands."""
+        return self.stage.newer
+
+    @property
     def now_ms(self) -> int:
         """Of the last tick."""
         return self.stage.now_ms
 
     def take(self, data: bytes, offset: int) -> list[bytes]:
         """One message; at a tick, what was told."""
-        told = self.stage.take(read(data))
+        message = read(data)
+        if isinstance(message, Ask):
+            self._answer(message)
+        told = self.stage.take(message)
         self.next = offset + 1
         return [] if told is None else [write(told)]
 
@@ -94,15 +111,23 @@ class DetectingPartition:
         """The state of now; writing it may go on in another thread."""
         at = self.next or 0
         data = at.to_bytes(8, "big") + self.stage.save()
+        seen = shown.judged_by(self.stage.engine)
 
         def keep() -> None:
             with self._store.records.write() as conn:
                 # A worker that lost the partition without noticing must not set it back.
                 if offset_rows.advance(conn, self._name, at):
                     snapshot_rows.put(conn, self._name, data, now_ms=now_ms)
+                    shown.keep_judged(conn, self.stage.partition, seen, now_ms=now_ms)
             self.resume = at
 
         return keep
+
+    def _answer(self, asked: Ask) -> None:
+        """Somebody looks at a series: a failure is theirs, not the stage's."""
+        evidence = self.stage.engine.band(asked.labels)
+        with suppress(StoreError), self._store.records.write() as conn:
+            shown.keep_band(conn, asked.labels, evidence, asked_ms=asked.now_ms)
 
 
 class CorrelatingPartition:
@@ -116,6 +141,7 @@ class CorrelatingPartition:
             settings, store, partition, sources=kafka.partitions, patience_ms=kafka.patience_ms
         )
         self._on_commit = on_commit
+        self.newer = 0
         self.next: int | None = self.stage.mark.resume or None
 
     @property
@@ -130,7 +156,9 @@ class CorrelatingPartition:
 
     def take(self, data: bytes, offset: int) -> list[bytes]:
         """One message; nothing is sent on: what is decided is in the records."""
-        decided = self.stage.take(read(data), offset)
+        message = read(data)
+        self.newer += isinstance(message, Newer)
+        decided = self.stage.take(message, offset)
         self.next = offset + 1
         if any(bridged.actions for out in decided for bridged in out.bridged):
             self._on_commit()

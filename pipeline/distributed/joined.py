@@ -161,6 +161,9 @@ class Joined:
             f"tocsin_kafka_repeated_total{label}": self.passed_over,
             f"tocsin_kafka_set_aside_total{label}": self.set_aside,
             f"tocsin_kafka_gaps_total{label}": self.gaps,
+            f"tocsin_kafka_newer_total{label}": sum(
+                held.newer for held in list(self.held.values())
+            ),
             f"tocsin_kafka_partitions{label}": len(self.held),
             f"tocsin_kafka_behind_seconds{label}": behind_ms / 1000,
         }

@@ -67,6 +67,25 @@ class Tick:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Somebody wants to see a series as its detectors see it; nothing is learnt or decided by it."""
+
+    labels: Labels
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A message of a kind that only a newer release knows: to be passed over and counted.
+
+    Within one `MAGIC` a new kind is one that an older stage can do without; what it cannot do without needs
+    another `MAGIC`.
+    """
+
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
 class Told:
     """What one partition's detectors told at one tick; also that they told nothing."""
 
@@ -96,7 +115,7 @@ class Dead:
     body: bytes
 
 
-Message = Samples | Lines | Tick | Told | Entry | Dead
+Message = Samples | Lines | Tick | Ask | Told | Entry | Dead | Newer
 
 
 def pack_labels(labels: Sequence[Labels]) -> bytes:
@@ -139,6 +158,10 @@ def write(message: Message) -> bytes:
         return _join(*_lines(message))
     if isinstance(message, Tick):
         return _join({"is": "tick", "now_ms": message.now_ms})
+    if isinstance(message, Ask):
+        return _join({"is": "ask", "now_ms": message.now_ms}, pack_labels([message.labels]))
+    if isinstance(message, Newer):
+        return _join({"is": message.kind})
     if isinstance(message, Told):
         head = {"is": "told", "partition": message.partition, "now_ms": message.now_ms}
         return _join(head, zlib.compress(encode(list(message.alerts)), 1))
@@ -159,7 +182,8 @@ def read(data: bytes) -> Message:
     """
     try:
         head, parts = _split(data)
-        message: Message = _READERS[head["is"]](head, parts)
+        reader = _READERS.get(head["is"])
+        message: Message = Newer(str(head["is"])) if reader is None else reader(head, parts)
         return message
     except TocsinError:
         raise
@@ -278,6 +302,7 @@ _READERS: dict[str, Any] = {
     "samples": _read_samples,
     "lines": _read_lines,
     "tick": lambda head, _parts: Tick(int(head["now_ms"])),
+    "ask": lambda head, parts: Ask(unpack_labels(parts[0])[0], int(head["now_ms"])),
     "told": _read_told,
     "entry": _read_entry,
     "dead": _read_dead,

@@ -13,6 +13,7 @@ from functools import partial
 from prometheus_client import start_http_server
 
 from collectors.pushed import PushQueue
+from collectors.syslog import SyslogIntake
 from model.clock import Clock
 from pipeline import wiring
 from pipeline.checkpoints import Checkpoints
@@ -125,6 +126,8 @@ class Worker:
         # Unlike all others', also after a restart: whoever had the lease then does not have it now.
         self.name = f"{socket.gethostname()}.{os.getpid()}.{clock.now_ms()}"
         self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
+        self.telemetry.add(self.counters)
+        self.syslog: SyslogIntake | None = None
         self.outlet = Outlet(settings.machine.kafka)
         self.acting = self._build_acting() if StageName.ACT in stages else None
         self.feeding = self._build_feeding() if StageName.INTAKE in stages else None
@@ -145,20 +148,19 @@ class Worker:
         if self.feeding is not None:
             found.update(self.feeding.counters())
         if self.acting is not None:
-            performer = self.acting.performer
-            found["tocsin_acting"] = float(performer is not None)
-            found.update({} if performer is None else performer.counters())
+            found.update(self.acting.counters())
         return found
 
     def serve_metrics(self, address: str) -> None:
         """Answer GET /metrics on HOST:PORT, in a thread of its own."""
         host, _, port = address.rpartition(":")
-        self.telemetry.add(self.counters)
         start_http_server(int(port), host.strip("[]"), registry=self.telemetry.registry)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`."""
         await self.outlet.start()
+        if self.syslog is not None:
+            self.syslog.start()
         try:
             async with asyncio.TaskGroup() as group:
                 for one in self.tended:
@@ -169,6 +171,8 @@ class Worker:
                     self.feeding.load()
                     group.create_task(self.feeding.run(stopping))
         finally:
+            if self.syslog is not None:
+                self.syslog.stop()
             await self.outlet.stop()
 
     def _joined(self, stage: StageName) -> Joined:
@@ -186,14 +190,22 @@ class Worker:
         machine = self.settings.machine
         index = wiring.build_index(machine)
         pushes = PushQueue(machine.pushes)
-        intake = wiring.build_intake(machine, index, self.telemetry, self.clock, pushes)
+        intake = wiring.build_intake(
+            machine, index, self.telemetry, self.clock, pushes, instance=socket.gethostname()
+        )
+        collectors = list(intake.collectors)
+        if machine.syslog.listeners:
+            self.syslog = SyslogIntake(machine.syslog, pushes.offer, self.clock)
+            collectors.append(self.syslog)
         return Feeding(
             self.settings,
             index,
-            intake.collectors,
+            collectors,
             {"index": index, **intake.saved},
             self.outlet,
             self.clock,
+            name=self.name,
+            store=self.store,
             checkpoints=Checkpoints(self.settings.data / "intake", report=log.warning),
             lease=Lease(self.store, "pull", self.name),
         )

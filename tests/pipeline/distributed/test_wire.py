@@ -19,10 +19,12 @@ from model.series import SeriesIndex
 from pipeline.distributed.shards import Splitter, owner, shard
 from pipeline.distributed.wire import (
     DECODED_BYTES_MAX,
+    Ask,
     Dead,
     Entry,
     Lines,
     Message,
+    Newer,
     Samples,
     Tick,
     Told,
@@ -51,6 +53,8 @@ MESSAGES: list[Message] = [
     samples([4, 5, 6]),
     LINES,
     Tick(1_000),
+    Ask(UP, 1_000),
+    Newer("of-tomorrow"),
     Told(3, 1_000, (ALERT,)),
     Entry(JournalKind.ALERT, "prom", 5, b"{}"),
     Dead("tocsin.alerts", 0, 17, "why", b"\0\1"),
@@ -60,6 +64,10 @@ MESSAGES: list[Message] = [
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda one: type(one).__name__)
 def test_what_is_written_is_read(message: Message) -> None:
     assert write(read(write(message))) == write(message)
+
+
+def test_f27_a_kind_that_a_newer_release_sends_is_passed_over_and_not_set_aside() -> None:
+    assert read(write(Newer("of-tomorrow"))) == Newer("of-tomorrow")
 
 
 def test_columns_come_back_bit_by_bit() -> None:
