@@ -39,6 +39,8 @@ from incident_bridge.desks.base import Desk
 from incident_bridge.desks.builtin import BuiltinDesk
 from incident_bridge.desks.memory import MemoryDesk
 from incident_bridge.desks.webhook import WebhookDesk
+from incident_bridge.elastic_logs import ElasticLogs
+from incident_bridge.elastic_settings import LogKeeping
 from incident_bridge.elastic_sink import ElasticSink
 from incident_bridge.outgoing import Outgoing
 from incident_bridge.performer import Performer
@@ -174,6 +176,16 @@ def build_sink(
         return None
     say = translator(machine.bridge.language)
     return ElasticSink(sink, store, clock, translate=say, report=report)
+
+
+def build_elastic_logs(
+    machine: Machine, clock: Clock, report: Callable[[str], None]
+) -> ElasticLogs | None:
+    """What writes log lines into an Elasticsearch, where one is named and they are wanted."""
+    sink = machine.elasticsearch_sink
+    if not sink.url or sink.logs is LogKeeping.NONE:
+        return None
+    return ElasticLogs(sink, clock, report=report)
 
 
 def build_library(settings: Settings, report: Callable[[str], None]) -> Library:

@@ -67,6 +67,7 @@ class DistributedConsole:
             name=f"console.{socket.gethostname()}.{os.getpid()}.{self._started_ms}",
             store=self._store,
             senders=door.senders,
+            logs=wiring.build_elastic_logs(settings.machine, clock, log.warning),
         )
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
@@ -74,7 +75,7 @@ class DistributedConsole:
         self._asking = Asking(
             self._store, clock, self._send, partitions=settings.machine.kafka.partitions
         )
-        for source in (pushed.counters, self._outlet.counters, self._counters.values):
+        for source in (self._feeding.counters, self._outlet.counters, self._counters.values):
             self._telemetry.add(source)
         self.app = self._build_app()
 

@@ -7,12 +7,14 @@ import logging
 from collections.abc import Sequence
 
 from collectors.base import Collector
+from collectors.elastic_poll import ElasticPoll
 from collectors.host import HostCollector
 from collectors.pushed import Pushed
 from collectors.self_metrics import SelfMetrics
 from collectors.senders import Senders
 from collectors.syslog import SyslogIntake
 from collectors.tail import LogTail
+from incident_bridge.elastic_logs import ElasticLogs
 from model.clock import Clock
 from model.errors import SnapshotError, StoreError
 from model.series import SeriesIndex
@@ -31,6 +33,7 @@ log = logging.getLogger("tocsin.intake")
 
 SNAPSHOT = "intake"
 SHARED = "intake.shared"
+LOGS_WITHIN_S = 3.0
 OWN = (LogTail, Pushed, HostCollector, SelfMetrics, SyslogIntake)
 """Collectors of what is on this machine or comes to it; all others ask the same of the same servers wherever they
 run, and would ask twice where two workers have the same configuration."""
@@ -51,6 +54,8 @@ class Feeding:
     lease : Lease or None
         Who has it scrapes, probes and polls; the others read their own machine and what is pushed to them.
         Without one nothing but the latter is done.
+    logs : ElasticLogs or None
+        Writes log lines into an Elasticsearch.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Feeding:
         senders: Senders | None = None,
         checkpoints: Checkpoints | None = None,
         lease: Lease | None = None,
+        logs: ElasticLogs | None = None,
     ) -> None:
         self._kafka = settings.machine.kafka
         self._pipeline = settings.machine.pipeline
@@ -83,6 +89,7 @@ class Feeding:
         self._senders = senders
         self._checkpoints = checkpoints
         self._lease = lease
+        self._logs = logs
         self.pulls = False
         self._splitter = Splitter(index, self._kafka.partitions)
         self._due_s = {"checkpoint": 0.0, "evict": 0.0, "shown": 0.0}
@@ -100,6 +107,8 @@ class Feeding:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`."""
+        if self._logs is not None:
+            self._logs.start()
         tick_s = self._pipeline.tick_ms / 1000
         next_s = self._clock.monotonic_s()
         while not stopping.is_set():
@@ -117,7 +126,10 @@ class Feeding:
         now_ms = self._clock.now_ms()
         await self._agree(now_ms)
         for collector in (*self._own, *(self._pulled if self.pulls else ())):
-            for batch in collector.poll(now_ms):
+            batches = collector.poll(now_ms)
+            if self._logs is not None and not isinstance(collector, ElasticPoll):
+                self._logs.take(batches)  # lines out of an Elasticsearch are in one
+            for batch in batches:
                 split = self._splitter.split(batch)
                 topic = self._kafka.telemetry
                 self._outlet.put([(topic, number, write(message)) for number, message in split])
@@ -134,6 +146,7 @@ class Feeding:
         for collector in (*self._own, *self._pulled):
             for name, value in collector.counters().items():
                 found[name] = found.get(name, 0.0) + value
+        found.update({} if self._logs is None else self._logs.counters())
         return found
 
     async def _agree(self, now_ms: int) -> None:
@@ -218,6 +231,8 @@ class Feeding:
     async def _end(self) -> None:
         """Keep where reading stands, and let another pull at once."""
         now_ms = self._clock.now_ms()
+        if self._logs is not None:
+            await asyncio.to_thread(self._logs.stop, LOGS_WITHIN_S)
         if self._outlet.empty:
             await self._checkpoint(now_ms)
         if self._lease is not None:

@@ -208,4 +208,5 @@ class Worker:
             store=self.store,
             checkpoints=Checkpoints(self.settings.data / "intake", report=log.warning),
             lease=Lease(self.store, "pull", self.name),
+            logs=wiring.build_elastic_logs(machine, self.clock, log.warning),
         )
