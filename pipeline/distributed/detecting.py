@@ -29,9 +29,12 @@ from pipeline.distributed.wire import (
     unpack_labels,
 )
 from pipeline.settings import Settings
+from pipeline.version import VERSION
 
 BLOCKS_MAX = 10_000
 _VERSION = 1
+RELEASE = f"{VERSION}/{_VERSION}"
+"""Written into snapshots: what another release wrote is kept beside ours for a while."""
 
 
 class Detecting:
@@ -43,12 +46,15 @@ class Detecting:
     ----------
     now_ms : int
         Time, as far as the partition's messages have brought it.
+    written_by : str
+        Which release wrote what was loaded.
     """
 
     def __init__(self, settings: Settings, partition: int) -> None:
         machine = settings.machine
         self.partition = partition
         self.now_ms = 0
+        self.written_by = RELEASE
         self.samples = self.lines = self.newer = 0
         self._idle_ms = machine.pipeline.series_idle_ms
         self._evicted_ms = 0
@@ -164,6 +170,7 @@ class Detecting:
         """Everything learnt, at one moment between two messages."""
         own = {
             "version": _VERSION,
+            "by": RELEASE,
             "now_ms": self.now_ms,
             "evicted_ms": self._evicted_ms,
             "found": json.loads(encode(self._found)),
@@ -191,6 +198,7 @@ class Detecting:
             own = json.loads(parts["own"])
             if own["version"] != _VERSION:
                 raise SnapshotError(f"of version {own['version']}, not {_VERSION}")
+            self.written_by = str(own.get("by", ""))
             self.now_ms, self._evicted_ms = int(own["now_ms"]), int(own["evicted_ms"])
             self._found = build(list[Alert], own["found"])
             self._said = {one.id: one for one in build(list[Feedback], own["said"])}
