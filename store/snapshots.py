@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, select, update
 
-from store.rows import insert, upsert
+from store.rows import insert_new, upsert
 from store.schema import snapshots
 
 
@@ -30,10 +30,9 @@ def replace(conn: Connection, name: str, data: bytes, *, before: bytes | None, n
     """
     if before is None:
         row = {"name": name, "saved_ms": now_ms, "data": data}
-        done = conn.execute(insert(conn, snapshots).values(row).on_conflict_do_nothing())
-    else:
-        same = (snapshots.c.name == name) & (snapshots.c.data == before)
-        done = conn.execute(update(snapshots).where(same).values(data=data, saved_ms=now_ms))
+        return insert_new(conn, snapshots, row)
+    same = (snapshots.c.name == name) & (snapshots.c.data == before)
+    done = conn.execute(update(snapshots).where(same).values(data=data, saved_ms=now_ms))
     return bool(done.rowcount == 1)
 
 
