@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -194,10 +195,16 @@ class Cluster:
         self.records = records or f"sqlite:///{self.data / 'tocsin.db'}"
         self.workers: list[Process] = []
 
-    def worker(self, stages: str, *, code: Path = ROOT) -> Process:
-        """One more."""
+    def worker(self, stages: str, *, code: Path = ROOT, records: str = "") -> Process:
+        """One more; `records` is another address of the same database."""
         log = self.folder / f"worker{len(self.workers)}.log"
-        words = ["worker", "--config", str(self.folder / "config"), "--data", str(self.data)]
+        config = self.folder / "config"
+        if records:
+            config = self.folder / f"config{len(self.workers)}"
+            shutil.copytree(self.folder / "config", config)
+            text = (config / "tocsin.yaml").read_text()
+            (config / "tocsin.yaml").write_text(text.replace(self.records, records))
+        words = ["worker", "--config", str(config), "--data", str(self.data)]
         one = Process([*words, "--stages", stages], self.data, log, code=code)
         self.workers.append(one)
         return one

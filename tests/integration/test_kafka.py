@@ -16,11 +16,11 @@ from tests.integration.kafka_server import KafkaServer
 from tests.integration.next_release import next_release
 from tests.integration.postgres_server import Postgres
 from tests.integration.postgres_server import postgres as a_server
-from tests.pipeline.distributed.conftest import PARTITIONS, WORLD, Storm, storm
+from tests.integration.proxy import Proxy
+from tests.pipeline.distributed.conftest import PARTITIONS, WORLD, Storm
 from tests.pipeline.distributed.test_on_a_broker import differences, until
 
 pytestmark = pytest.mark.integration
-__all__ = ["storm"]
 BOTH = "detect,correlate"
 WITHOUT_S = 15.0
 """Longer than sessions and requests last here."""
@@ -118,6 +118,28 @@ def test_f21_a_database_that_is_away_in_the_middle(
     cluster.send(end)
     assert differences(cluster, storm.expected) == set()
     assert all(worker.running for worker in workers)
+
+
+def test_f24_a_worker_that_is_cut_off_from_the_records_and_comes_back(
+    cluster: Cluster, storm: Storm, postgres: Postgres, tmp_path: Path
+) -> None:
+    proxy = Proxy(postgres.port)
+    apart = cluster.worker(
+        BOTH, records=cluster.records.replace(str(postgres.port), str(proxy.port))
+    )
+    beside = cluster.worker(BOTH)
+    begin, middle, end = parts(storm, 0.4, 0.7)
+    cluster.send(begin)
+    decides(cluster)
+    proxy.cut()
+    cluster.send(middle)
+    says(apart, "begins again")
+    time.sleep(WITHOUT_S)
+    proxy.heal()
+    cluster.send(end)
+    assert differences(cluster, storm.expected) == set()
+    proxy.cut()
+    assert apart.running and beside.running
 
 
 def test_f23_poison_is_set_aside_and_the_partition_proceeds(cluster: Cluster, storm: Storm) -> None:
