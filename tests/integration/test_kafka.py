@@ -169,7 +169,7 @@ def test_f27_a_rolling_upgrade_and_back(cluster: Cluster, storm: Storm, tmp_path
     """Release N, both, N+1, both, N; N+1 has another schema, other snapshots and other messages."""
     newer = next_release(tmp_path / "next")
     old = [cluster.worker(BOTH), cluster.worker(BOTH)]
-    steps = parts(storm, 0.2, 0.4, 0.55, 0.7, 0.85)
+    steps = parts(storm, 0.4, 0.5, 0.6, 0.7, 0.85)
     cluster.send(steps[0])
     decides(cluster)
     fresh = [cluster.worker(BOTH, code=newer)]
