@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from collectors import metrics as collectors_metrics
 from collectors.backfill import Backfill
 from collectors.base import Collector
@@ -32,6 +34,7 @@ from correlator.correlator import Correlator
 from detectors import metrics as detectors_metrics
 from detectors.engine import Engine
 from detectors.knowledge import Knowledge
+from detectors.metricside import worth_learning
 from incident_bridge import metrics as bridge_metrics
 from incident_bridge import notify, routing
 from incident_bridge.bridge import Bridge
@@ -45,6 +48,7 @@ from incident_bridge.elastic_sink import ElasticSink
 from incident_bridge.outgoing import Outgoing
 from incident_bridge.performer import Performer
 from incident_bridge.settings import BridgeSettings, DeskKind, DeskSettings
+from model.batch import Bools, Rows
 from model.clock import Clock
 from model.series import SeriesIndex
 from pipeline.core import Core, Memory
@@ -276,9 +280,12 @@ def build_intake(
 
 
 def build_backfill(
-    machine: Machine, index: SeriesIndex, intake: Intake, engine: Engine, clock: Clock
+    machine: Machine, index: SeriesIndex, intake: Intake, engine: Engine | None, clock: Clock
 ) -> Backfill | None:
-    """What lets scrape targets learn from their past, where a Prometheus is named."""
+    """What lets scrape targets learn from their past, where a Prometheus is named.
+
+    Without an engine (it is in other workers) every series counts as cold: what is warm is left alone there.
+    """
     if not machine.backfill.enabled:
         return None
     scraper = next(one for one in intake.collectors if isinstance(one, Scraper))
@@ -287,9 +294,13 @@ def build_backfill(
         index,
         clock,
         target_of=scraper.target_of,
-        cold=engine.cold,
-        worth=engine.worth_learning,
+        cold=_all if engine is None else engine.cold,
+        worth=lambda rows: worth_learning(index, rows),
     )
+
+
+def _all(rows: Rows) -> Bools:
+    return np.ones(len(rows), dtype=np.bool_)
 
 
 def default_config() -> Path:

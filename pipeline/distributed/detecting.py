@@ -18,11 +18,13 @@ from model.journal import JournalKind
 from model.series import SeriesIndex
 from pipeline import wiring
 from pipeline.checkpoints import pack, unpack
+from pipeline.distributed.past import Learning
 from pipeline.distributed.wire import (
     Entry,
     Lines,
     Message,
     Newer,
+    Past,
     Samples,
     Tick,
     Told,
@@ -65,6 +67,7 @@ class Detecting:
         self.miner = TemplateMiner(machine.templates)
         self.engine: Engine = wiring.build_engine(settings, self.index)
         self.index.on_evict(lambda _rows: self._blocks.clear())
+        self._past = Learning(self.engine, self.index, self._metrics, self._known)
 
     def take(self, message: Message) -> Told | None:
         """One message of the partition; at a tick, what was found since the one before.
@@ -86,6 +89,8 @@ class Detecting:
             said = decode(Feedback, message.body)
             self._said[said.id] = said
             self.engine.heed(self._said.values())
+        elif isinstance(message, Past):
+            self._past.take(message, max(self.now_ms, 1))
         elif isinstance(message, Newer):
             self.newer += 1
         return None
@@ -147,6 +152,10 @@ class Detecting:
             raise InputError(f"{len(known)} label sets, but {len(message.values)} values")
         return known
 
+    def _known(self, block: bytes) -> Rows:
+        found = [self.index.find(labels) for labels in unpack_labels(block)]
+        return np.array([row for row in found if row is not None], dtype=np.int32)
+
     def _logs(self, message: Lines) -> LogBatch | None:
         if not message.lines:
             return None
@@ -175,6 +184,7 @@ class Detecting:
             "evicted_ms": self._evicted_ms,
             "found": json.loads(encode(self._found)),
             "said": json.loads(encode(list(self._said.values()))),
+            "past": self._past.save(),
         }
         return pack(
             {
@@ -201,6 +211,7 @@ class Detecting:
             self.written_by = str(own.get("by", ""))
             self.now_ms, self._evicted_ms = int(own["now_ms"]), int(own["evicted_ms"])
             self._found = build(list[Alert], own["found"])
+            self._past.load(own.get("past", {}))
             self._said = {one.id: one for one in build(list[Feedback], own["said"])}
             self.index.load(parts["index"])
             self.miner.load(parts["miner"])

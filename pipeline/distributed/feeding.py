@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 
+from collectors.backfill import Backfill
 from collectors.base import Collector
 from collectors.elastic_poll import ElasticPoll
 from collectors.host import HostCollector
@@ -15,6 +16,7 @@ from collectors.senders import Senders
 from collectors.syslog import SyslogIntake
 from collectors.tail import LogTail
 from incident_bridge.elastic_logs import ElasticLogs
+from model.batch import LogBatch, MetricBatch
 from model.clock import Clock
 from model.errors import SnapshotError, StoreError
 from model.series import SeriesIndex
@@ -22,6 +24,7 @@ from pipeline.checkpoints import Checkpoints, pack, unpack
 from pipeline.distributed import shown
 from pipeline.distributed.lease import Lease
 from pipeline.distributed.outlet import Outlet
+from pipeline.distributed.past import Teaching
 from pipeline.distributed.shards import Splitter
 from pipeline.distributed.wire import Tick, write
 from pipeline.embedded import Saved
@@ -34,6 +37,8 @@ log = logging.getLogger("tocsin.intake")
 SNAPSHOT = "intake"
 SHARED = "intake.shared"
 LOGS_WITHIN_S = 3.0
+PAST_BYTES_MAX = 8 * 2**20
+"""The past waits for a broker; it must not push out what is live."""
 OWN = (LogTail, Pushed, HostCollector, SelfMetrics, SyslogIntake)
 """Collectors of what is on this machine or comes to it; all others ask the same of the same servers wherever they
 run, and would ask twice where two workers have the same configuration."""
@@ -56,6 +61,8 @@ class Feeding:
         Without one nothing but the latter is done.
     logs : ElasticLogs or None
         Writes log lines into an Elasticsearch.
+    backfill : Backfill or None
+        Lets new targets learn from their past; one of the collectors.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class Feeding:
         checkpoints: Checkpoints | None = None,
         lease: Lease | None = None,
         logs: ElasticLogs | None = None,
+        backfill: Backfill | None = None,
     ) -> None:
         self._kafka = settings.machine.kafka
         self._pipeline = settings.machine.pipeline
@@ -92,6 +100,11 @@ class Feeding:
         self._logs = logs
         self.pulls = False
         self._splitter = Splitter(index, self._kafka.partitions)
+        self._teaching = (
+            None
+            if backfill is None
+            else Teaching(backfill, index, self._splitter, self._kafka.partitions)
+        )
         self._due_s = {"checkpoint": 0.0, "evict": 0.0, "shown": 0.0}
 
     def load(self) -> None:
@@ -114,6 +127,7 @@ class Feeding:
         while not stopping.is_set():
             await self.turn()
             next_s = max(next_s + tick_s, self._clock.monotonic_s())
+            await self._teach(next_s, stopping)
             try:
                 left_s = next_s - self._clock.monotonic_s()
                 await asyncio.wait_for(stopping.wait(), max(left_s, 0.01))
@@ -125,20 +139,52 @@ class Feeding:
         """Ask every collector once, send what there is, and say the time to all partitions."""
         now_ms = self._clock.now_ms()
         await self._agree(now_ms)
-        for collector in (*self._own, *(self._pulled if self.pulls else ())):
-            batches = collector.poll(now_ms)
-            if self._logs is not None and not isinstance(collector, ElasticPoll):
-                self._logs.take(batches)  # lines out of an Elasticsearch are in one
-            for batch in batches:
-                split = self._splitter.split(batch)
-                topic = self._kafka.telemetry
-                self._outlet.put([(topic, number, write(message)) for number, message in split])
-            for problem in collector.fresh_problems():
-                log.warning("%s: %s", problem.source, problem.reason.text())
-        tick = write(Tick(now_ms - now_ms % self._pipeline.tick_ms))
+        at_ms = now_ms - now_ms % self._pipeline.tick_ms
+        for one in self._own:
+            self._send(self._polled(one, now_ms))
+        if self.pulls:
+            found = [batch for one in self._pulled for batch in self._polled(one, now_ms)]
+            teaching = self._teaching
+            *held, found = [found] if teaching is None else teaching.hold(found, now_ms)
+            for number, earlier in enumerate(held):  # each is judged on its own, as it was scraped
+                self._send(earlier)
+                self._tell(at_ms - self._pipeline.tick_ms + 1 + number)
+            self._send(found)
+        self._tell(at_ms)
+        await self._housekeeping(now_ms)
+
+    def _polled(self, collector: Collector, now_ms: int) -> list[MetricBatch | LogBatch]:
+        batches = collector.poll(now_ms)
+        if self._logs is not None and not isinstance(collector, ElasticPoll):
+            self._logs.take(batches)  # lines out of an Elasticsearch are in one
+        for problem in collector.fresh_problems():
+            log.warning("%s: %s", problem.source, problem.reason.text())
+        return batches
+
+    def _send(self, batches: Sequence[MetricBatch | LogBatch]) -> None:
+        topic = self._kafka.telemetry
+        for batch in batches:
+            split = self._splitter.split(batch)
+            self._outlet.put([(topic, number, write(message)) for number, message in split])
+
+    def _tell(self, now_ms: int) -> None:
+        """Say the time to all partitions."""
+        tick = write(Tick(now_ms))
         telemetry = [(self._kafka.telemetry, n, tick) for n in range(self._kafka.partitions)]
         self._outlet.put([*telemetry, (self._kafka.alerts, 0, tick)])
-        await self._housekeeping(now_ms)
+
+    async def _teach(self, until_s: float, stopping: asyncio.Event) -> None:
+        """Send of the past as much as there is time for, and no more than brokers take."""
+        teaching = self._teaching
+        while teaching is not None and teaching.learning and not stopping.is_set():
+            if not self.pulls or self._clock.monotonic_s() >= until_s:
+                return
+            room = self._outlet.waiting_bytes < PAST_BYTES_MAX
+            lesson = teaching.next(self._clock.now_ms()) if room else None
+            if lesson is not None:
+                topic = self._kafka.telemetry
+                self._outlet.put([(topic, number, write(message)) for number, message in lesson])
+            await asyncio.sleep(0.02 if lesson is None else 0)
 
     def counters(self) -> dict[str, float]:
         """What the collectors count."""

@@ -66,6 +66,28 @@ class Tick:
     now_ms: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """A step through the past of series that detectors meet (back-fill): learnt, and nobody is told.
+
+    Attributes
+    ----------
+    samples : Samples or None
+        Of about one moment.
+    renew : bytes
+        A block of label sets, by `pack_labels`: series whose samples come at other distances from here on.
+    coarse : bool
+        Whether samples are further apart than live ones.
+    ends : bool
+        Whether the past ends here.
+    """
+
+    samples: Samples | None = None
+    renew: bytes = b""
+    coarse: bool = False
+    ends: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """Somebody wants to see a series as its detectors see it; nothing is learnt or decided by it."""
@@ -115,7 +137,7 @@ class Dead:
     body: bytes
 
 
-Message = Samples | Lines | Tick | Ask | Told | Entry | Dead | Newer
+Message = Samples | Past | Lines | Tick | Ask | Told | Entry | Dead | Newer
 
 
 def pack_labels(labels: Sequence[Labels]) -> bytes:
@@ -154,6 +176,8 @@ def write(message: Message) -> bytes:
     """
     if isinstance(message, Samples):
         return _join(*_samples(message))
+    if isinstance(message, Past):
+        return _past(message)
     if isinstance(message, Lines):
         return _join(*_lines(message))
     if isinstance(message, Tick):
@@ -203,6 +227,12 @@ def _samples(message: Samples) -> tuple[dict[str, Any], bytes, bytes, bytes]:
     }
     times = (times_ms[:1] if same else times_ms).astype("<i8").tobytes()
     return head, message.series, times, message.values.astype("<f8").tobytes()
+
+
+def _past(message: Past) -> bytes:
+    head = {"is": "past", "coarse": message.coarse, "ends": message.ends}
+    samples = b"" if message.samples is None else write(message.samples)
+    return _join(head, samples, message.renew)
 
 
 def _plain(reason: Reason) -> Any:
@@ -255,6 +285,14 @@ def _read_samples(head: dict[str, Any], parts: list[bytes]) -> Samples:
     )
 
 
+def _read_past(head: dict[str, Any], parts: list[bytes]) -> Past:
+    inner, renew = parts
+    samples = read(inner) if inner else None
+    if samples is not None and not isinstance(samples, Samples):
+        raise InputError("a past of something else than samples")
+    return Past(samples, renew, bool(head["coarse"]), bool(head["ends"]))
+
+
 def _read_lines(head: dict[str, Any], parts: list[bytes]) -> Lines:
     times, severities, text = parts
     services, lines, fields = orjson.loads(_inflate(text))
@@ -300,6 +338,7 @@ def _read_dead(head: dict[str, Any], parts: list[bytes]) -> Dead:
 
 _READERS: dict[str, Any] = {
     "samples": _read_samples,
+    "past": _read_past,
     "lines": _read_lines,
     "tick": lambda head, _parts: Tick(int(head["now_ms"])),
     "ask": lambda head, parts: Ask(unpack_labels(parts[0])[0], int(head["now_ms"])),

@@ -193,7 +193,8 @@ class Worker:
         intake = wiring.build_intake(
             machine, index, self.telemetry, self.clock, pushes, instance=socket.gethostname()
         )
-        collectors = list(intake.collectors)
+        backfill = wiring.build_backfill(machine, index, intake, None, self.clock)
+        collectors = [*intake.collectors, *([] if backfill is None else [backfill])]
         if machine.syslog.listeners:
             self.syslog = SyslogIntake(machine.syslog, pushes.offer, self.clock)
             collectors.append(self.syslog)
@@ -201,7 +202,11 @@ class Worker:
             self.settings,
             index,
             collectors,
-            {"index": index, **intake.saved},
+            {
+                "index": index,
+                **intake.saved,
+                **({} if backfill is None else {"backfill": backfill}),
+            },
             self.outlet,
             self.clock,
             name=self.name,
@@ -209,4 +214,5 @@ class Worker:
             checkpoints=Checkpoints(self.settings.data / "intake", report=log.warning),
             lease=Lease(self.store, "pull", self.name),
             logs=wiring.build_elastic_logs(machine, self.clock, log.warning),
+            backfill=backfill,
         )
