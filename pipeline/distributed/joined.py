@@ -294,7 +294,10 @@ class Joined:
         sending = self._sending.pop(partition, [])
         for one in sending:
             await one
-        await asyncio.to_thread(self.held[partition].save(self._clock.now_ms()))
+        held = self.held.get(partition)
+        if held is None:
+            return  # it was given to another meanwhile
+        await asyncio.to_thread(held.save(self._clock.now_ms()))
         self._acknowledge(partition)
 
     def _acknowledge(self, partition: int) -> None:
