@@ -1,4 +1,4 @@
-"""New scrape targets learn from a Prometheus' past before their live samples are judged."""
+"""New targets, scraped here or by who pushes, learn from a Prometheus' past before they are judged."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from collectors.backfill_run import Fetched, Fetcher, Lesson, Run
 from collectors.base import Counters, Problems, SourceProblem
+from collectors.origins import Origins, completed, joined, more, origin_labels
 from collectors.past import Goal, plan
 from collectors.prometheus_api import PrometheusApi
 from collectors.prometheus_settings import BackfillSettings
@@ -46,6 +47,9 @@ class Backfill:
         Only to measure how long answers take.
     target_of : callable
         The scrape target behind a batch's source, or None.
+    sends : callable
+        Whether a batch's source sends what was scraped elsewhere (remote write, a polled Prometheus): its
+        series belong to the targets that their `job` and `instance` name.
     cold, worth : callable
         Of rows: which were never judged, and which the detectors would learn from.
     """
@@ -57,6 +61,7 @@ class Backfill:
         clock: Clock,
         *,
         target_of: Callable[[str], tuple[ScrapeTarget, int] | None],
+        sends: Callable[[str], bool],
         cold: Callable[[Rows], Bools],
         worth: Callable[[Rows], Bools],
     ) -> None:
@@ -64,7 +69,8 @@ class Backfill:
         self.api = PrometheusApi(settings, clock)
         self._index = index
         self._clock = clock
-        self._target_of = target_of
+        self._target_of, self._sends = target_of, sends
+        self._origins = Origins(index)
         self._cold, self._worth = cold, worth
         self._problems = Problems()
         self._done: dict[str, int] = {}
@@ -132,56 +138,96 @@ class Backfill:
             return [list(batches)]
         now: list[Batch] = []
         for batch in batches:
-            if not self._keep(batch, now_ms):
-                now.append(batch)
+            now += self._passed(batch, now_ms)
         self._advance(now_ms)
         rounds: list[list[Batch]] = []
         for _ in range(ROUNDS_MAX):
-            some: list[Batch] = [self._held[s].popleft() for s in self._ready if self._held[s]]
+            some = [self._held[s].popleft() for s in self._ready if self._held[s]]
             if some:
-                rounds.append(some)
+                rounds.append([*joined(some)])
         for source in [s for s in self._ready if not self._held[s]]:
             del self._held[source]
             self._ready.discard(source)
         return [*rounds, now] if now or not rounds else rounds
 
-    def _keep(self, batch: Batch, now_ms: int) -> bool:
-        if not isinstance(batch, MetricBatch) or batch.source in self._done:
-            if batch.source not in self._ready:
-                return False
-        if batch.source in self._held:
-            assert isinstance(batch, MetricBatch)
-            self._held[batch.source].append(batch)
-            return True
-        found = self._target_of(batch.source)
-        if found is None or not isinstance(batch, MetricBatch) or len(batch) <= OWN_SERIES:
+    def _passed(self, batch: Batch, now_ms: int) -> list[Batch]:
+        """What of a batch need not wait."""
+        if not isinstance(batch, MetricBatch):
+            return [batch]
+        if (found := self._target_of(batch.source)) is not None:
+            return [] if self._keep(batch, *found, now_ms) else [batch]
+        if not self._sends(batch.source):
+            return [batch]
+        parts, rest = self._origins.split(batch, settled=self._settled, wanted=self._wanted)
+        for origin, part in parts:
+            self._keep_part(origin, part, now_ms)
+        return [] if rest is None else [rest]
+
+    def _settled(self, source: str) -> bool:
+        return source in self._done and source not in self._ready
+
+    def _wanted(self, source: str, rows: Rows) -> Bools:
+        wanted = self._worth(rows)
+        return wanted if source in self._begun else wanted & self._cold(rows)
+
+    def _keep(
+        self, batch: MetricBatch, target: ScrapeTarget, interval_ms: int, now_ms: int
+    ) -> bool:
+        source = batch.source
+        if self._settled(source):
             return False
-        goal = self._goal(batch, *found)
+        if source in self._held:
+            self._held[source].append(batch)
+            return True
+        if len(batch) <= OWN_SERIES:
+            return False
+        goal = self._goal(source, batch, target_labels(target), interval_ms, target.honor_labels)
+        return self._meet(goal, batch, now_ms)
+
+    def _keep_part(self, origin: str, part: MetricBatch, now_ms: int) -> None:
+        """As `_keep`; one scrape may come in many pushes, and each brings series that are to learn."""
+        met = self._met.get(origin)
+        if met is None and origin in self._held:
+            self._held[origin].append(part)
+            return
+        goal = self._goal(origin, part, origin_labels(origin), 0, False)
+        if met is None:
+            self._meet(goal, part, now_ms)
+        else:
+            self._met[origin] = more(met, goal)
+            self._held[origin].append(part)
+
+    def _meet(self, goal: Goal, batch: MetricBatch, now_ms: int) -> bool:
         if not goal.rows:
-            self._finished([batch.source], now_ms)
+            self._finished([goal.source], now_ms)
             return False
         self._first_met_ms = self._first_met_ms or now_ms
-        self._met[batch.source] = goal
-        self._held[batch.source] = deque([batch])
+        self._met[goal.source] = goal
+        self._held[goal.source] = deque([batch])
         return True
 
-    def _goal(self, batch: MetricBatch, target: ScrapeTarget, interval_ms: int) -> Goal:
+    def _goal(
+        self,
+        source: str,
+        batch: MetricBatch,
+        own: dict[str, str],
+        interval_ms: int,
+        honor_labels: bool,
+    ) -> Goal:
         rows = np.unique(batch.rows[batch.rows >= 0])
-        wanted = self._worth(rows)
-        if batch.source not in self._begun:
-            wanted = wanted & self._cold(rows)
+        wanted = self._wanted(source, rows)
         labels = {row: self._index.labels(row) for row in rows.tolist() if self._index.in_use(row)}
         chosen = [row for row in rows[wanted].tolist() if row in labels]
         room = max(0, self.settings.series_max - sum(len(g.rows) for g in self._met.values()))
         self._refused += max(0, len(chosen) - room)
         return Goal(
-            batch.source,
-            target_labels(target),
+            source,
+            own,
             {labels[row]: row for row in chosen[:room]},
             frozenset(name for one in labels.values() for name in one),
             int(batch.times_ms.min()),
             interval_ms,
-            target.honor_labels,
+            honor_labels,
         )
 
     def _held_samples(self) -> int:
@@ -238,7 +284,7 @@ class Backfill:
         if run is None:
             if self._met:
                 # After one interval every target that answers has been met.
-                beat_ms = max(goal.interval_ms for goal in self._met.values())
+                beat_ms = max(goal.interval_ms or GATHER_MS for goal in self._met.values())
                 if now_ms - self._first_met_ms >= min(beat_ms + QUIET_MS, GATHER_MS):
                     self._begin(now_ms)
             return
@@ -260,7 +306,7 @@ class Backfill:
             run.stop.set()
 
     def _begin(self, now_ms: int) -> None:
-        goals = tuple(self._met.values())
+        goals = completed(tuple(self._met.values()), self._held.__getitem__)
         self._met = {}
         self._first_met_ms = 0
         series = sum(len(goal.rows) for goal in goals)

@@ -219,13 +219,14 @@ class PrometheusPoll:
         row = self._rows.get(labels)
         if row is None:
             own = Labels.of({**self.settings.labels, **labels})
-            row = self._index.intern(own, source=self._source, now_ms=now_ms)
+            row = self._index.intern(own, source=self.source, now_ms=now_ms)
             if row >= 0:
                 self._rows[labels] = row
         return row
 
     @property
-    def _source(self) -> str:
+    def source(self) -> str:
+        """Its name in batches."""
         return f"{self.settings.name} {self.api.name}"
 
     def _batch(
@@ -235,7 +236,7 @@ class PrometheusPoll:
         where = urlsplit(self.settings.url).netloc.rpartition("@")[2]
         up = {"__name__": "up", "job": name, "instance": where, "service": name}
         labels = Labels.of({**self.settings.labels, **up})
-        own = self._index.intern(labels, source=self._source, now_ms=now_ms)
+        own = self._index.intern(labels, source=self.source, now_ms=now_ms)
         mine = np.array([own] if own >= 0 else [], dtype=np.int32)
         rows = np.concatenate([*(c[0] for c in columns), mine]).astype(np.int32)
         times = np.concatenate([*(c[1] for c in columns), np.full(len(mine), now_ms)])
@@ -249,7 +250,7 @@ class PrometheusPoll:
         order = np.argsort(times, kind="stable")
         self._samples += len(rows)
         self._index.touch(rows, now_ms)
-        return MetricBatch(rows[order], times[order], values[order], now_ms, self._source)
+        return MetricBatch(rows[order], times[order], values[order], now_ms, self.source)
 
     def _forget(self, rows: Rows) -> None:
         gone = set(rows.tolist())

@@ -52,7 +52,7 @@ class ApiSettings:
 
 @dataclass(frozen=True, slots=True)
 class BackfillSettings(ApiSettings):
-    """What new scrape targets learn from a Prometheus' past before they are judged.
+    """What new targets learn from a Prometheus' past before they are judged.
 
     Attributes
     ----------

@@ -82,6 +82,10 @@ class Senders:
         sender.last_ms = now_ms
         sender.steady |= now_ms - sender.begun_ms >= self.settings.steady_after_ms
 
+    def knows(self, source: str) -> bool:
+        """Whether it has written lately."""
+        return source in self._senders
+
     def samples(self, index: SeriesIndex, now_ms: int) -> Sequence[MetricBatch]:
         """A sample of each steady sender's `up`, every few seconds; one silent for a day is forgotten."""
         if now_ms - self._looked_ms > self.settings.silent_after_ms // 3:

@@ -282,18 +282,22 @@ def build_intake(
 def build_backfill(
     machine: Machine, index: SeriesIndex, intake: Intake, engine: Engine | None, clock: Clock
 ) -> Backfill | None:
-    """What lets scrape targets learn from their past, where a Prometheus is named.
+    """What lets new targets learn from their past, where a Prometheus is named.
 
     Without an engine (it is in other workers) every series counts as cold: what is warm is left alone there.
     """
     if not machine.backfill.enabled:
         return None
     scraper = next(one for one in intake.collectors if isinstance(one, Scraper))
+    polled = {one.source for one in intake.collectors if isinstance(one, PrometheusPoll)}
+    senders = intake.saved["senders"]
+    assert isinstance(senders, Senders)
     return Backfill(
         machine.backfill,
         index,
         clock,
         target_of=scraper.target_of,
+        sends=lambda source: source in polled or senders.knows(source),
         cold=_all if engine is None else engine.cold,
         worth=lambda rows: worth_learning(index, rows),
     )

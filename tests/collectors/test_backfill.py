@@ -10,6 +10,7 @@ import pytest
 
 from collectors.backfill import OWN_SERIES, Backfill
 from collectors.backfill_run import Lesson
+from collectors.origins import Origins
 from collectors.past import FINE_POINTS_MAX, Goal, Identities, plan, queries
 from collectors.prometheus_api import POINTS_MAX
 from collectors.prometheus_settings import DAY_MS, BackfillSettings
@@ -22,6 +23,7 @@ from tests.collectors.prometheus_double import Double, serving
 
 NOW = 1_800_000_000_000
 SOURCE = "shop http://a:80/metrics"
+SENDER = "paris"
 TARGET = ScrapeTarget("http://a:80/metrics", job="shop", service="shop")
 NAMES = ("up", "depth", "http_requests_total", "process_cpu_seconds_total", "x_created")
 
@@ -56,6 +58,7 @@ class Site:
             self.index,
             SystemClock(),
             target_of={SOURCE: (TARGET, 15_000)}.get,
+            sends=lambda source: source == SENDER,
             cold=lambda rows: ~np.isin(rows, list(self.known)),
             worth=lambda rows: rows != self.rows["x_created"],
         )
@@ -155,6 +158,67 @@ def test_a_target_that_is_down_is_told_at_once_and_learns_later(double: Double) 
     assert site.backfill.hold([down], NOW) == [[down]]
     site.begin()
     site.backfill.close()
+
+
+class Paris(Site):
+    """A Prometheus that pushes what it scrapes of two targets, with an external label, in pieces."""
+
+    def __init__(self, double: Double, **settings: Any) -> None:
+        super().__init__(double, **settings)
+        times = np.arange(NOW - 2 * DAY_MS, NOW, 15_000, dtype=np.int64)
+        self.pushed: dict[tuple[str, str], int] = {}
+        for name in NAMES:
+            for instance in ("b:80", "c:80"):
+                own = {"__name__": name, "job": "shop", "instance": instance}
+                double.series[Labels.of(own)] = (times, np.arange(len(times)) + 1.0)
+                external = Labels.of({**own, "cluster": "east"})
+                self.pushed[instance, name] = self.index.intern(external, source=SENDER)
+
+    def push(self, now_ms: int, instance: str, *names: str) -> MetricBatch:
+        rows = [self.pushed[instance, name] for name in names]
+        return MetricBatch.of(rows, now_ms, [1.0] * len(rows), arrival_ms=now_ms, source=SENDER)
+
+
+def test_what_a_prometheus_pushes_learns_target_by_target(double: Double) -> None:
+    site = Paris(double)
+    assert site.backfill.hold([site.push(NOW, "b:80", "up", "depth")], NOW)[0][0].values.tolist() == [1.0]  # fmt: skip
+    for after_ms in (0, 15_000):  # the rest of the same scrape comes in other requests
+        some = [site.push(NOW + after_ms, "b:80", NAMES[2]), site.push(NOW + after_ms, "c:80", *NAMES[1:4])]  # fmt: skip
+        assert site.backfill.hold(some, NOW + after_ms) == [[]]
+    assert site.backfill.hold([], NOW + 19_999) == [[]] and not site.backfill.learning
+    site.backfill.hold([], NOW + 20_000)
+    lessons = [x.batch for x in site.lessons(NOW + 20_000) if x.batch is not None]
+    learnt = set(np.concatenate([batch.rows for batch in lessons]).tolist())
+    assert learnt == {site.pushed["b:80", n] for n in NAMES[1:3]} | {site.pushed["c:80", n] for n in NAMES[1:4]}  # fmt: skip
+    assert counted(site, "unmatched_total") == 0
+    # As noisy as what will be judged: the interval was seen in what waited.
+    fine = [int(batch.times_ms[0]) for batch in lessons][-50:]
+    assert np.unique(np.diff(fine)).tolist() == [15_000]
+    rounds = site.backfill.hold([], NOW + 21_000)
+    assert [(len(r), len(r[0])) for r in rounds] == [(1, 4), (1, 4), (1, 1)]
+    assert [np.unique(r[0].times_ms - NOW).tolist() for r in rounds] == [[0], [0, 15_000], [15_000]]
+    # A target that has learnt passes, with what is new of it.
+    late = site.push(NOW + 30_000, "b:80", *NAMES)
+    assert site.backfill.hold([late], NOW + 30_000) == [[late]]
+
+
+def test_a_pushed_target_that_is_known_does_not_wait(double: Double) -> None:
+    site = Paris(double)
+    site.known = set(site.pushed.values())
+    batch = site.push(NOW, "b:80", *NAMES)
+    assert site.backfill.hold([batch], NOW) == [[batch]]
+    assert counted(site, "targets_waiting") == 0 and not double.asked
+
+
+def test_of_very_many_origins_the_names_are_forgotten_not_the_samples(double: Double) -> None:
+    site = Site(double)
+    origins = Origins(site.index, origins_max=10)
+    for n in range(45):
+        row = site.index.intern(labels("depth", instance=f"pod{n}"), source=SENDER)
+        batch = MetricBatch.of([row], NOW, [1.0], arrival_ms=NOW, source=SENDER)
+        parts, rest = origins.split(batch, settled=lambda _: False, wanted=lambda _, r: r >= 0)
+        assert rest is None and [len(part) for _, part in parts] == [1]
+        assert 0 < len(origins) <= 10
 
 
 def test_other_sources_and_lines_pass(double: Double) -> None:

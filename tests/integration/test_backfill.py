@@ -26,6 +26,15 @@ scrape:
     - {{url: "http://127.0.0.1:{port}/metrics", job: shop, instance: "shop:80", service: checkout}}
 {more}"""
 BACKFILL = 'backfill: {{url: "{url}", days: 1}}\n'
+WRITING = """\
+global: {{scrape_interval: 1s, external_labels: {{site: paris}}}}
+scrape_configs:
+  - job_name: shop
+    static_configs: [{{targets: ["127.0.0.1:{port}"], labels: {{instance: "shop:80"}}}}]
+remote_write:
+  - url: http://{address}/api/v1/write
+    queue_config: {{batch_send_deadline: 1s, max_backoff: 1s, max_samples_per_send: 5}}
+"""
 
 
 class Shop:
@@ -76,6 +85,7 @@ def past(servers: Any, tmp_path: Path) -> Iterator[tuple[str, Shop]]:
         f"--config.file={tmp_path / 'prometheus.yml'}",
         f"--storage.tsdb.path={tsdb}",
         f"--web.listen-address={address}",
+        "--web.enable-lifecycle",
     ]
     with servers.running(command, tmp_path / "prometheus.log"):
         servers.wait_for(
@@ -133,6 +143,26 @@ def test_who_was_always_fast_is_found_slow_at_once(past: Any, slow: int, servers
         assert counted("failures_total") == 0
         # The incident may come of the first of the samples that waited.
         servers.wait_for(lambda: counted("held_samples") == 0, "the held samples to be judged")
+
+
+def test_what_that_prometheus_writes_itself_learns_from_its_past(past: Any, slow: int, servers: Any, tmp_path: Path) -> None:  # fmt: skip
+    url, _ = past
+    address = f"127.0.0.1:{servers.free_port()}"
+    settings = servers.settings + BACKFILL.format(url=url)
+    with servers.tocsin_in(tmp_path / "tocsin", settings, address=address) as tocsin:
+        # Only now does it scrape the shop, and write what it scrapes, few samples at a time.
+        (tmp_path / "prometheus.yml").write_text(WRITING.format(port=slow, address=address))
+        requests.post(f"{url}/-/reload", timeout=30).raise_for_status()
+        incident = tocsin.incident("shop")
+        alerts = tocsin.get(f"/api/v1/incidents/{incident['id']}")["alerts"]
+        (alert,) = [
+            a["alert"] for a in alerts if a["alert"]["labels"]["alertname"] == "LatencyHigh"
+        ]
+        band = alert["evidence"]
+        assert 0.05 < band["high"] < 0.4 < band["value"]
+        counters = dict(tocsin.get("/api/v1/health")["counters"])
+        assert counters["tocsin_backfill_series_total"] == len(BOUNDS) + 2
+        assert counters["tocsin_backfill_unmatched_total"] == 0
 
 
 def test_a_cold_start_does_not_know_better(slow: int, servers: Any, tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def messages() -> Iterator[list[tuple[int, bytes]]]:
             index,
             SystemClock(),
             target_of={source: (target, 15_000) for source, target in TARGETS.items()}.get,
+            sends=lambda source: False,
             cold=lambda some: np.ones(len(some), dtype=np.bool_),
             worth=lambda some: np.ones(len(some), dtype=np.bool_),
         )
