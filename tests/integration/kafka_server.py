@@ -17,7 +17,7 @@ from tests.integration.conftest import missing
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = Path(os.environ.get("TOCSIN_KAFKA_LIB", ROOT / "build" / "servers" / "kafka" / "lib"))
-READY_S = 60.0
+READY_S = 240.0
 
 
 class KafkaServer:

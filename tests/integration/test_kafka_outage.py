@@ -10,7 +10,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_f22_ten_minutes_without_a_broker(the_outage: Experiment) -> None:
-    the_outage.join(WITHOUT_S + 900)
+    the_outage.join(WITHOUT_S + 1_800)
     seen = the_outage.seen
     if seen.error is not None:
         raise seen.error
