@@ -190,12 +190,14 @@ def test_f27_a_rolling_upgrade_and_back(cluster: Cluster, storm: Storm, tmp_path
     cluster.send(steps[1])
     assert old[0].stop() == 0
     fresh.append(cluster.worker(BOTH, code=newer))
+    says(fresh[1], "partitions")
     cluster.send(steps[2])
     assert old[1].stop() == 0
     cluster.send(steps[3])
     all_newer = [f"next-{RELEASE.replace('/1', '/2')}"] * PARTITIONS
     assert until(lambda: set() if written_by(cluster) == all_newer else {b"not yet"}) == set()
     back = cluster.worker(BOTH)
+    says(back, "partitions")
     cluster.send(steps[4])
     assert [one.stop() for one in fresh] == [0, 0]
     cluster.send(steps[5])
