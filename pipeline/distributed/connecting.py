@@ -9,12 +9,16 @@ from typing import Any
 from model.errors import InputError
 from pipeline.distributed.settings import KafkaSettings
 
+RETRY_MS = 500
+"""Between attempts while no broker answers: ten a second would help nobody."""
+
 
 def client_options(kafka: KafkaSettings) -> dict[str, Any]:
     """Keyword arguments of aiokafka's clients."""
     options: dict[str, Any] = {
         "bootstrap_servers": list(kafka.brokers),
         "client_id": kafka.prefix,
+        "retry_backoff_ms": RETRY_MS,
         "security_protocol": kafka.security.value.upper(),
     }
     if kafka.tls:
