@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 
 import orjson
@@ -12,7 +14,7 @@ from incident_bridge.elastic_documents import Document, refused_document
 from incident_bridge.elastic_settings import ElasticSinkSettings
 from incident_bridge.elastic_setup import Plan, prepare
 from model.clock import Clock
-from model.errors import PermanentError, TransientError
+from model.errors import DeliveryError, PermanentError, StoreError, TransientError
 
 PAUSE_MS_MAX = 300_000
 _PATH = "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason"
@@ -66,7 +68,7 @@ class ElasticBulk:
     def failed(self, error: Exception) -> int:
         """Say it once; how long to wait before the next attempt, milliseconds."""
         self.failures += 1
-        wait_ms = min(PAUSE_MS_MAX, self._settings.interval_ms * 2 ** min(self._failed, 10))
+        wait_ms: int = min(PAUSE_MS_MAX, self._settings.interval_ms * 2 ** min(self._failed, 10))
         self._failed += 1
         self._say(f"elasticsearch_sink: {error}; it is tried again")
         asked_ms: int = getattr(error, "retry_after_ms", 0)
@@ -133,6 +135,58 @@ class ElasticBulk:
             self._report(f"elasticsearch_sink: a document was refused: {reason}")
         self.refused += 1
         return reason
+
+
+class ElasticWriter(ABC):
+    """Something that is written round by round, in a thread of its own: it waits for nobody, nobody waits for it."""
+
+    def __init__(self, name: str, bulk: ElasticBulk, interval_ms: int) -> None:
+        self.bulk = bulk
+        self._name = name
+        self._interval_ms = interval_ms
+        self._stopping = threading.Event()
+        self._given_up = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    @abstractmethod
+    def round(self) -> bool:
+        """Write what is next; True if more waits.
+
+        Raises
+        ------
+        DeliveryError
+            If the server does not take it: it is tried again by the next round.
+        StoreError
+            If the store does not say or keep where we are.
+        """
+
+    def start(self) -> None:
+        """Write in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+        self._thread.start()
+
+    def stop(self, wait_s: float) -> None:
+        """Write what waits in one last attempt of so long; a request under way may be repeated."""
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(wait_s)
+        self._given_up.set()
+        self.bulk.close()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._stopping.wait(self._turn() / 1000)
+        self._turn()
+
+    def _turn(self) -> int:
+        """Write what waits; milliseconds until the next attempt."""
+        try:
+            while self.round() and not self._given_up.is_set():
+                pass
+            self.bulk.well()
+        except (DeliveryError, StoreError) as error:
+            return self.bulk.failed(error)
+        return self._interval_ms
 
 
 def _packed(one: Document) -> bytes:

@@ -11,20 +11,19 @@ import threading
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
 
-from incident_bridge.elastic_bulk import ElasticBulk
+from incident_bridge.elastic_bulk import ElasticBulk, ElasticWriter
 from incident_bridge.elastic_documents import Document, log_document
 from incident_bridge.elastic_settings import ElasticSinkSettings, LogKeeping
 from incident_bridge.elastic_setup import logs_plan
 from model.batch import LogBatch, MetricBatch
 from model.clock import Clock
-from model.errors import DeliveryError
 
 TEMPLATES_MAX = 50_000
 _LINE_BYTES = 200  # beside its text
 _HOUR_MS = 3_600_000
 
 
-class ElasticLogs:
+class ElasticLogs(ElasticWriter):
     """Takes batches from the pipeline's thread, writes in its own.
 
     Parameters
@@ -40,34 +39,21 @@ class ElasticLogs:
         *,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
+        bulk = ElasticBulk(settings, logs_plan(settings), clock, report)
+        super().__init__("elasticsearch-logs", bulk, settings.interval_ms)
         self.settings = settings
-        self.bulk = ElasticBulk(settings, logs_plan(settings), clock, report)
         self.dropped = self.waiting = 0
         self._bytes = 0
         self._lock = threading.Lock()
         self._queue: deque[LogBatch] = deque()
         self._pending: list[Document] = []
         self._shown: OrderedDict[str, tuple[int, int]] = OrderedDict()
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
 
     def take(self, batches: Sequence[MetricBatch | LogBatch]) -> None:
         """Let the log lines among them be written; returns at once."""
         for batch in batches:
             if isinstance(batch, LogBatch) and len(batch):
                 self._put(batch)
-
-    def start(self) -> None:
-        """Write in a thread of its own."""
-        self._thread = threading.Thread(target=self._run, name="elasticsearch-logs", daemon=True)
-        self._thread.start()
-
-    def stop(self, wait_s: float) -> None:
-        """Write what waits, in one last attempt of so long."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(wait_s)
-        self.bulk.close()
 
     def counters(self) -> dict[str, float]:
         """Running totals."""
@@ -139,24 +125,6 @@ class ElasticLogs:
             self._shown.popitem(last=False)
         return count < self.settings.logs_examples
 
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self._stopping.wait(self._turn() / 1000)
-        self._turn()
-
-    def _turn(self) -> int:
-        """Write what waits; milliseconds until the next attempt."""
-        try:
-            while self.round():
-                pass
-            self.bulk.well()
-        except DeliveryError as error:
-            return self.bulk.failed(error)
-        return self.settings.interval_ms
-
 
 def _size(batch: LogBatch) -> int:
     return sum(map(len, batch.lines)) + _LINE_BYTES * len(batch)
-
-
-__all__ = ["ElasticLogs"]

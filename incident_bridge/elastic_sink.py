@@ -7,15 +7,13 @@ derived, so that what is written again is the same document.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 
-from incident_bridge.elastic_bulk import ElasticBulk
+from incident_bridge.elastic_bulk import ElasticBulk, ElasticWriter
 from incident_bridge.elastic_documents import Translate, alert_document, incident_document
 from incident_bridge.elastic_settings import ElasticSinkSettings
 from incident_bridge.elastic_setup import history_plan
 from model.clock import Clock
-from model.errors import DeliveryError, StoreError
 from model.incident import EntryKind
 from store import alerts as alert_rows
 from store import incidents as incident_rows
@@ -26,7 +24,7 @@ from store.store import Store
 _ALERTS_MOVE = (EntryKind.OPENED, EntryKind.JOINED, EntryKind.RESOLVED, EntryKind.REOPENED)
 
 
-class ElasticSink:
+class ElasticSink(ElasticWriter):
     """Writes what is new, round by round, in a thread of its own.
 
     Parameters
@@ -49,25 +47,12 @@ class ElasticSink:
         translate: Translate = str,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
+        bulk = ElasticBulk(settings, history_plan(settings), clock, report)
+        super().__init__("elasticsearch-sink", bulk, settings.interval_ms)
         self.settings = settings
         self.waiting = 0
-        self.bulk = ElasticBulk(settings, history_plan(settings), clock, report)
         self._store = store
         self._translate = translate
-        self._stopping = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """Write in a thread of its own."""
-        self._thread = threading.Thread(target=self._run, name="elasticsearch-sink", daemon=True)
-        self._thread.start()
-
-    def stop(self, wait_s: float) -> None:
-        """Write nothing more; a request under way is waited for so long: it may be repeated."""
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(wait_s)
-        self.bulk.close()
 
     def counters(self) -> dict[str, float]:
         """Running totals."""
@@ -110,14 +95,3 @@ class ElasticSink:
                 offset_rows.put(conn, offset_rows.ELASTICSEARCH, rows[-1][0])
         self.waiting = max(0, last - (rows[-1][0] if rows else last))
         return len(rows) == self.settings.batch_max
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            wait_ms = self.settings.interval_ms
-            try:
-                while self.round() and not self._stopping.is_set():
-                    pass
-                self.bulk.well()
-            except (DeliveryError, StoreError) as error:
-                wait_ms = self.bulk.failed(error)
-            self._stopping.wait(wait_ms / 1000)

@@ -8,9 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import requests
-
-from tests.integration.elastic_server import STORED, Elastic
+from tests.integration.elastic_server import STORED, Elastic, served
 
 LIBRARY = STORED / "opensearch" / "lib"
 RUNNER = "org.codelibs.opensearch.runner.OpenSearchRunner"
@@ -28,15 +26,8 @@ def opensearch_in(folder: Path, servers: Any) -> Iterator[Elastic]:
     # The runner adds 1 for its first node.
     command += ["-baseHttpPort", str(port - 1), "-clusterName", "tests"]
     url = f"http://127.0.0.1:{port}"
-    with servers.running(command, folder / "opensearch.log") as process:
-
-        def ready() -> bool:
-            assert process.poll() is None, "OpenSearch has ended"
-            health = requests.get(f"{url}/_cluster/health", timeout=5)
-            return bool(health.ok and health.json()["status"] in ("green", "yellow"))
-
-        servers.wait_for(ready, "OpenSearch to be ready", 240)
-        yield Elastic(url)
+    with served(command, folder / "opensearch.log", url, servers) as started:
+        yield started
 
 
 def _free_port() -> int:

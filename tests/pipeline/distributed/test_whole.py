@@ -113,8 +113,9 @@ def test_syslog_and_history_into_an_elasticsearch_with_workers(
         sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 
         def no_line() -> set[bytes]:
-            said = b"<131>Jan  2 03:04:05 db1 postgres[7]: password=hunter2 refused"
-            sender.sendto(said, ("127.0.0.1", listens))
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            said = f"<131>1 {now} db1 postgres 7 - - password=hunter2 refused"
+            sender.sendto(said.encode(), ("127.0.0.1", listens))
             return set() if double.of("tocsin.log") else {b"no line yet"}
 
         try:
