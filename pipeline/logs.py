@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 
 _STANDARD = set(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-_CLIENTS = ("faust", "mode", "aiokafka")
+_CLIENTS = ("faust", "mode", "aiokafka", "asyncio")
 _KIND_CHARS = 32
 _KINDS_MAX = 1_000
 

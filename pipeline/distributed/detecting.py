@@ -11,6 +11,7 @@ from collectors.templates import TemplateMiner
 from detectors.engine import Engine
 from model.alert import Alert
 from model.batch import LogBatch, MetricBatch, Rows
+from model.calls import Calls
 from model.codec import build, decode, encode
 from model.errors import InputError, SnapshotError
 from model.feedback import Feedback
@@ -20,6 +21,7 @@ from pipeline import wiring
 from pipeline.checkpoints import pack, unpack
 from pipeline.distributed.past import Learning
 from pipeline.distributed.wire import (
+    Called,
     Entry,
     Lines,
     Message,
@@ -67,6 +69,7 @@ class Detecting:
         self.miner = TemplateMiner(machine.templates)
         self.engine: Engine = wiring.build_engine(settings, self.index)
         self.index.on_evict(lambda _rows: self._blocks.clear())
+        self._called: tuple[Calls, ...] = ()
         self._past = Learning(self.engine, self.index, self._metrics, self._known)
 
     def take(self, message: Message) -> Told | None:
@@ -108,6 +111,14 @@ class Detecting:
         told = Told(self.partition, now_ms, tuple(self._found))
         self._found = []
         return told
+
+    def called(self) -> Called | None:
+        """Who calls whom, where that is news since it was asked last; to be said before what was told."""
+        calls = self.engine.calls()
+        if calls is self._called:
+            return None
+        self._called = calls
+        return Called(self.partition, self.now_ms, calls)
 
     def _evict(self, now_ms: int) -> None:
         if self._evicted_ms == 0:

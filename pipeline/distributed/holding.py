@@ -132,7 +132,10 @@ class DetectingPartition:
             self._answer(message)
         told = self.stage.take(message)
         self.next = offset + 1
-        return [] if told is None else [write(told)]
+        if told is None:
+            return []
+        called = self.stage.called()
+        return [*([] if called is None else [write(called)]), write(told)]
 
     def save(self, now_ms: int) -> Callable[[], None]:
         """The state of now; writing it may go on in another thread."""

@@ -19,6 +19,7 @@ import orjson
 
 from model.alert import Alert
 from model.batch import Floats, Ints
+from model.calls import Calls
 from model.codec import build, decode, encode
 from model.errors import InputError, TocsinError
 from model.journal import JournalKind
@@ -97,6 +98,15 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Called:
+    """Who was seen to call whom, as one partition's detectors know it from a tick on: all of it."""
+
+    partition: int
+    now_ms: int
+    calls: tuple[Calls, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Newer:
     """A message of a kind that only a newer release knows: to be passed over and counted.
 
@@ -137,7 +147,7 @@ class Dead:
     body: bytes
 
 
-Message = Samples | Past | Lines | Tick | Ask | Told | Entry | Dead | Newer
+Message = Samples | Past | Lines | Tick | Ask | Called | Told | Entry | Dead | Newer
 
 
 def pack_labels(labels: Sequence[Labels]) -> bytes:
@@ -184,6 +194,8 @@ def write(message: Message) -> bytes:
         return _join({"is": "tick", "now_ms": message.now_ms})
     if isinstance(message, Ask):
         return _join({"is": "ask", "now_ms": message.now_ms}, pack_labels([message.labels]))
+    if isinstance(message, Called):
+        return _join({"is": "called"}, zlib.compress(encode(message), 1))
     if isinstance(message, Newer):
         return _join({"is": message.kind})
     if isinstance(message, Told):
@@ -343,6 +355,7 @@ _READERS: dict[str, Any] = {
     "tick": lambda head, _parts: Tick(int(head["now_ms"])),
     "ask": lambda head, parts: Ask(unpack_labels(parts[0])[0], int(head["now_ms"])),
     "told": _read_told,
+    "called": lambda _head, parts: decode(Called, _inflate(parts[0])),
     "entry": _read_entry,
     "dead": _read_dead,
 }

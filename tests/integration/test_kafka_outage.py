@@ -22,6 +22,8 @@ def test_f22_ten_minutes_without_a_broker(the_outage: Experiment) -> None:
     # Pushes are refused, so that senders keep them, and taken as soon as there is a broker.
     assert seen.pushed_without == [503, 503, 503]
     assert (seen.pushed_before, seen.pushed_after) == (200, 200)
-    # Nobody is told of anything but what was pushed and accepted.
-    assert seen.told == {"Down pg", "Down mail"}
+    # Nobody is told of anything that was not pushed. What was refused last may have reached the broker after all:
+    # a client of Kafka tries for a while longer than its sender waits for an answer.
+    assert {"Down pg", "Down mail"} <= seen.told <= {"Down pg", "Down web", "Down mail"}
+    assert seen.incidents == len(seen.told)
     assert seen.all_running

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from model.alert import Alert
 from model.batch import STALE_NAN, MetricBatch, is_stale
+from model.calls import Calls
 from model.errors import InputError
 from model.journal import JournalKind
 from model.labels import Labels
@@ -20,6 +21,7 @@ from pipeline.distributed.shards import Splitter, owner, shard
 from pipeline.distributed.wire import (
     DECODED_BYTES_MAX,
     Ask,
+    Called,
     Dead,
     Entry,
     Lines,
@@ -57,6 +59,7 @@ MESSAGES: list[Message] = [
     Past(None, pack_labels([UP]), ends=True),
     Tick(1_000),
     Ask(UP, 1_000),
+    Called(1, 1_000, (Calls("cart", "stock", 5, 900),)),
     Newer("of-tomorrow"),
     Told(3, 1_000, (ALERT,)),
     Entry(JournalKind.ALERT, "prom", 5, b"{}"),
