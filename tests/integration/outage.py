@@ -87,6 +87,10 @@ class Live:
         except requests.RequestException:
             return 0
 
+    def log(self, name: str) -> str:
+        """What one of them has said so far."""
+        return self.processes[name].log.read_text()
+
     def told(self) -> set[str]:
         """Everything that is known to have fired: its name and service."""
         store = Store.open(self.records, now_ms=0)

@@ -11,13 +11,19 @@ import pytest
 
 from benchmarks import distributed as played
 from benchmarks.brokers import Cluster, Process, finish, received
+from model.action import ActionState
 from model.journal import JournalKind
 from pipeline.checkpoints import unpack
 from pipeline.distributed.detecting import RELEASE
 from pipeline.distributed.wire import Dead, Entry, read, write
+from store import incidents as incident_rows
+from store import outbox as outbox_rows
 from store import snapshots as snapshot_rows
+from store import tickets as ticket_rows
+from store.store import Store
 from tests.integration.kafka_server import KafkaServer
 from tests.integration.next_release import next_release
+from tests.integration.outage import Live
 from tests.integration.postgres_server import Postgres
 from tests.integration.postgres_server import postgres as a_server
 from tests.integration.proxy import Proxy
@@ -144,6 +150,42 @@ def test_f24_a_worker_that_is_cut_off_from_the_records_and_comes_back(
     assert differences(cluster, storm.expected) == set()
     proxy.cut()
     assert apart.running and beside.running
+
+
+def test_f16_whoever_performs_is_killed_and_the_other_goes_on(
+    broker: KafkaServer, postgres: Postgres, tmp_path: Path
+) -> None:
+    """Two workers with all stages and a console, as people run them: a ticket for each incident, and one."""
+    live = Live(tmp_path / "live", broker, postgres.database("performing"))
+    store = Store.open(live.records, now_ms=0)
+
+    def tickets() -> list[str]:
+        with store.records.read() as conn:
+            return sorted(one.service for one in ticket_rows.recent(conn, "builtin", limit=100))
+
+    def has(*services: str) -> bool:
+        return until(lambda: set() if tickets() == sorted(services) else {b"not yet"}) == set()
+
+    try:
+        assert until(lambda: set() if live.push("pg") == 200 else {b"not taken"}) == set()
+        assert has("pg")
+        performs = [n for n in ("worker1", "worker2") if "performs now" in live.log(n)]
+        assert len(performs) == 1
+        live.processes[performs[0]].kill()
+        assert until(lambda: set() if live.push("web") == 200 else {b"not taken"}) == set()
+        assert has("pg", "web")
+        other = "worker1" if performs == ["worker2"] else "worker2"
+        assert "this worker performs now" in live.log(other)
+        with store.records.read() as conn:
+            actions = [
+                one
+                for i in incident_rows.recent(conn, limit=10)
+                for one in outbox_rows.by_incident(conn, i.id)
+            ]
+        assert ActionState.DEAD not in {one.state for one in actions}
+    finally:
+        live.close()
+        store.close()
 
 
 def test_f23_poison_is_set_aside_and_the_partition_proceeds(cluster: Cluster, storm: Storm) -> None:
