@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from benchmarks import distributed as played
 from benchmarks.telemetry import World
 from pipeline.distributed import topics
+from pipeline.distributed.connecting import client_options
+from pipeline.distributed.settings import KafkaSettings
 from store.store import Store
 
 ROOT = Path(__file__).parents[1]
@@ -76,12 +79,12 @@ class Broker:
 
 
 class Process:
-    """A command of ours in a process."""
+    """A command of ours in a process; `code` is the checkout that it runs."""
 
-    def __init__(self, words: Sequence[str], folder: Path, log: Path) -> None:
+    def __init__(self, words: Sequence[str], folder: Path, log: Path, *, code: Path = ROOT) -> None:
         self.log = log
         self._out = log.open("a")
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipeline", *words],
             stdout=self._out, stderr=self._out, cwd=folder, env=environment,
@@ -92,9 +95,23 @@ class Process:
         self._process.kill()
         self._process.wait()
 
+    def pause(self) -> None:
+        """Stand still, as a machine that swaps or is moved, or is cut off from everybody."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def proceed(self) -> None:
+        """Go on, as if nothing had happened."""
+        self._process.send_signal(signal.SIGCONT)
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.poll() is None
+
     def stop(self) -> int:
         """In order; its exit status."""
         if self._process.poll() is None:
+            self._process.send_signal(signal.SIGCONT)
             self._process.send_signal(signal.SIGTERM)
             try:
                 self._process.wait(30)
@@ -110,13 +127,13 @@ class Process:
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def send(address: str, prefix: str, messages: Sequence[tuple[str, int, bytes]]) -> None:
+async def send(kafka: KafkaSettings, messages: Sequence[tuple[str, int, bytes]]) -> None:
     """Send messages in their order."""
-    producer = AIOKafkaProducer(bootstrap_servers=address, linger_ms=2)
+    producer = AIOKafkaProducer(**client_options(kafka), linger_ms=2)
     await producer.start()
     try:
         waiting = [
-            await producer.send(f"{prefix}.{topic}", data, partition=number)
+            await producer.send(f"{kafka.prefix}.{topic}", data, partition=number)
             for topic, number, data in messages
         ]
         await asyncio.gather(*waiting)
@@ -124,9 +141,9 @@ async def send(address: str, prefix: str, messages: Sequence[tuple[str, int, byt
         await producer.stop()
 
 
-async def received(address: str, topic: str) -> list[bytes]:
+async def received(kafka: KafkaSettings, topic: str) -> list[bytes]:
     """Everything that is in a topic now."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=address, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(topic, **client_options(kafka), auto_offset_reset="earliest")
     await consumer.start()
     try:
         found: list[bytes] = []
@@ -138,10 +155,29 @@ async def received(address: str, topic: str) -> list[bytes]:
 
 
 class Cluster:
-    """A broker, a configuration, a records database and workers."""
+    """A broker, a configuration, a records database and workers.
+
+    Parameters
+    ----------
+    records : str
+        Address of the records database; default: a SQLite file.
+    prefix : str
+        Of the topics: several may share a broker.
+    security : str
+        More settings below `kafka`, in YAML's flow style.
+    """
 
     def __init__(
-        self, folder: Path, broker: Any, world: World, *, partitions: int, keep_every: str = "2s"
+        self,
+        folder: Path,
+        broker: Any,
+        world: World,
+        *,
+        partitions: int,
+        keep_every: str = "2s",
+        records: str = "",
+        prefix: str = "tocsin",
+        security: str = "",
     ) -> None:
         self.broker = broker
         self.folder = folder
@@ -151,28 +187,35 @@ class Cluster:
             folder / "config",
             world,
             f"kafka: {{brokers: ['{broker.address}'], partitions: {partitions}, replication: 1, "
-            f"patience: 1000d, session_timeout: 3s}}\npipeline: {{checkpoint_interval: {keep_every}}}\n"
+            f"prefix: {prefix}, patience: 1000d, session_timeout: 3s{security}}}\n"
+            f"pipeline: {{checkpoint_interval: {keep_every}}}\nstore: {{url: '{records}'}}\n"
             "host: {enabled: false}\nself: {enabled: false}\nlogs: {sources: []}\n",
         )
         finish(topics.create(self.settings.machine.kafka))
+        self.records = records or f"sqlite:///{self.data / 'tocsin.db'}"
         self.workers: list[Process] = []
 
-    def worker(self, stages: str) -> Process:
-        """One more."""
+    def worker(self, stages: str, *, code: Path = ROOT, records: str = "") -> Process:
+        """One more; `records` is another address of the same database."""
         log = self.folder / f"worker{len(self.workers)}.log"
-        words = ["worker", "--config", str(self.folder / "config"), "--data", str(self.data)]
-        one = Process([*words, "--stages", stages], self.data, log)
+        config = self.folder / "config"
+        if records:
+            config = self.folder / f"config{len(self.workers)}"
+            shutil.copytree(self.folder / "config", config)
+            text = (config / "tocsin.yaml").read_text()
+            (config / "tocsin.yaml").write_text(text.replace(self.records, records))
+        words = ["worker", "--config", str(config), "--data", str(self.data)]
+        one = Process([*words, "--stages", stages], self.data, log, code=code)
         self.workers.append(one)
         return one
 
     def send(self, messages: list[tuple[str, int, bytes]]) -> None:
         """Send messages in their order."""
-        prefix = self.settings.machine.kafka.prefix
-        finish(send(self.broker.address, prefix, messages))
+        finish(send(self.settings.machine.kafka, messages))
 
     def store(self) -> Store:
         """The records, opened once more."""
-        return Store.open(f"sqlite:///{self.data / 'tocsin.db'}", now_ms=0)
+        return Store.open(self.records, now_ms=0)
 
     def outcome(self) -> list[bytes]:
         """What is decided so far."""

@@ -56,7 +56,7 @@ class ElasticApi(ElasticHttp):
             self._open_search = self._is_open_search()
         path = "_search/point_in_time" if self._open_search else "_pit"
         options = f"keep_alive={KEEP_ALIVE}&ignore_unavailable=true"
-        found = self.ask("POST", f"/{self.settings.index}/{path}?{options}", None)
+        found = self.ask("POST", f"/{self.settings.asked}/{path}?{options}", None)
         pit = found.get("pit_id" if self._open_search else "id")
         if not isinstance(pit, str):
             raise PermanentError(unexpected("a point in time", found))

@@ -12,6 +12,9 @@ from model.units import Milliseconds, SizeBytes
 OURS = ("message", "level", "service", "host", "logger", "trace", "stack")
 """What a line is made of; `fields` may say where a site keeps it."""
 
+OWN = "logs-tocsin."
+"""How the streams begin that Tocsin writes (incident_bridge/elastic_documents.py)."""
+
 
 @dataclass(frozen=True, slots=True)
 class ElasticsearchSettings:
@@ -110,3 +113,18 @@ class ElasticsearchSettings:
             raise ValueError("page_size must lie between 1 and 10000")
         if self.lines_max < 1 or self.seen_max < self.lines_max:
             raise ValueError("seen_max must be at least lines_max, and both at least 1")
+
+    @property
+    def asked(self) -> str:
+        """The indices that are asked for: what Tocsin itself writes is not read as somebody's log.
+
+        Examples
+        --------
+        >>> ElasticsearchSettings("http://es:9200", "logs-*-prod").asked
+        'logs-*-prod,-logs-tocsin.*'
+        >>> ElasticsearchSettings("http://es:9200", "filebeat-*").asked
+        'filebeat-*'
+        """
+        fronts = [part.partition("*")[0] for part in self.index.split(",") if "*" in part]
+        own = any(OWN.startswith(front) for front in fronts)
+        return f"{self.index},-{OWN}*" if own else self.index

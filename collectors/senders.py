@@ -135,11 +135,47 @@ class Senders:
         SnapshotError
             If it cannot be read.
         """
-        try:
-            state = unseal("senders", _VERSION, data)
-            self._senders = {
-                str(source): _Sender(int(begun), int(last), int(gap), bool(steady))
-                for source, (begun, last, gap, steady) in state.items()
-            }
-        except (TypeError, ValueError) as error:
-            raise SnapshotError(f"senders: does not read: {error!r}") from None
+        self._senders = _read(data)
+
+    def merge(self, data: bytes) -> None:
+        """Who wrote to another door, by its `save`: whoever was heard there is not silent here.
+
+        Examples
+        --------
+        >>> here, there = Senders(), Senders()
+        >>> here.heard("paris", 1_000)
+        >>> there.heard("paris", 9_000)
+        >>> here.merge(there.save())
+        >>> here.last_ms("paris")
+        9000
+
+        Raises
+        ------
+        SnapshotError
+            If it cannot be read.
+        """
+        for source, other in _read(data).items():
+            known = self._senders.get(source)
+            if known is None:
+                if len(self._senders) < _SENDERS_MAX:
+                    self._senders[source] = other
+            elif other.last_ms > known.last_ms:
+                known.last_ms = other.last_ms
+                known.gap_ms = max(known.gap_ms, other.gap_ms)
+                known.steady |= other.steady
+
+    def last_ms(self, source: str) -> int:
+        """When it was heard last; 0 for never."""
+        sender = self._senders.get(source)
+        return 0 if sender is None else sender.last_ms
+
+
+def _read(data: bytes) -> dict[str, _Sender]:
+    try:
+        state = unseal("senders", _VERSION, data)
+        return {
+            str(source): _Sender(int(begun), int(last), int(gap), bool(steady))
+            for source, (begun, last, gap, steady) in state.items()
+        }
+    except (TypeError, ValueError) as error:
+        raise SnapshotError(f"senders: does not read: {error!r}") from None

@@ -13,7 +13,7 @@ from detectors.judge import Judge
 from detectors.knowledge import Knowledge
 from detectors.learning import Unheard
 from detectors.logside import LogSide
-from detectors.metricside import MetricSide
+from detectors.metricside import MetricSide, worth_learning
 from detectors.roles import CERTIFICATE, ROLES, Kind
 from detectors.rows import layers
 from detectors.settings import DetectorSettings, ThresholdRule
@@ -151,8 +151,7 @@ class Engine:
 
     def worth_learning(self, rows: Rows) -> Bools:
         """Which rows are judged or go into what is judged."""
-        kinds = [self._metrics.classified(row).kind for row in rows.tolist()]
-        return np.asarray(np.array(kinds, dtype=np.int8) != Kind.IGNORED)
+        return worth_learning(self._index, rows)
 
     def _housekeep(self, now_ms: int) -> None:
         """Resolve what went quiet, accept what became normal, notice who fell silent."""

@@ -23,6 +23,24 @@ from model.series import NAME, SENDER, SeriesIndex
 _FUTURE_MS = 60_000
 
 
+def class_of(index: SeriesIndex, row: int) -> Class:
+    """What a row of an index is for, by its labels alone."""
+    if not index.in_use(row):
+        return Class(Kind.IGNORED)
+    labels = index.labels(row)
+    name = labels.get(NAME, "")
+    kind = index.kind(name)
+    if kind == "unknown" and name.endswith(("_total", "_bucket")):
+        kind = index.kind(name.rpartition("_")[0])
+    return classify(labels, kind)
+
+
+def worth_learning(index: SeriesIndex, rows: Rows) -> Bools:
+    """Which rows are judged or go into what is judged."""
+    kinds = [class_of(index, row).kind for row in rows.tolist()]
+    return np.asarray(np.array(kinds, dtype=np.int8) != Kind.IGNORED)
+
+
 class MetricSide:
     """Sends each sample to the methods that are for its series; derives signals in `step`."""
 
@@ -124,14 +142,7 @@ class MetricSide:
 
     def classified(self, row: int) -> Class:
         """What a row of the index is for."""
-        if not self._index.in_use(row):
-            return Class(Kind.IGNORED)
-        labels = self._index.labels(row)
-        name = labels.get(NAME, "")
-        kind = self._index.kind(name)
-        if kind == "unknown" and name.endswith(("_total", "_bucket")):
-            kind = self._index.kind(name.rpartition("_")[0])
-        return classify(labels, kind)
+        return class_of(self._index, row)
 
     def outputs(self, rows: Array) -> Rows:
         """Rows, and the derived rows that they go into."""

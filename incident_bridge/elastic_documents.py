@@ -1,18 +1,21 @@
-"""Incidents and alerts as documents in ECS names; what ECS has no name for is below `tocsin`."""
+"""Incidents, alerts and log lines as documents in ECS names; what ECS has no name for is below `tocsin`."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from model.alert import AlertStatus
+from model.batch import LogBatch
 from model.identity import derive_id
 from model.incident import Incident, TimelineEntry
 
 ECS = "8.11.0"
-DATASETS = ("tocsin.incident", "tocsin.alert")
+HISTORY = ("tocsin.incident", "tocsin.alert")
+LOGS = ("tocsin.log", "tocsin.refused")
 LINES_MAX = 20
 _TEXT_MAX = 8_000
 _LEVELS = {"info": "info", "warning": "warning", "critical": "critical"}
@@ -109,6 +112,87 @@ def alert_document(status: AlertStatus, *, namespace: str, translate: Translate 
             "tocsin": {"alert": about, "incident": {"id": status.incident_id}},
         },
     )
+
+
+def log_document(batch: LogBatch, at: int, *, again: int, namespace: str) -> Document:
+    """A log line, masked already, with the template it is of.
+
+    Parameters
+    ----------
+    at : int
+        Its place in the batch.
+    again : int
+        How many lines before it in the batch are the same in everything.
+    """
+    time_ms, service, line = int(batch.times_ms[at]), batch.services[at], batch.lines[at]
+    severity = int(batch.severities[at])
+    template = batch.template_texts.get(int(batch.templates[at]), "")
+    ident = derive_id("log", batch.source, service, time_ms, line, again)
+    log: dict[str, Any] = {"level": _log_level(severity)}
+    if batch.source.startswith("/"):
+        log["file"] = {"path": batch.source}
+    return Document(
+        "tocsin.log",
+        ident,
+        {
+            **_head("tocsin.log", namespace, time_ms),
+            "message": line[:_TEXT_MAX],
+            "log": log,
+            "event": {
+                "kind": "event",
+                "provider": "tocsin",
+                "dataset": "tocsin.log",
+                "id": ident,
+                "created": _time(batch.arrival_ms),
+                "severity": severity or None,
+            },
+            "service": {"name": service or None},
+            "tocsin": {
+                "source": batch.source,
+                "template": {
+                    "id": derive_id("template", template),
+                    "text": template[:_TEXT_MAX],
+                },
+                "numbers": (batch.fields[at] if batch.fields else "") or None,
+            },
+        },
+    )
+
+
+def refused_document(one: Document, reason: str, *, namespace: str) -> Document:
+    """A document that the server will never take as it is, as text, so that it can be found."""
+    ident = derive_id("refused", one.dataset, one.id)
+    head = _head("tocsin.refused", namespace, 0)
+    return Document(
+        "tocsin.refused",
+        ident,
+        {
+            **head,
+            "@timestamp": one.body.get("@timestamp"),
+            "message": json.dumps(one.body, ensure_ascii=False)[:_TEXT_MAX],
+            "error": {"message": reason},
+            "event": {
+                "kind": "pipeline_error",
+                "provider": "tocsin",
+                "dataset": "tocsin.refused",
+                "id": one.id,
+            },
+            "tocsin": {"source": one.dataset},
+        },
+    )
+
+
+def _log_level(severity: int) -> str | None:
+    """In the words of ECS, of OpenTelemetry's numbers.
+
+    Examples
+    --------
+    >>> [_log_level(n) for n in (0, 1, 9, 14, 17, 24)]
+    [None, 'trace', 'info', 'warn', 'error', 'fatal']
+    """
+    if not 1 <= severity <= 24:
+        return None
+    return ("trace", "debug", "info", "warn", "error", "fatal")[(severity - 1) // 4]
 
 
 def _head(dataset: str, namespace: str, time_ms: int) -> dict[str, Any]:

@@ -3,18 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from collectors.elastic_http import ElasticHttp
-from incident_bridge.elastic_documents import DATASETS
+from incident_bridge.elastic_documents import HISTORY, LOGS
 from incident_bridge.elastic_settings import ElasticSinkSettings
 from model.errors import PermanentError
 
-NAME = "tocsin-history"
 _DAY_MS = 86_400_000
 
 
-def prepare(http: ElasticHttp, settings: ElasticSinkSettings) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is set up for some streams.
+
+    Attributes
+    ----------
+    name : str
+        Of the index template and the ILM policy.
+    keep_ms : int
+        0: no ILM.
+    rollover_days : int
+        A backing index is written so long at most: what is deleted is a whole one.
+    """
+
+    name: str
+    datasets: tuple[str, ...]
+    keep_ms: int
+    rollover_days: int
+
+
+def history_plan(settings: ElasticSinkSettings) -> Plan:
+    """Of incidents and alerts."""
+    return Plan("tocsin-history", HISTORY, settings.keep_ms, 30)
+
+
+def logs_plan(settings: ElasticSinkSettings) -> Plan:
+    """Of log lines, and of what was refused."""
+    return Plan("tocsin-logs", LOGS, settings.logs_keep_ms, 1)
+
+
+def prepare(http: ElasticHttp, plan: Plan) -> list[str]:
     """Set up what the server can; returns what was left out, with why.
 
     Raises
@@ -24,11 +54,11 @@ def prepare(http: ElasticHttp, settings: ElasticSinkSettings) -> list[str]:
     """
     left: list[str] = []
     streams = _can(http, "/_data_stream/logs-tocsin.*", "data streams", left)
-    managed = bool(settings.keep_ms) and _can(http, "/_ilm/status", "ILM", left)
+    managed = bool(plan.keep_ms) and _can(http, "/_ilm/status", "ILM", left)
     if managed:
-        managed = _put(http, f"/_ilm/policy/{NAME}", _policy(settings.keep_ms), "ILM", left)
-    body = _template(streams=streams, managed=managed)
-    _put(http, f"/_index_template/{NAME}", body, "the index template", left)
+        managed = _put(http, f"/_ilm/policy/{plan.name}", _policy(plan), "ILM", left)
+    body = _template(plan, streams=streams, managed=managed)
+    _put(http, f"/_index_template/{plan.name}", body, "the index template", left)
     return left
 
 
@@ -50,9 +80,9 @@ def _put(http: ElasticHttp, path: str, body: Mapping[str, Any], what: str, left:
     return True
 
 
-def _policy(keep_ms: int) -> dict[str, Any]:
-    days = max(1, keep_ms // _DAY_MS)
-    rollover = {"max_age": "30d", "max_primary_shard_size": "50gb"}
+def _policy(plan: Plan) -> dict[str, Any]:
+    days = max(1, plan.keep_ms // _DAY_MS)
+    rollover = {"max_age": f"{plan.rollover_days}d", "max_primary_shard_size": "50gb"}
     return {
         "policy": {
             "phases": {
@@ -63,22 +93,26 @@ def _policy(keep_ms: int) -> dict[str, Any]:
     }
 
 
-def _template(*, streams: bool, managed: bool) -> dict[str, Any]:
+def _template(plan: Plan, *, streams: bool, managed: bool) -> dict[str, Any]:
     words = {"match_mapping_type": "string", "mapping": {"type": "keyword", "ignore_above": 1024}}
     made: dict[str, Any] = {
-        "index_patterns": [f"logs-{dataset}-*" for dataset in DATASETS],
+        "index_patterns": [f"logs-{dataset}-*" for dataset in plan.datasets],
         # Above those that Elasticsearch brings for logs-*-*.
         "priority": 300,
         "template": {
-            "settings": {"index.lifecycle.name": NAME} if managed else {},
+            "settings": {"index.lifecycle.name": plan.name} if managed else {},
             "mappings": {
                 "dynamic_templates": [{"words": words}],
                 "properties": {
                     "@timestamp": {"type": "date"},
                     "message": {"type": "text"},
-                    "event": {"properties": {"start": {"type": "date"}, "end": {"type": "date"}}},
+                    "event": {
+                        "properties": {n: {"type": "date"} for n in ("start", "end", "created")}
+                    },
+                    "error": {"properties": {"message": {"type": "text"}}},
                     "tocsin": {
                         "properties": {
+                            "template": {"properties": {"text": {"type": "text"}}},
                             "incident": {"properties": {"title": {"type": "text"}}},
                             "alert": {
                                 "properties": {

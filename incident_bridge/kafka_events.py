@@ -251,12 +251,13 @@ class KafkaEvents:
         return len(rows) == self.settings.batch_max
 
     def _next(self) -> tuple[int, list[tuple[int, Event | None]]]:
+        with self._store.records.write() as conn:
+            last = timeline_rows.settled(conn)
         with self._store.records.read() as conn:
-            last = timeline_rows.last(conn)
             known = offset_rows.known(conn, offset_rows.KAFKA_EVENTS)
             if known is not None:
                 begun = min(known, last)  # numbers begin anew where everything was pruned
-                rows = timeline_rows.after(conn, begun, limit=self.settings.batch_max)
+                rows = timeline_rows.after(conn, begun, limit=self.settings.batch_max, upto=last)
                 events = self._events(conn, rows)
                 self.waiting = max(0, last - (rows[-1][0] if rows else last))
                 return begun, events

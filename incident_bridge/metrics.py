@@ -43,6 +43,23 @@ METRICS: dict[str, tuple[str, str]] = {
         "gauge",
         "Lines of timelines that were not yet looked at for a Kafka topic.",
     ),
+    "tocsin_elasticsearch_logs_total": ("counter", "Log lines that an Elasticsearch took."),
+    "tocsin_elasticsearch_logs_refused_total": (
+        "counter",
+        "Log lines that an Elasticsearch will never take as they are.",
+    ),
+    "tocsin_elasticsearch_logs_failures_total": (
+        "counter",
+        "Attempts to write log lines that are made again.",
+    ),
+    "tocsin_elasticsearch_logs_dropped_total": (
+        "counter",
+        "Log lines dropped because too much waited for an Elasticsearch.",
+    ),
+    "tocsin_elasticsearch_logs_waiting": (
+        "gauge",
+        "Log lines that wait to be written into an Elasticsearch.",
+    ),
     "tocsin_incidents_remembered": ("gauge", "Incidents in the bridge's memory."),
     "tocsin_incidents_forgotten_total": (
         "counter",

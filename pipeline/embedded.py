@@ -10,6 +10,8 @@ from typing import Protocol
 
 from collectors.backfill import Backfill
 from collectors.base import Collector
+from collectors.elastic_poll import ElasticPoll
+from incident_bridge.elastic_logs import ElasticLogs
 from model.batch import LogBatch, MetricBatch
 from model.clock import Clock
 from model.errors import SnapshotError, StoreError
@@ -66,6 +68,8 @@ class Embedded:
         Whose counters are published after each full step.
     backfill
         Holds back what new targets send until they have learnt from their past.
+    logs
+        Writes log lines into an Elasticsearch, beside the loop.
     on_commit
         Called after each step that wrote something (wakes the performer).
     """
@@ -83,6 +87,7 @@ class Embedded:
         pace: Pace,
         counting: Sequence[Counts] = (),
         backfill: Backfill | None = None,
+        logs: ElasticLogs | None = None,
         on_commit: Callable[[StepOutput], None] = lambda _: None,
     ) -> None:
         self.core = core
@@ -100,6 +105,7 @@ class Embedded:
         self._saved = saved
         self._counting = tuple(counting)
         self._backfill = backfill
+        self._logs = logs
         self._on_commit = on_commit
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -302,7 +308,10 @@ class Embedded:
     def _poll(self, now_ms: int) -> list[MetricBatch | LogBatch]:
         found: list[MetricBatch | LogBatch] = []
         for collector in self.collectors:
-            found += collector.poll(now_ms)
+            batches = collector.poll(now_ms)
+            found += batches
+            if self._logs is not None and not isinstance(collector, ElasticPoll):
+                self._logs.take(batches)  # lines out of an Elasticsearch are in one
             for problem in collector.fresh_problems():
                 log.warning("%s: %s", problem.source, problem.reason.text())
         return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from collectors.backfill import Backfill
+from collectors.base import Collector
 from collectors.elastic_poll import ElasticPoll
 from collectors.host import HostCollector
 from collectors.kafka_read import KafkaRead
@@ -55,7 +57,7 @@ def assess(runtime: Runtime) -> Health:
         journal_last=runtime.store.journal.last(),
         journal_committed=runtime.parts.core.offset,
         components=(_loop(runtime, now_ms), _store(runtime), _outbox(dead), _series(runtime)),
-        sources=tuple(_sources(runtime)),
+        sources=tuple(sources_of(runtime.parts.collectors)),
         checkpoints=tuple(_checkpoints(runtime)),
         counters=tuple(runtime.telemetry.values().items()),
         dead_letters=dead,
@@ -92,9 +94,10 @@ def _series(runtime: Runtime) -> Component:
     return Component("series", False, said)
 
 
-def _sources(runtime: Runtime) -> list[SourceHealth]:
+def sources_of(collectors: Iterable[Collector]) -> list[SourceHealth]:
+    """Each collector that is well, and each source of the others that is not."""
     found = []
-    for collector in runtime.parts.collectors:
+    for collector in collectors:
         problems = collector.problems()
         if not problems:
             name = _COLLECTORS.get(type(collector), type(collector).__name__)

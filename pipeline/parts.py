@@ -63,6 +63,7 @@ class Parts:
         saved: dict[str, Saved] = {"index": self.index, "engine": self.core.engine, **intake.saved}
         if backfill is not None:
             saved["backfill"] = backfill
+        self.logs = wiring.build_elastic_logs(machine, clock, log.warning)
         self.embedded = Embedded(
             core=self.core,
             store=store,
@@ -79,6 +80,7 @@ class Parts:
                 *self.collectors,
             ),
             backfill=backfill,
+            logs=self.logs,
             on_commit=self._committed,
         )
         self.retention = Retention(
@@ -98,9 +100,10 @@ class Parts:
         self.performer.start()
         self.watch.start(self._clock, self._journal_acts)
         self.retention.start()
+        for written in (self.logs, self.sink):
+            if written is not None:
+                written.start()
         self.embedded.start()
-        if self.sink is not None:
-            self.sink.start()
         if self.events is not None:
             self.events.start()
 
@@ -120,10 +123,9 @@ class Parts:
         self.retention.stop()
         learnt = self.embedded.stop()
         self.performer.stop(PATIENCE_S)
-        if self.sink is not None:
-            self.sink.stop(PATIENCE_S)
-        if self.events is not None:
-            self.events.stop(PATIENCE_S)
+        for written in (self.logs, self.sink, self.events):
+            if written is not None:
+                written.stop(PATIENCE_S)
         self.close()
         return learnt
 
@@ -141,9 +143,10 @@ class Parts:
 
     def counters(self) -> dict[str, float]:
         """What all stages and collectors count."""
-        sink = {} if self.sink is None else self.sink.counters()
-        events = {} if self.events is None else self.events.counters()
-        return {**self.embedded.counters(), **self.performer.counters(), **sink, **events}
+        found = {**self.embedded.counters(), **self.performer.counters()}
+        for written in (self.logs, self.sink, self.events):
+            found.update({} if written is None else written.counters())
+        return found
 
     def _journal_acts(self, acts: list[Act]) -> None:
         now_ms = self._clock.now_ms()

@@ -15,11 +15,9 @@ from fastapi import FastAPI
 from collectors.pushed import Push, PushQueue
 from collectors.syslog import SyslogIntake
 from console import metrics as console_metrics
-from console.app import create_app
 from console.i18n import LANGUAGES, catalogue
 from console.pages import environment
 from console.ports import Health, Ports
-from console.security import check_bind
 from model.action import ActionState
 from model.alert import Evidence
 from model.clock import Clock
@@ -32,13 +30,12 @@ from pipeline.embedded import SNAPSHOT
 from pipeline.lock import FolderLock
 from pipeline.parts import Parts
 from pipeline.problems import ConfigurationError
+from pipeline.serving import build_app
 from pipeline.settings import Settings, load
 from pipeline.telemetry import Telemetry
 from pipeline.version import VERSION
 from store import incidents as incident_rows
 from store import outbox as outbox_rows
-from store import tokens as token_rows
-from store import users as user_rows
 
 log = logging.getLogger("tocsin.runtime")
 
@@ -108,37 +105,22 @@ class Runtime:
         )
 
     def _build_app(self) -> FastAPI:
-        machine = self.settings.machine
-        with self.store.records.read() as conn:
-            has_credentials = bool(user_rows.count(conn) or token_rows.count(conn))
-        refused = check_bind(machine.console.listen, has_credentials)
-        if refused is not None:
-            raise InputError(refused.text())
-        return create_app(
-            Ports(
-                store=self.store,
-                clock=self.clock,
-                submit=self.submit,
-                catalogue=lambda: self.settings.catalogue,
-                runbooks=lambda: self.parts.library,
-                health=lambda: health.assess(self),
-                metrics=self.telemetry.exposition,
-                reload=self.reload,
-                band=self.band,
-                feed=self.feed,
-                slos=lambda: self.parts.core.engine.slos(),
-                probes=lambda: self.parts.probes,
-                capacity=lambda: self.parts.core.engine.capacity(),
-                settings=machine.console,
-                intake=machine.intake,
-                limits=machine.limits,
-                watermark=machine.watermark,
-                otlp=machine.otlp,
-                intake_secrets=wiring.intake_secrets(self.settings),
-                counters=self.console_counters,
-                version=VERSION,
-            )
+        ports = Ports(
+            store=self.store,
+            clock=self.clock,
+            submit=self.submit,
+            catalogue=lambda: self.settings.catalogue,
+            runbooks=lambda: self.parts.library,
+            health=lambda: health.assess(self),
+            metrics=self.telemetry.exposition,
+            reload=self.reload,
+            band=self.band,
+            feed=self.feed,
+            slos=lambda: self.parts.core.engine.slos(),
+            probes=lambda: self.parts.probes,
+            capacity=lambda: self.parts.core.engine.capacity(),
         )
+        return build_app(self.settings, ports, self.console_counters)
 
     def start(self) -> None:
         """Take up what was known, then run."""

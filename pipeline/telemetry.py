@@ -52,6 +52,11 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_kafka_dropped_total": ("counter", "Messages dropped because too much waited."),
     "tocsin_kafka_send_failures_total": ("counter", "Times that no broker took a message."),
     "tocsin_acting": ("gauge", "1 where this worker performs tickets and pages now."),
+    "tocsin_pulling": ("gauge", "1 where this worker scrapes, probes and polls now."),
+    "tocsin_kafka_newer_total": (
+        "counter",
+        "Messages of a newer release that were passed over, by stage.",
+    ),
     "tocsin_incidents_active": ("gauge", "Incidents open or acknowledged now."),
 }
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from collectors import metrics as collectors_metrics
 from collectors.accepting import Accepting
 from collectors.backfill import Backfill
@@ -37,6 +39,7 @@ from correlator.correlator import Correlator
 from detectors import metrics as detectors_metrics
 from detectors.engine import Engine
 from detectors.knowledge import Knowledge
+from detectors.metricside import worth_learning
 from incident_bridge import metrics as bridge_metrics
 from incident_bridge import notify, routing
 from incident_bridge.bridge import Bridge
@@ -44,12 +47,15 @@ from incident_bridge.desks.base import Desk
 from incident_bridge.desks.builtin import BuiltinDesk
 from incident_bridge.desks.memory import MemoryDesk
 from incident_bridge.desks.webhook import WebhookDesk
+from incident_bridge.elastic_logs import ElasticLogs
+from incident_bridge.elastic_settings import LogKeeping
 from incident_bridge.elastic_sink import ElasticSink
 from incident_bridge.kafka_events import KafkaEvents
 from incident_bridge.outgoing import Outgoing
 from incident_bridge.performer import Performer
 from incident_bridge.settings import BridgeSettings, DeskKind, DeskSettings
 from incident_bridge.zabbix_notes import ZabbixNotes
+from model.batch import Bools, Rows
 from model.clock import Clock
 from model.series import SeriesIndex
 from pipeline.core import Core, Memory
@@ -209,6 +215,16 @@ def build_events(
     )
 
 
+def build_elastic_logs(
+    machine: Machine, clock: Clock, report: Callable[[str], None]
+) -> ElasticLogs | None:
+    """What writes log lines into an Elasticsearch, where one is named and they are wanted."""
+    sink = machine.elasticsearch_sink
+    if not sink.url or sink.logs is LogKeeping.NONE:
+        return None
+    return ElasticLogs(sink, clock, report=report)
+
+
 def build_library(settings: Settings, report: Callable[[str], None]) -> Library:
     """The shipped runbooks, and the ones of the user's own folder, which win by name."""
     library = shipped()
@@ -260,8 +276,13 @@ def build_intake(
     clock: Clock,
     pushes: PushQueue,
     accepting: Accepting,
+    *,
+    instance: str = "self",
 ) -> Intake:
-    """Everything that is pulled, and what takes up what was pushed."""
+    """Everything that is pulled, and what takes up what was pushed.
+
+    `instance` tells this process' own metrics from those of other workers.
+    """
     miner = TemplateMiner(machine.templates)
     tail = LogTail(machine.logs, miner, machine.watermark)
     bounds = machine.watermark
@@ -276,7 +297,7 @@ def build_intake(
     if machine.host.enabled:
         collectors.append(HostCollector(machine.host, index))
     if machine.self.enabled:
-        collectors.append(SelfMetrics(machine.self, index, telemetry.registry))
+        collectors.append(SelfMetrics(machine.self, index, telemetry.registry, instance=instance))
     saved: dict[str, Saved] = {"miner": miner, "tail": tail, "senders": door.senders}
     for number, site in enumerate(machine.prometheus_api):
         saved[f"poll:{number}:{site.name}"] = one = PrometheusPoll(
@@ -305,9 +326,12 @@ def build_intake(
 
 
 def build_backfill(
-    machine: Machine, index: SeriesIndex, intake: Intake, engine: Engine, clock: Clock
+    machine: Machine, index: SeriesIndex, intake: Intake, engine: Engine | None, clock: Clock
 ) -> Backfill | None:
-    """What lets new targets learn from their past, where a Prometheus is named."""
+    """What lets new targets learn from their past, where a Prometheus is named.
+
+    Without an engine (it is in other workers) every series counts as cold: what is warm is left alone there.
+    """
     if not machine.backfill.enabled:
         return None
     scraper = next(one for one in intake.collectors if isinstance(one, Scraper))
@@ -320,9 +344,13 @@ def build_backfill(
         clock,
         target_of=scraper.target_of,
         sends=lambda source: source in polled or senders.knows(source),
-        cold=engine.cold,
-        worth=engine.worth_learning,
+        cold=_all if engine is None else engine.cold,
+        worth=lambda rows: worth_learning(index, rows),
     )
+
+
+def _all(rows: Rows) -> Bools:
+    return np.ones(len(rows), dtype=np.bool_)
 
 
 def default_config() -> Path:

@@ -3,10 +3,16 @@
 The steps are Alembic revisions in `migrations/records` and `migrations/journal`. They are run from
 here, without an `alembic.ini` or an `env.py`: in one transaction of `Database.write`, so that two
 processes that start at once do not migrate twice, and a step that fails leaves the file as it was.
+
+A step that only adds (tables, columns that are nullable or have a default) says so in its name,
+`records_0003_since_0002`: whoever knows the steps up to 0002 may go on using the database. So workers of two
+releases run beside each other, and an upgrade can be taken back. What a step takes away, it takes away a
+release after nobody uses it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +30,8 @@ from store import schema
 from store.database import Database
 
 _LOCK = 8_420_001  # any number, the same in all our processes
+_NUMBER = re.compile(r"[a-z]+_(?P<number>\d+)(?:_since_\d+)?")
+_LATER = re.compile(r"[a-z]+_(?P<number>\d+)_since_(?P<since>\d+)")
 FOLDER = Path(__file__).parent / "migrations"
 
 
@@ -50,7 +58,7 @@ def migrate(
     """
     script = _script(metadata, folders)
     with database.read() as conn:  # opening must not wait for a writer where there is nothing to do
-        if to == "head" and revision(conn, metadata) == script.get_current_head():
+        if to == "head" and _usable(revision(conn, metadata), script.get_current_head()):
             return
     with database.write() as conn:
         if conn.dialect.name == "postgresql":  # SQLite's writers take turns anyway
@@ -61,6 +69,26 @@ def migrate(
             raise StoreError(
                 f"{database}: is not of a schema that this version knows ({error}): was it written by a newer one?"
             ) from error
+
+
+def _usable(found: str | None, ours: str | None) -> bool:
+    """Whether a database is of our schema, or of a later one that only added to it.
+
+    Examples
+    --------
+    >>> _usable("records_0004_since_0002", "records_0002"), _usable("records_0004", "records_0002")
+    (True, False)
+    >>> _usable("records_0004_since_0003", "records_0002"), _usable("records_0001", "records_0002")
+    (False, False)
+    """
+    if found == ours:
+        return True
+    later, known = _LATER.fullmatch(found or ""), _NUMBER.fullmatch(ours or "")
+    return (
+        later is not None
+        and known is not None
+        and int(later["since"]) <= int(known["number"]) < int(later["number"])
+    )
 
 
 def revision(conn: Connection, metadata: MetaData) -> str | None:

@@ -75,6 +75,16 @@ def insert(conn: Connection, table: Table) -> Any:
     return kind.insert(table)
 
 
+def insert_new(conn: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert a row where none has its key; says whether none had.
+
+    The key is asked back: PostgreSQL's driver does not count the rows of an INSERT.
+    """
+    key = next(iter(table.primary_key))
+    made = insert(conn, table).values(row).on_conflict_do_nothing().returning(key)
+    return conn.execute(made).first() is not None
+
+
 def upsert(
     conn: Connection,
     table: Table,

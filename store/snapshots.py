@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, select, update
 
-from store.rows import insert, upsert
+from store.rows import insert_new, upsert
 from store.schema import snapshots
 
 
@@ -30,13 +30,25 @@ def replace(conn: Connection, name: str, data: bytes, *, before: bytes | None, n
     """
     if before is None:
         row = {"name": name, "saved_ms": now_ms, "data": data}
-        done = conn.execute(insert(conn, snapshots).values(row).on_conflict_do_nothing())
-    else:
-        same = (snapshots.c.name == name) & (snapshots.c.data == before)
-        done = conn.execute(update(snapshots).where(same).values(data=data, saved_ms=now_ms))
+        return insert_new(conn, snapshots, row)
+    same = (snapshots.c.name == name) & (snapshots.c.data == before)
+    done = conn.execute(update(snapshots).where(same).values(data=data, saved_ms=now_ms))
     return bool(done.rowcount == 1)
 
 
 def remove(conn: Connection, name: str) -> None:
     """Forget what is kept under a name."""
     conn.execute(delete(snapshots).where(snapshots.c.name == name))
+
+
+def named(conn: Connection, prefix: str) -> list[tuple[str, int, bytes]]:
+    """All whose names begin so, by name: name, when they were put there, bytes."""
+    ours = snapshots.c.name.startswith(prefix, autoescape=True)
+    rows = conn.execute(select(snapshots).where(ours).order_by(snapshots.c.name))
+    return [(row.name, row.saved_ms, row.data) for row in rows]
+
+
+def prune(conn: Connection, prefix: str, *, before_ms: int) -> None:
+    """Forget those whose names begin so and that were put there earlier."""
+    ours = snapshots.c.name.startswith(prefix, autoescape=True)
+    conn.execute(delete(snapshots).where(ours & (snapshots.c.saved_ms < before_ms)))

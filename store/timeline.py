@@ -11,9 +11,15 @@ from model.incident import EntryKind, TimelineEntry
 from store.rows import body, filtered, read, upsert
 from store.schema import timeline
 
+_LOCK = 8_420_002  # any number, the same in all our processes
+
 
 def save(conn: Connection, items: Iterable[TimelineEntry]) -> None:
     """Insert or overwrite, by id; an entry that is said again keeps its place."""
+    items = list(items)
+    if items and conn.dialect.name == "postgresql":
+        # Writers do not wait for each other, only `settled` for them. SQLite's take turns anyway.
+        conn.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
     rows = [
         {
             "id": item.id,
@@ -35,9 +41,23 @@ def by_incident(conn: Connection, incident_id: str, *, limit: int = 5_000) -> li
     return read(conn, TimelineEntry, query)
 
 
-def after(conn: Connection, number: int, *, limit: int) -> list[tuple[int, TimelineEntry]]:
-    """Entries of real incidents in the order they were first saved, behind a number, each with its own."""
-    query = select(timeline.c.number, timeline.c.body).where(timeline.c.number > number)
+def settled(conn: Connection) -> int:
+    """The number up to which no entry comes any more; of a transaction that may write.
+
+    Of two writers at once the one with the lower numbers may commit later: whoever reads on from the
+    highest number that it sees would miss those.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    return last(conn)
+
+
+def after(
+    conn: Connection, number: int, *, limit: int, upto: int
+) -> list[tuple[int, TimelineEntry]]:
+    """Entries of real incidents in the order they were first saved, between two numbers, each with its own."""
+    query = select(timeline.c.number, timeline.c.body)
+    query = query.where(timeline.c.number > number, timeline.c.number <= upto)
     query = query.where(~timeline.c.simulated).order_by(timeline.c.number).limit(limit)
     return [(row.number, decode(TimelineEntry, row.body)) for row in conn.execute(query)]
 

@@ -1,6 +1,6 @@
 """What is in deploy/ fits the program, and is as locked down as docs/deploy.md says.
 
-Helm is rendered where `helm` is installed; elsewhere its templates are only checked for names.
+Helm's templates are only checked for names here; tests/integration/test_chart.py renders them.
 """
 
 from __future__ import annotations
@@ -198,50 +198,3 @@ def test_templates_name_values_and_parts_that_exist(path: Path) -> None:
     assert set(re.findall(r'include "([^"]+)"', text)) <= parts
     opened = re.findall(r"\{\{-? *(?:if|range|with|define)\b", text)
     assert len(opened) == len(re.findall(r"\{\{-? *end\b", text))
-
-
-def _helm() -> str:
-    if (helm := shutil.which("helm")) is None:
-        pytest.skip("helm is not installed: its templates are not rendered here")
-    return helm
-
-
-def test_chart_lints() -> None:
-    done = subprocess.run([_helm(), "lint", "--strict", CHART], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def _rendered(*settings: str) -> list[dict[str, Any]]:
-    command = [_helm(), "template", "tocsin", CHART, "--kube-version=1.30.0"]
-    command += [f"--set={setting}" for setting in settings]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return [found for found in yaml.safe_load_all(done.stdout) if found]
-
-
-@pytest.mark.parametrize("mode", ["single", "workers"])
-def test_rendered_pods_are_locked_down(mode: str) -> None:
-    found = _rendered(
-        f"mode={mode}",
-        "serviceMonitor.enabled=true",
-        "networkPolicy.enabled=true",
-        "secrets[0].name=desk,secrets[0].keys[0]=token",
-        "env[0].name=PGPASSWORD,env[0].value=x",
-        "podAnnotations.a=b",
-    )
-    kinds = {one["kind"] for one in found}
-    assert {"ConfigMap", "Service", "PodDisruptionBudget", "NetworkPolicy"} <= kinds
-    pods = [one for one in found if one["kind"] in ("StatefulSet", "Deployment")]
-    assert len(pods) == (1 if mode == "single" else 4)
-    for one in pods:
-        template = one["spec"]["template"]
-        assert one["spec"]["selector"]["matchLabels"].items() <= template["metadata"]["labels"].items()  # fmt: skip
-        pod = template["spec"]
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        volumes = {volume["name"] for volume in pod["volumes"]} | {"data"}
-        for container in [*pod["containers"], *pod.get("initContainers", [])]:
-            assert container["securityContext"]["readOnlyRootFilesystem"] is True
-            assert container["securityContext"]["allowPrivilegeEscalation"] is False
-            assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
-        assert all({"livenessProbe", "readinessProbe"} <= c.keys() for c in pod["containers"])

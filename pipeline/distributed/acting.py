@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from collectors.accepting import act_entry
 from incident_bridge.desk_changes import DeskWatch
+from incident_bridge.elastic_sink import ElasticSink
 from incident_bridge.performer import Performer
 from model.clock import Clock
 from model.errors import StoreError
@@ -26,7 +27,7 @@ PATIENCE_S = 3.0
 
 
 class Acting:
-    """Performs what the outbox holds, watches desks and prunes history, while it has the lease."""
+    """Performs what the outbox holds, watches desks, writes and prunes history, while it has the lease."""
 
     def __init__(
         self, settings: Settings, store: Store, clock: Clock, outlet: Outlet, lease: Lease
@@ -37,6 +38,7 @@ class Acting:
         self._outlet = outlet
         self.lease = lease
         self.performer: Performer | None = None
+        self.sink: ElasticSink | None = None
         self._ending: list[Callable[[], object]] = []
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -88,7 +90,11 @@ class Acting:
             keep_ms=self._settings.machine.store.history_ms,
             committed=lambda: 0,  # the journal is a topic, and Kafka forgets it
         )
+        self.sink = sink = wiring.build_sink(
+            self._settings.machine, self._store, self._clock, log.warning
+        )
         self._ending = [
+            lambda: None if sink is None else sink.stop(PATIENCE_S),
             lambda: watch.stop(0.0),
             retention.stop,
             lambda: self.performer and self.performer.stop(PATIENCE_S),
@@ -100,12 +106,21 @@ class Acting:
         if events is not None:
             events.start()
             self._ending.insert(0, lambda: events.stop(PATIENCE_S))
+        if sink is not None:
+            sink.start()
+
+    def counters(self) -> dict[str, float]:
+        """What is counted by whoever performs."""
+        found = {"tocsin_acting": float(self.performer is not None)}
+        for part in (self.performer, self.sink):
+            found.update({} if part is None else part.counters())
+        return found
 
     def _end(self) -> None:
         for end in self._ending:
             end()
         self._ending = []
-        self.performer = None
+        self.performer = self.sink = None
 
     def _submit(self, acts: list[Act], loop: asyncio.AbstractEventLoop) -> None:
         now_ms = self._clock.now_ms()

@@ -4,35 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import threading
 from collections.abc import Sequence
 
 from fastapi import FastAPI
 
+from collectors.probe import ProbeState
 from collectors.pushed import Pushed, PushQueue
 from collectors.templates import TemplateMiner
 from console import metrics as console_metrics
-from console.app import create_app
 from console.ports import Component, Health, Ports
-from console.security import check_bind
 from model.action import ActionState
-from model.alert import Evidence
 from model.clock import Clock
-from model.errors import InputError, StoreError
+from model.errors import StoreError
 from model.journal import NewEntry
-from model.labels import Labels
 from model.reason import because
 from pipeline import wiring
+from pipeline.distributed import shown
+from pipeline.distributed.asking import Asking
 from pipeline.distributed.feeding import Feeding
 from pipeline.distributed.outlet import Outlet
+from pipeline.serving import build_app
 from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry
 from pipeline.version import VERSION
 from store import offsets as offset_rows
 from store import outbox as outbox_rows
 from store import snapshots as snapshot_rows
-from store import tokens as token_rows
-from store import users as user_rows
 
 log = logging.getLogger("tocsin.console")
 
@@ -55,44 +55,62 @@ class DistributedConsole:
         self._pushes = PushQueue(settings.machine.pushes)
         index = wiring.build_index(settings.machine)
         miner = TemplateMiner(settings.machine.templates)
-        pushed = Pushed(self._pushes, wiring.build_door(settings.machine, index, miner))
-        self._feeding = Feeding(settings, index, [pushed], {}, self._outlet, clock)
+        door = wiring.build_door(settings.machine, index, miner)
+        pushed = Pushed(self._pushes, door)
+        self._feeding = Feeding(
+            settings,
+            index,
+            [pushed],
+            {},
+            self._outlet,
+            clock,
+            name=f"console.{socket.gethostname()}.{os.getpid()}.{self._started_ms}",
+            store=self._store,
+            senders=door.senders,
+            logs=wiring.build_elastic_logs(settings.machine, clock, log.warning),
+        )
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="feeding", daemon=True)
-        for source in (pushed.counters, self._outlet.counters, self._counters.values):
+        self._asking = Asking(
+            self._store, clock, self._send, partitions=settings.machine.kafka.partitions
+        )
+        for source in (self._feeding.counters, self._outlet.counters, self._counters.values):
             self._telemetry.add(source)
         self.app = self._build_app()
 
     def _build_app(self) -> FastAPI:
-        machine = self.settings.machine
-        with self._store.records.read() as conn:
-            has_credentials = bool(user_rows.count(conn) or token_rows.count(conn))
-        refused = check_bind(machine.console.listen, has_credentials)
-        if refused is not None:
-            raise InputError(refused.text())
-        return create_app(
-            Ports(
-                store=self._store,
-                clock=self._clock,
-                submit=self.submit,
-                catalogue=lambda: self.settings.catalogue,
-                runbooks=lambda: self._library,
-                health=self.health,
-                metrics=self._telemetry.exposition,
-                reload=lambda: ["restart the console to read the configuration again"],
-                band=_no_band,
-                feed=self._pushes.offer,
-                settings=machine.console,
-                intake=machine.intake,
-                limits=machine.limits,
-                watermark=machine.watermark,
-                otlp=machine.otlp,
-                intake_secrets=wiring.intake_secrets(self.settings),
-                counters=self._counters,
-                version=VERSION,
-            )
+        ports = Ports(
+            store=self._store,
+            clock=self._clock,
+            submit=self.submit,
+            catalogue=lambda: self.settings.catalogue,
+            runbooks=lambda: self._library,
+            health=self.health,
+            metrics=self._telemetry.exposition,
+            reload=lambda: ["restart the console to read the configuration again"],
+            band=self._asking.band,
+            feed=self._pushes.offer,
+            slos=lambda: self._judged().slos,
+            probes=self._probes,
+            capacity=lambda: self._judged().capacity,
         )
+        return build_app(self.settings, ports, self._counters)
+
+    def _judged(self) -> shown.Judged:
+        with self._store.records.read() as conn:
+            return shown.judged(conn, self.settings.slos)
+
+    def _collected(self) -> list[shown.Collected]:
+        with self._store.records.read() as conn:
+            return shown.collected(conn, now_ms=self._clock.now_ms())
+
+    def _probes(self) -> tuple[ProbeState, ...]:
+        return shown.probes_of(self._collected(), self.settings.machine.probes.targets)
+
+    def _send(self, partition: int, message: bytes) -> None:
+        topic = self.settings.machine.kafka.telemetry
+        self._loop.call_soon_threadsafe(self._outlet.put, [(topic, partition, message)])
 
     def start(self) -> None:
         """Begin to feed."""
@@ -153,14 +171,10 @@ class DistributedConsole:
                 Component("kafka", not stuck, slow if stuck else None),
                 Component("outbox", not dead, given_up if dead else None),
             ),
+            sources=tuple(source for worker in self._collected() for source in worker.sources),
             counters=tuple(self._telemetry.values().items()),
             dead_letters=dead,
         )
-
-
-def _no_band(_labels: Labels) -> Evidence | None:
-    """Detectors run elsewhere; plots show the evidence that came with the alert."""
-    return None
 
 
 __all__ = ["DistributedConsole", "StoreError"]

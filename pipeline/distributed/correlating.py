@@ -9,13 +9,15 @@ from sqlalchemy import Connection
 from detectors.engine import Engine
 from model.alert import Alert
 from model.batch import LogBatch, MetricBatch
+from model.calls import Calls
 from model.errors import TocsinError
 from model.feedback import Feedback
 from model.series import SeriesIndex
 from pipeline import wiring
 from pipeline.core import StepOutput
 from pipeline.distributed.aligning import CLOCK, Alignment, Mark, Round
-from pipeline.distributed.wire import Entry, Message, Tick, Told
+from pipeline.distributed.calling import Calling
+from pipeline.distributed.wire import Called, Entry, Message, Tick, Told
 from pipeline.settings import Settings
 from store import snapshots as snapshot_rows
 from store.store import Store
@@ -31,6 +33,8 @@ class Fenced(TocsinError):
 class Elsewhere(Engine):
     """Stands for detectors that run in other workers: their alerts come as messages."""
 
+    seen: tuple[Calls, ...] = ()
+
     def take(self, batch: MetricBatch | LogBatch, *, now_ms: int) -> list[Alert]:
         """Nothing."""
         return []
@@ -38,6 +42,10 @@ class Elsewhere(Engine):
     def step(self, now_ms: int) -> list[Alert]:
         """Nothing."""
         return []
+
+    def calls(self) -> tuple[Calls, ...]:
+        """What detectors elsewhere have seen."""
+        return self.seen
 
     def adopt(self, alerts: Iterable[Alert]) -> None:
         """Whoever detects remembers what fires."""
@@ -67,10 +75,11 @@ class Correlating:
         self.steps = 0
         with store.records.read() as conn:
             data = snapshot_rows.get(conn, self._name)
+            self._calling = Calling.of(conn, f"calls.{partition}")
         self._written = data
         self.mark = Mark() if data is None else Mark.load(data)
         self._alignment = Alignment(sources, patience_ms=patience_ms, mark=self.mark)
-        engine = Elsewhere(settings.machine.detectors, SeriesIndex(1, 1))
+        self._elsewhere = engine = Elsewhere(settings.machine.detectors, SeriesIndex(1, 1))
         self.core = wiring.build_core(
             settings, store, SeriesIndex(1, 1), engine=engine, tells=True, report=report
         )
@@ -104,6 +113,8 @@ class Correlating:
         """
         if isinstance(message, Tick):
             message = Told(CLOCK, message.now_ms)
+        if isinstance(message, Called):
+            self._calling.take(message)
         if not isinstance(message, (Told, Entry)):
             return []
         return [self._step(one) for one in self._alignment.take(message, offset)]
@@ -113,6 +124,7 @@ class Correlating:
             # The time of a start is that of the stream, not of the machine.
             self.core.restore(self.mark.now_ms or one.now_ms)
             self._restored = True
+        self._elsewhere.seen = self._calling.upto(one.now_ms)
         out = self.core.step(
             one.now_ms,
             values=one.alerts,
@@ -128,4 +140,5 @@ class Correlating:
         before = self._written
         if not snapshot_rows.replace(conn, self._name, data, before=before, now_ms=one.now_ms):
             raise Fenced(f"{self._name}: another worker has gone on")
+        self._calling.write(conn, now_ms=one.now_ms)
         self._written, self.mark, self._marked_ms = data, one.mark, one.now_ms

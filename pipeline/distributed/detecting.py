@@ -11,6 +11,7 @@ from collectors.templates import TemplateMiner
 from detectors.engine import Engine
 from model.alert import Alert
 from model.batch import LogBatch, MetricBatch, Rows
+from model.calls import Calls
 from model.codec import build, decode, encode
 from model.errors import InputError, SnapshotError
 from model.feedback import Feedback
@@ -18,11 +19,26 @@ from model.journal import JournalKind
 from model.series import SeriesIndex
 from pipeline import wiring
 from pipeline.checkpoints import pack, unpack
-from pipeline.distributed.wire import Entry, Lines, Message, Samples, Tick, Told, unpack_labels
+from pipeline.distributed.past import Learning
+from pipeline.distributed.wire import (
+    Called,
+    Entry,
+    Lines,
+    Message,
+    Newer,
+    Past,
+    Samples,
+    Tick,
+    Told,
+    unpack_labels,
+)
 from pipeline.settings import Settings
+from pipeline.version import VERSION
 
 BLOCKS_MAX = 10_000
 _VERSION = 1
+RELEASE = f"{VERSION}/{_VERSION}"
+"""Written into snapshots: what another release wrote is kept beside ours for a while."""
 
 
 class Detecting:
@@ -34,13 +50,16 @@ class Detecting:
     ----------
     now_ms : int
         Time, as far as the partition's messages have brought it.
+    written_by : str
+        Which release wrote what was loaded.
     """
 
     def __init__(self, settings: Settings, partition: int) -> None:
         machine = settings.machine
         self.partition = partition
         self.now_ms = 0
-        self.samples = self.lines = 0
+        self.written_by = RELEASE
+        self.samples = self.lines = self.newer = 0
         self._idle_ms = machine.pipeline.series_idle_ms
         self._evicted_ms = 0
         self._found: list[Alert] = []
@@ -50,6 +69,8 @@ class Detecting:
         self.miner = TemplateMiner(machine.templates)
         self.engine: Engine = wiring.build_engine(settings, self.index)
         self.index.on_evict(lambda _rows: self._blocks.clear())
+        self._called: tuple[Calls, ...] = ()
+        self._past = Learning(self.engine, self.index, self._metrics, self._known)
 
     def take(self, message: Message) -> Told | None:
         """One message of the partition; at a tick, what was found since the one before.
@@ -71,6 +92,10 @@ class Detecting:
             said = decode(Feedback, message.body)
             self._said[said.id] = said
             self.engine.heed(self._said.values())
+        elif isinstance(message, Past):
+            self._past.take(message, max(self.now_ms, 1))
+        elif isinstance(message, Newer):
+            self.newer += 1
         return None
 
     def _take(self, batch: MetricBatch | LogBatch) -> None:
@@ -86,6 +111,14 @@ class Detecting:
         told = Told(self.partition, now_ms, tuple(self._found))
         self._found = []
         return told
+
+    def called(self) -> Called | None:
+        """Who calls whom, where that is news since it was asked last; to be said before what was told."""
+        calls = self.engine.calls()
+        if calls is self._called:
+            return None
+        self._called = calls
+        return Called(self.partition, self.now_ms, calls)
 
     def _evict(self, now_ms: int) -> None:
         if self._evicted_ms == 0:
@@ -130,6 +163,10 @@ class Detecting:
             raise InputError(f"{len(known)} label sets, but {len(message.values)} values")
         return known
 
+    def _known(self, block: bytes) -> Rows:
+        found = [self.index.find(labels) for labels in unpack_labels(block)]
+        return np.array([row for row in found if row is not None], dtype=np.int32)
+
     def _logs(self, message: Lines) -> LogBatch | None:
         if not message.lines:
             return None
@@ -153,10 +190,12 @@ class Detecting:
         """Everything learnt, at one moment between two messages."""
         own = {
             "version": _VERSION,
+            "by": RELEASE,
             "now_ms": self.now_ms,
             "evicted_ms": self._evicted_ms,
             "found": json.loads(encode(self._found)),
             "said": json.loads(encode(list(self._said.values()))),
+            "past": self._past.save(),
         }
         return pack(
             {
@@ -180,8 +219,10 @@ class Detecting:
             own = json.loads(parts["own"])
             if own["version"] != _VERSION:
                 raise SnapshotError(f"of version {own['version']}, not {_VERSION}")
+            self.written_by = str(own.get("by", ""))
             self.now_ms, self._evicted_ms = int(own["now_ms"]), int(own["evicted_ms"])
             self._found = build(list[Alert], own["found"])
+            self._past.load(own.get("past", {}))
             self._said = {one.id: one for one in build(list[Feedback], own["said"])}
             self.index.load(parts["index"])
             self.miner.load(parts["miner"])

@@ -8,21 +8,30 @@ was learnt and how far it was learnt are one row, written at once. Kafka's commi
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
+from sqlalchemy import Connection
+
 from model.account import AuditRecord
-from model.errors import InputError, SnapshotError
+from model.errors import InputError, SnapshotError, StoreError
+from pipeline.distributed import shown
 from pipeline.distributed.correlating import Correlating
-from pipeline.distributed.detecting import Detecting
-from pipeline.distributed.wire import read, write
+from pipeline.distributed.detecting import RELEASE, Detecting
+from pipeline.distributed.topics import TELEMETRY_KEPT_MS
+from pipeline.distributed.wire import Ask, Newer, read, write
 from pipeline.settings import Settings
 from store import audit as audit_rows
 from store import offsets as offset_rows
 from store import snapshots as snapshot_rows
 from store.store import Store
 
+log = logging.getLogger("tocsin.kafka")
+
 TRIES_MAX = 3
+_BEFORE = ".before"
 _DETAIL_MAX = 2_000
 
 
@@ -35,9 +44,16 @@ class Held(Protocol):
         Offset of the message to take next; None where the first that comes will do.
     resume : int
         Offset from which messages are needed to build this again.
+    newer : int
+        Messages that only a newer release understands.
     """
 
     next: int | None
+
+    @property
+    def newer(self) -> int:
+        """See above."""
+        ...
 
     @property
     def resume(self) -> int:
@@ -68,16 +84,41 @@ class DetectingPartition:
     """Detectors, kept as snapshots beside the offset that they contain."""
 
     def __init__(self, settings: Settings, store: Store, partition: int) -> None:
+        self._settings = settings
         self._store = store
         self._name = f"detect.{partition}"
-        self.stage = Detecting(settings, partition)
+        self._before: bytes | None = None
         self.next: int | None = None
-        with store.records.read() as conn:
-            data = snapshot_rows.get(conn, self._name)
-        if data is not None:
-            self.next = int.from_bytes(data[:8], "big")
-            self.stage.load(data[8:])
+        self.stage = self._begin(partition)
         self.resume = self.next or 0
+
+    def _begin(self, partition: int) -> Detecting:
+        """From the newest snapshot that this release reads.
+
+        What another release wrote last is kept beside ours for as long as the messages after it are: a worker
+        of that release that gets the partition back goes on from there, and not cold.
+        """
+        for name in (self._name, f"{self._name}{_BEFORE}"):
+            with self._store.records.read() as conn:
+                data = snapshot_rows.get(conn, name)
+            if data is None:
+                continue
+            stage = Detecting(self._settings, partition)
+            try:
+                stage.load(data[8:])
+            except SnapshotError as error:
+                log.error("snapshot %s is not used: %s", name, error)
+                continue
+            self.next = int.from_bytes(data[:8], "big")
+            self._before = data if stage.written_by != RELEASE else None
+            return stage
+        log.info("%s: no snapshot: everything that is learnt starts cold", self._name)
+        return Detecting(self._settings, partition)
+
+    @property
+    def newer(self) -> int:
+        """Messages that only a newer release understands."""
+        return self.stage.newer
 
     @property
     def now_ms(self) -> int:
@@ -86,23 +127,45 @@ class DetectingPartition:
 
     def take(self, data: bytes, offset: int) -> list[bytes]:
         """One message; at a tick, what was told."""
-        told = self.stage.take(read(data))
+        message = read(data)
+        if isinstance(message, Ask):
+            self._answer(message)
+        told = self.stage.take(message)
         self.next = offset + 1
-        return [] if told is None else [write(told)]
+        if told is None:
+            return []
+        called = self.stage.called()
+        return [*([] if called is None else [write(called)]), write(told)]
 
     def save(self, now_ms: int) -> Callable[[], None]:
         """The state of now; writing it may go on in another thread."""
         at = self.next or 0
         data = at.to_bytes(8, "big") + self.stage.save()
+        seen = shown.judged_by(self.stage.engine)
 
         def keep() -> None:
             with self._store.records.write() as conn:
                 # A worker that lost the partition without noticing must not set it back.
                 if offset_rows.advance(conn, self._name, at):
+                    self._keep_before(conn, now_ms)
                     snapshot_rows.put(conn, self._name, data, now_ms=now_ms)
+                    shown.keep_judged(conn, self.stage.partition, seen, now_ms=now_ms)
             self.resume = at
 
         return keep
+
+    def _keep_before(self, conn: Connection, now_ms: int) -> None:
+        name = f"{self._name}{_BEFORE}"
+        if self._before is not None:
+            snapshot_rows.put(conn, name, self._before, now_ms=now_ms)
+            self._before = None
+        snapshot_rows.prune(conn, name, before_ms=now_ms - TELEMETRY_KEPT_MS)
+
+    def _answer(self, asked: Ask) -> None:
+        """Somebody looks at a series: a failure is theirs, not the stage's."""
+        evidence = self.stage.engine.band(asked.labels)
+        with suppress(StoreError), self._store.records.write() as conn:
+            shown.keep_band(conn, asked.labels, evidence, asked_ms=asked.now_ms)
 
 
 class CorrelatingPartition:
@@ -116,6 +179,7 @@ class CorrelatingPartition:
             settings, store, partition, sources=kafka.partitions, patience_ms=kafka.patience_ms
         )
         self._on_commit = on_commit
+        self.newer = 0
         self.next: int | None = self.stage.mark.resume or None
 
     @property
@@ -130,7 +194,9 @@ class CorrelatingPartition:
 
     def take(self, data: bytes, offset: int) -> list[bytes]:
         """One message; nothing is sent on: what is decided is in the records."""
-        decided = self.stage.take(read(data), offset)
+        message = read(data)
+        self.newer += isinstance(message, Newer)
+        decided = self.stage.take(message, offset)
         self.next = offset + 1
         if any(bridged.actions for out in decided for bridged in out.bridged):
             self._on_commit()

@@ -161,6 +161,9 @@ class Joined:
             f"tocsin_kafka_repeated_total{label}": self.passed_over,
             f"tocsin_kafka_set_aside_total{label}": self.set_aside,
             f"tocsin_kafka_gaps_total{label}": self.gaps,
+            f"tocsin_kafka_newer_total{label}": sum(
+                held.newer for held in list(self.held.values())
+            ),
             f"tocsin_kafka_partitions{label}": len(self.held),
             f"tocsin_kafka_behind_seconds{label}": behind_ms / 1000,
         }
@@ -291,7 +294,10 @@ class Joined:
         sending = self._sending.pop(partition, [])
         for one in sending:
             await one
-        await asyncio.to_thread(self.held[partition].save(self._clock.now_ms()))
+        held = self.held.get(partition)
+        if held is None:
+            return  # it was given to another meanwhile
+        await asyncio.to_thread(held.save(self._clock.now_ms()))
         self._acknowledge(partition)
 
     def _acknowledge(self, partition: int) -> None:

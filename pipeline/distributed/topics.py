@@ -13,6 +13,8 @@ from pipeline.distributed.connecting import client_options
 from pipeline.distributed.settings import KafkaSettings
 
 HOUR_MS = 3_600_000
+TELEMETRY_KEPT_MS = 24 * HOUR_MS
+"""As long as detecting may stand still."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,9 @@ class Topic:
 
 
 def wanted(kafka: KafkaSettings) -> tuple[Topic, ...]:
-    """The topics of a configuration. Telemetry is kept for a day: as long as detecting may stand still."""
+    """The topics of a configuration."""
     return (
-        Topic(kafka.telemetry, kafka.partitions, 24 * HOUR_MS),
+        Topic(kafka.telemetry, kafka.partitions, TELEMETRY_KEPT_MS),
         Topic(kafka.alerts, 1, 7 * 24 * HOUR_MS),
         Topic(kafka.dead, 1, 30 * 24 * HOUR_MS),
     )

@@ -19,6 +19,7 @@ import orjson
 
 from model.alert import Alert
 from model.batch import Floats, Ints
+from model.calls import Calls
 from model.codec import build, decode, encode
 from model.errors import InputError, TocsinError
 from model.journal import JournalKind
@@ -66,6 +67,56 @@ class Tick:
     now_ms: int
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """A step through the past of series that detectors meet (back-fill): learnt, and nobody is told.
+
+    Attributes
+    ----------
+    samples : Samples or None
+        Of about one moment.
+    renew : bytes
+        A block of label sets, by `pack_labels`: series whose samples come at other distances from here on.
+    coarse : bool
+        Whether samples are further apart than live ones.
+    ends : bool
+        Whether the past ends here.
+    """
+
+    samples: Samples | None = None
+    renew: bytes = b""
+    coarse: bool = False
+    ends: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Somebody wants to see a series as its detectors see it; nothing is learnt or decided by it."""
+
+    labels: Labels
+    now_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """Who was seen to call whom, as one partition's detectors know it from a tick on: all of it."""
+
+    partition: int
+    now_ms: int
+    calls: tuple[Calls, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """A message of a kind that only a newer release knows: to be passed over and counted.
+
+    Within one `MAGIC` a new kind is one that an older stage can do without; what it cannot do without needs
+    another `MAGIC`.
+    """
+
+    kind: str
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """What one partition's detectors told at one tick; also that they told nothing."""
@@ -96,7 +147,7 @@ class Dead:
     body: bytes
 
 
-Message = Samples | Lines | Tick | Told | Entry | Dead
+Message = Samples | Past | Lines | Tick | Ask | Called | Told | Entry | Dead | Newer
 
 
 def pack_labels(labels: Sequence[Labels]) -> bytes:
@@ -135,10 +186,18 @@ def write(message: Message) -> bytes:
     """
     if isinstance(message, Samples):
         return _join(*_samples(message))
+    if isinstance(message, Past):
+        return _past(message)
     if isinstance(message, Lines):
         return _join(*_lines(message))
     if isinstance(message, Tick):
         return _join({"is": "tick", "now_ms": message.now_ms})
+    if isinstance(message, Ask):
+        return _join({"is": "ask", "now_ms": message.now_ms}, pack_labels([message.labels]))
+    if isinstance(message, Called):
+        return _join({"is": "called"}, zlib.compress(encode(message), 1))
+    if isinstance(message, Newer):
+        return _join({"is": message.kind})
     if isinstance(message, Told):
         head = {"is": "told", "partition": message.partition, "now_ms": message.now_ms}
         return _join(head, zlib.compress(encode(list(message.alerts)), 1))
@@ -159,7 +218,8 @@ def read(data: bytes) -> Message:
     """
     try:
         head, parts = _split(data)
-        message: Message = _READERS[head["is"]](head, parts)
+        reader = _READERS.get(head["is"])
+        message: Message = Newer(str(head["is"])) if reader is None else reader(head, parts)
         return message
     except TocsinError:
         raise
@@ -179,6 +239,12 @@ def _samples(message: Samples) -> tuple[dict[str, Any], bytes, bytes, bytes]:
     }
     times = (times_ms[:1] if same else times_ms).astype("<i8").tobytes()
     return head, message.series, times, message.values.astype("<f8").tobytes()
+
+
+def _past(message: Past) -> bytes:
+    head = {"is": "past", "coarse": message.coarse, "ends": message.ends}
+    samples = b"" if message.samples is None else write(message.samples)
+    return _join(head, samples, message.renew)
 
 
 def _plain(reason: Reason) -> Any:
@@ -231,6 +297,14 @@ def _read_samples(head: dict[str, Any], parts: list[bytes]) -> Samples:
     )
 
 
+def _read_past(head: dict[str, Any], parts: list[bytes]) -> Past:
+    inner, renew = parts
+    samples = read(inner) if inner else None
+    if samples is not None and not isinstance(samples, Samples):
+        raise InputError("a past of something else than samples")
+    return Past(samples, renew, bool(head["coarse"]), bool(head["ends"]))
+
+
 def _read_lines(head: dict[str, Any], parts: list[bytes]) -> Lines:
     times, severities, text = parts
     services, lines, fields = orjson.loads(_inflate(text))
@@ -276,9 +350,12 @@ def _read_dead(head: dict[str, Any], parts: list[bytes]) -> Dead:
 
 _READERS: dict[str, Any] = {
     "samples": _read_samples,
+    "past": _read_past,
     "lines": _read_lines,
     "tick": lambda head, _parts: Tick(int(head["now_ms"])),
+    "ask": lambda head, parts: Ask(unpack_labels(parts[0])[0], int(head["now_ms"])),
     "told": _read_told,
+    "called": lambda _head, parts: decode(Called, _inflate(parts[0])),
     "entry": _read_entry,
     "dead": _read_dead,
 }

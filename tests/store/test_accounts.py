@@ -10,6 +10,28 @@ from store.sessions import Session
 from store.store import Store
 
 
+def test_of_two_that_go_on_from_one_state_one_does(any_store: Store) -> None:
+    with any_store.records.write() as conn:
+        assert snapshots.replace(conn, "x", b"a", before=None, now_ms=1)
+        assert not snapshots.replace(conn, "x", b"b", before=None, now_ms=2)
+        assert not snapshots.replace(conn, "x", b"b", before=b"z", now_ms=2)
+        assert snapshots.replace(conn, "x", b"b", before=b"a", now_ms=3)
+        assert (snapshots.get(conn, "x"), snapshots.saved_ms(conn, "x")) == (b"b", 3)
+    with any_store.records.write() as conn:
+        assert offsets.advance(conn, "y", 5) and offsets.advance(conn, "y", 6)
+        assert not offsets.advance(conn, "y", 6) and not offsets.advance(conn, "y", 2)
+        assert offsets.get(conn, "y") == 6
+
+
+def test_snapshots_are_found_and_pruned_by_the_front_of_their_name(any_store: Store) -> None:
+    with any_store.records.write() as conn:
+        for at, name in enumerate(["a_1", "a_2", "ab"]):
+            snapshots.put(conn, name, b"", now_ms=at)
+        assert snapshots.named(conn, "a_") == [("a_1", 0, b""), ("a_2", 1, b"")]
+        snapshots.prune(conn, "a_", before_ms=1)
+        assert [name for name, *_ in snapshots.named(conn, "a")] == ["a_2", "ab"]
+
+
 def test_accounts_tokens_and_sessions(any_store: Store) -> None:
     ann, token = User("ann", Role.ADMIN, "hash"), Token("t1", "ci", Role.RESPONDER, "h1", 5)
     session = Session("s-hash", "ann", "csrf", 1, 100)

@@ -105,6 +105,34 @@ def test_f27_a_newer_database_is_refused_and_left_as_it_was(tmp_path: Path) -> N
     database.close()
 
 
+ADDING_STEP = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "records_0009_since_0002"
+down_revision = "records_0002"
+
+
+def upgrade():
+    op.add_column("users", sa.Column("shoe_size", sa.Integer(), nullable=True))
+"""
+
+
+def test_f27_a_later_schema_that_only_adds_is_used_by_this_release_too(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/tocsin.db"
+    _fill(url)
+    database = Database(url)
+    steps = _next_version(tmp_path / "n", ADDING_STEP)
+    migration.migrate(database, schema.records, folders=steps)
+    _fill(url)  # as this release does, on the later schema
+    migration.migrate(database, schema.records, folders=steps)
+    with database.read() as conn:
+        assert migration.revision(conn, schema.records) == "records_0009_since_0002"
+        rows = conn.exec_driver_sql("SELECT name, shoe_size FROM users ORDER BY name").all()
+    assert [tuple(row) for row in rows] == [("ann", None), ("bob", None)]
+    database.close()
+
+
 def test_f27_a_step_that_fails_half_way_leaves_the_old_database(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/tocsin.db"
     _fill(url)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from benchmarks import distributed as played
 from benchmarks.telemetry import World
+from pipeline.checkpoints import pack, unpack
 from pipeline.distributed.holding import TRIES_MAX, DetectingPartition, Suspects
 from pipeline.distributed.wire import Tick, write
+from store import offsets as offset_rows
+from store import snapshots as snapshot_rows
 from store.store import Store
 
 
@@ -31,6 +35,61 @@ def test_a_partition_goes_on_behind_what_is_kept(store: Store, tmp_path: Path) -
     second.save(9_000)()
     first.save(9_500)()
     assert DetectingPartition(settings, store, 0).next == 6
+    store.close()
+
+
+def test_f27_a_release_goes_on_from_what_it_can_read_and_the_next_one_from_the_newest(
+    store: Store, tmp_path: Path
+) -> None:
+    settings = played.configure(tmp_path / "config", World(services=2))
+
+    def ticked(held: DetectingPartition, upto: int) -> DetectingPartition:
+        for offset in range(held.next or 0, upto):
+            held.take(write(Tick(1_000 * (offset + 1))), offset)
+        held.save(upto * 1_000)()
+        return held
+
+    ticked(DetectingPartition(settings, store, 0), 5)
+    # The next release took over, and wrote what this one does not read.
+    with store.records.write() as conn:
+        ours = snapshot_rows.get(conn, "detect.0")
+        assert ours is not None
+        parts = unpack(ours[8:])
+        own = {**json.loads(parts["own"]), "version": 2, "by": "next"}
+        newer = (9).to_bytes(8, "big") + pack({**parts, "own": json.dumps(own).encode()})
+        snapshot_rows.put(conn, "detect.0.before", ours, now_ms=5_000)
+        snapshot_rows.put(conn, "detect.0", newer, now_ms=9_000)
+        offset_rows.advance(conn, "detect.0", 9)
+    again = DetectingPartition(settings, store, 0)
+    assert (again.next, again.now_ms) == (5, 5_000)
+    ticked(again, 8)
+    with store.records.read() as conn:  # not yet as far as the other: nothing is set back
+        assert snapshot_rows.get(conn, "detect.0") == newer
+    ticked(again, 12)
+    assert DetectingPartition(settings, store, 0).next == 12
+    # What another release wrote, in a form that this one reads, is kept as it is when ours follows.
+    with store.records.write() as conn:
+        mine = snapshot_rows.get(conn, "detect.0")
+        assert mine is not None
+        parts = unpack(mine[8:])
+        own = {**json.loads(parts["own"]), "by": "the one before"}
+        older = mine[:8] + pack({**parts, "own": json.dumps(own).encode()})
+        snapshot_rows.put(conn, "detect.0", older, now_ms=12_000)
+    ticked(DetectingPartition(settings, store, 0), 14)
+    with store.records.read() as conn:
+        assert snapshot_rows.get(conn, "detect.0.before") == older
+    ticked(DetectingPartition(settings, store, 0), 15).save(10 * 86_400_000)()
+    store.close()
+
+
+def test_f20_a_partition_whose_snapshot_is_damaged_starts_cold_and_says_so(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = played.configure(tmp_path / "config", World(services=2))
+    with store.records.write() as conn:
+        snapshot_rows.put(conn, "detect.0", b"\0" * 100, now_ms=1)
+    assert DetectingPartition(settings, store, 0).next is None
+    assert "snapshot detect.0 is not used" in caplog.text
     store.close()
 
 

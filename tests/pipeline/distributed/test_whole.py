@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from pipeline.distributed import topics
 from store import incidents as incident_rows
 from store import tickets as ticket_rows
 from store.store import Store
+from tests.incident_bridge.bulk_double import Double, serving
 from tests.pipeline.distributed.test_on_a_broker import until
 
 PUSHES = 20
@@ -90,3 +92,44 @@ def test_f16_two_workers_make_one_ticket_of_what_is_pushed(
             one.stop()
     performing = [(tmp_path / f"worker{n}.log").read_text().count("performs now") for n in range(2)]
     assert performing[0] + performing[1] >= 1
+
+
+def test_syslog_and_history_into_an_elasticsearch_with_workers(
+    config: tuple[Path, int], tmp_path: Path
+) -> None:
+    folder, port = config
+    data = tmp_path / "data"
+    data.mkdir()
+    words = ["--config", str(folder), "--data", str(data)]
+    listens = free_port()
+    with serving(Double()) as double:
+        with (folder / "tocsin.yaml").open("a") as file:
+            file.write(
+                f"syslog: {{listeners: [{{protocol: udp, listen: '127.0.0.1:{listens}'}}]}}\n"
+                f"elasticsearch_sink: {{url: '{double.url}', interval: 1s, logs: all}}\n"
+            )
+        console = Process(["console", *words], data, tmp_path / "console.log")
+        worker = Process(["worker", *words], data, tmp_path / "worker.log")
+        sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+        def no_line() -> set[bytes]:
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            said = f"<131>1 {now} db1 postgres 7 - - password=hunter2 refused"
+            sender.sendto(said.encode(), ("127.0.0.1", listens))
+            return set() if double.of("tocsin.log") else {b"no line yet"}
+
+        try:
+            assert until(lambda: set() if push(port) else {b"not accepted"}) == set()
+            assert until(no_line) == set()
+            opened = lambda: any(  # noqa: E731
+                one["event"]["action"] == "incident-opened" for one in double.of("tocsin.incident")
+            )
+            assert until(lambda: set() if opened() else {b"no incident yet"}) == set()
+        finally:
+            sender.close()
+            for one in (console, worker):
+                one.stop()
+        line = double.of("tocsin.log")[0]
+        assert line["service"]["name"] == "postgres" and line["log"]["level"] == "error"
+        assert "refused" in line["message"] and "hunter2" not in line["message"]
+        assert len(double.of("tocsin.alert")) == PUSHES

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from model.alert import Alert
 from model.batch import STALE_NAN, MetricBatch, is_stale
+from model.calls import Calls
 from model.errors import InputError
 from model.journal import JournalKind
 from model.labels import Labels
@@ -19,10 +20,14 @@ from model.series import SeriesIndex
 from pipeline.distributed.shards import Splitter, owner, shard
 from pipeline.distributed.wire import (
     DECODED_BYTES_MAX,
+    Ask,
+    Called,
     Dead,
     Entry,
     Lines,
     Message,
+    Newer,
+    Past,
     Samples,
     Tick,
     Told,
@@ -50,7 +55,12 @@ MESSAGES: list[Message] = [
     samples([4, 4, 4]),
     samples([4, 5, 6]),
     LINES,
+    Past(samples([4, 4, 4]), b"", True),
+    Past(None, pack_labels([UP]), ends=True),
     Tick(1_000),
+    Ask(UP, 1_000),
+    Called(1, 1_000, (Calls("cart", "stock", 5, 900),)),
+    Newer("of-tomorrow"),
     Told(3, 1_000, (ALERT,)),
     Entry(JournalKind.ALERT, "prom", 5, b"{}"),
     Dead("tocsin.alerts", 0, 17, "why", b"\0\1"),
@@ -60,6 +70,10 @@ MESSAGES: list[Message] = [
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda one: type(one).__name__)
 def test_what_is_written_is_read(message: Message) -> None:
     assert write(read(write(message))) == write(message)
+
+
+def test_f27_a_kind_that_a_newer_release_sends_is_passed_over_and_not_set_aside() -> None:
+    assert read(write(Newer("of-tomorrow"))) == Newer("of-tomorrow")
 
 
 def test_columns_come_back_bit_by_bit() -> None:
