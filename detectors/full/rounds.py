@@ -17,9 +17,13 @@ def slot_of(times_ms: NDArray[np.int64], period_ms: int, slots: int) -> int | ND
     --------
     >>> slot_of(np.array([0, 59_999]), 3_600_000, 60), slot_of(np.array([-1, 60_000]), 3_600_000, 60)
     (0, array([59,  1]))
+    >>> slot_of(np.array([], dtype=np.int64), 3_600_000, 60)
+    0
     """
     length_ms = period_ms // slots
     assert length_ms * slots == period_ms, (period_ms, slots)
+    if not len(times_ms):
+        return 0
     first = int(times_ms.min()) // length_ms
     if first == int(times_ms.max()) // length_ms:
         return first % slots
