@@ -11,17 +11,19 @@ from detectors.judge import Judge
 from detectors.knowledge import Knowledge
 from detectors.logwatchers import log_watchers
 from detectors.probes import Probes
+from detectors.rhythms import Rhythms
 from detectors.slo import Slos
 from detectors.watcher import Watcher
 
 
 def watchers(judge: Judge, knowledge: Knowledge) -> tuple[Watcher, ...]:
     """All of them, made anew."""
-    full, collective = FullSide(judge, knowledge), Collective(judge)
-    full.hear = (collective.scored,)
+    full, collective, rhythms = FullSide(judge, knowledge), Collective(judge), Rhythms(judge)
+    full.hear, full.expects = (collective.scored, rhythms.scored), rhythms.expects
     return (
         full,
         collective,
+        rhythms,
         Slos(judge, knowledge.slos),
         Forecast(judge, judge.settings.forecast),
         Probes(judge),
