@@ -30,7 +30,7 @@ _STEADY = 0.55  # is the least of past cycles' strengths of a rhythm that can be
 _LOST, _BACK = 0.33, 0.6  # strengths below which it is missing, from which it is there
 _BEATS, _SURE_MS = 3, 600_000  # missing beats and time after which it is a warning
 _SURE_CYCLES, _SURE = 12, 0.7  # and what must be known of it
-_STOPS = 3  # a rhythm that stopped so often is one with breaks: it explains, but is not missed
+_STOPS = 2.5  # a rhythm that stopped more often lately is one with breaks: it explains, but is not missed
 _FADE_MS = 30 * 86_400_000
 _GONE_MS, _GONE_KNOWN_MS = 3_600_000, 86_400_000
 _ACCEPT_CYCLES, _ACCEPT_MS = 10, 86_400_000
@@ -253,6 +253,8 @@ class Rhythms(Watcher):
     def expects(self, rows: Array, times_ms: Ints, values: Floats) -> Bools:
         """Which samples are what a known rhythm expects at their time, or a bucket sooner or later; shape (n,)."""
         out = np.zeros(len(rows), dtype=np.bool_)
+        if not self._max:
+            return out
         if not len(rows) or int(rows.max()) >= len(self.by_row["place"]):
             self.by_row.ensure(int(rows.max()) + 1 if len(rows) else 0)
         place = self.by_row["place"][rows]

@@ -13,17 +13,21 @@ from detectors.logwatchers import log_watchers
 from detectors.probes import Probes
 from detectors.rhythms import Rhythms
 from detectors.slo import Slos
+from detectors.unrest import Unrest
 from detectors.watcher import Watcher
 
 
 def watchers(judge: Judge, knowledge: Knowledge) -> tuple[Watcher, ...]:
     """All of them, made anew."""
     full, collective, rhythms = FullSide(judge, knowledge), Collective(judge), Rhythms(judge)
-    full.hear, full.expects = (collective.scored, rhythms.scored), rhythms.expects
+    unrest = Unrest(judge)
+    full.hear = (collective.scored, rhythms.scored, unrest.scored)
+    full.expects = rhythms.expects
     return (
         full,
         collective,
         rhythms,
+        unrest,
         Slos(judge, knowledge.slos),
         Forecast(judge, judge.settings.forecast),
         Probes(judge),

@@ -20,6 +20,7 @@ _STILL = 0.15  # below it a rhythm is no longer one
 _TRIAL = 3  # cycles that a found period must foretell
 _TRIAL_LEAST = 0.5  # is the least strength of each of them
 _FIRST_LOOKS = (128, 256)  # buckets of a new ring at which it is looked at early
+_LOOK = 384  # and of any
 _SPAN_MS = 4 * 86_400_000  # what is slower has profiles of its own
 _REFIT = LENGTH // 8
 _NEW_LEAST = 48  # buckets since it was lost
@@ -91,7 +92,7 @@ class Follow:
             rings["filled"][places],
             rings["since"][places],
         )
-        early = (rings["since"][places] == filled) & np.isin(filled, _FIRST_LOOKS)
+        early = ((since == filled) & np.isin(filled, _FIRST_LOOKS)) | (filled == _LOOK)
         sought = (stage == Stage.SOUGHT) & (early | (filled >= LENGTH))
         passed = rings["open"][places] - rows["fitted"][places]
         tried = (stage == Stage.TRIED) & (passed >= _TRIAL * rows["period"][places])
