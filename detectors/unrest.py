@@ -31,6 +31,7 @@ _WILD = np.float32(8.0)  # usual steps is the most that one counts for
 _TIMES = 3.0  # as much as usual, or as little
 _BEYOND = 1.5  # times the most of the last weeks, or the least
 _BACK = 0.6  # of that keeps an alert going
+_EXTREME = np.float32(1 / 60)  # of the way an extreme goes to a ratio beyond it, each sample
 _FADE = np.float32(np.log(2.0) / 20_000.0)  # by half in so many samples
 _SAMPLES, _WATCHED_MS = 500.0, 2 * 86_400_000.0
 _MOVES = 0.9  # of the samples must have moved, or steps say nothing
@@ -90,9 +91,11 @@ class Unrest(Watcher):
         state["usual"][taught] += (np.maximum(first, _LONG) * (step - usual))[calm]
         state["age"][taught] = np.minimum(age[calm] + np.float32(1.0), np.float32(1e6))
         old = calm & (age > 100.0)
-        for name, better in (("high", np.maximum), ("low", np.minimum)):
-            faded = state[name][rows[old]] * (np.float32(1.0) - _FADE)
-            state[name][rows[old]] = better(faded, ratio[old])
+        for name, sign in (("high", 1.0), ("low", -1.0)):
+            # Not at once: unrest that begins must have time to be told before it is nothing new.
+            kept = state[name][rows[old]] * (np.float32(1.0) - _FADE)
+            more = np.maximum(np.float32(sign) * (ratio[old] - kept), np.float32(0.0))
+            state[name][rows[old]] = kept + np.float32(sign) * _EXTREME * more
 
     def _look(self, rows: Array, times_ms: Ints, ratio: Array) -> None:
         """Note the rows that are off, or told: judged in the next step."""
