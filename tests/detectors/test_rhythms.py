@@ -250,3 +250,25 @@ def test_what_a_rhythm_expects_is_explained_by_it() -> None:
     values = np.array([15.0, 10.0, 15.0])  # its beat, its rest, a beat at the wrong time
     explained = world.side.expects(row, START_MS + at * 60_000, values)
     assert (world.minute + 1) % 20 < 3 and explained.tolist() == [True, True, False]
+
+
+def test_a_change_of_variance_is_told_and_a_spike_is_none() -> None:
+    """Two days and a bit of peace, then the same mean with six times the noise; information, once."""
+
+    def wave(deviation: float) -> Wave:
+        return lambda m, rng: 100 + 30 * np.sin(m / 720 * np.pi) + deviation * rng.normal()
+
+    def spiky(minute: int, rng: np.random.Generator) -> float:
+        return 500.0 if minute % 1_700 == 0 else wave(3.0)(minute, rng)
+
+    world = World()
+    names = ("wild", "tame", "same", "spiky")
+    told = world.run(50 * HOUR, {name: spiky if name == "spiky" else wave(3.0) for name in names})
+    told += world.run(
+        8 * HOUR, {"wild": wave(18.0), "tame": wave(0.3), "same": wave(3.0), "spiky": spiky}
+    )
+    unsteady = [alert for alert in told if alert.name == "MetricUnsteady" and alert.firing]
+    assert {alert.labels["metric"] for alert in unsteady} == {"wild", "tame"}
+    assert {alert.severity for alert in unsteady} == {Severity.INFO}
+    assert all(alert.starts_ms >= START_MS + 50 * HOUR * 60_000 for alert in unsteady)
+    assert "swings by" in words(unsteady[0])
