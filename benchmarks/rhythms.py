@@ -1,6 +1,6 @@
 """Rhythms: how often one is told to be lost where nothing says so, and how often made-up ones are found and missed.
 
-    python -m benchmarks.rhythms --data ../shared/data [--json FILE] [--machines N]
+    python -m benchmarks.rhythms --data ../shared/data [--json FILE] [--machines N] [--seeds N]
 
 - `rhythm_informed_per_series_week`, `rhythm_warned_per_series_week`: `RhythmLost` on the fault-free first halves of SMD's
   machines (a metric a gauge, a sample a minute, through `detectors.Engine`). What has a rhythm there really may lose it:
@@ -137,15 +137,16 @@ def trains(seed: int) -> list[Row]:
 def main() -> None:
     """Measure and tell."""
     parser = arguments("rhythms: found, missed, and false alarms", data=True)
-    parser.add_argument("--machines", type=int, default=0, help="only so many (0: all)")
+    parser.add_argument("--machines", type=int, default=1_000, help="at most so many of SMD")
+    parser.add_argument("--seeds", type=int, default=_SEEDS, help="of each kind of noise")
     options = parser.parse_args()
     rng, steps = np.random.default_rng(1), 7 * 1_440
-    made = [noise(kind, steps, rng) for kind in _NOISES for _ in range(_SEEDS)]
+    made = [noise(kind, steps, rng) for kind in _NOISES for _ in range(options.seeds)]
     rows = [*trains(1), *rates("noise_", np.stack(made, axis=1), f"{len(made)} series, a week")]
-    hosts = machines(folders(options.data, ("SMD",)))
-    if not hosts:
+    hosts = machines(folders(options.data, ("SMD",))) if options.machines else []
+    if not hosts and options.machines:
         absent("no SMD (test_label/machine-*.txt) there")
-    for machine in hosts[: options.machines or None]:
+    for machine in hosts[: options.machines]:
         rows += rates("rhythm_", machine.train, f"{machine.name}, {machine.train.shape[1]} series")
     tell(rows, options.json)
 
