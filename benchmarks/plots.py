@@ -1,4 +1,4 @@
-"""The plots of docs/detection.md: what each component of the full tier makes of trouble of each kind.
+"""The plots of docs/detection.md: what each component of the full tier makes of trouble of each kind, and a lost rhythm.
 
     python -m benchmarks.plots          # writes docs/images/detection-NAME.svg
 
@@ -17,11 +17,15 @@ import numpy as np
 
 from benchmarks.report import ROOT
 from console.plots import LEFT, RIGHT, line_with_band
+from detectors.engine import Engine
 from detectors.full.combine import COMPONENTS
 from detectors.full.tier import FullTier
+from detectors.knowledge import Knowledge
+from detectors.settings import DetectorSettings
 from model.alert import Evidence
-from model.batch import Floats
+from model.batch import Floats, MetricBatch
 from model.labels import Labels
+from model.series import SeriesIndex
 
 FOLDER = ROOT / "docs" / "images"
 _STEP_MS = 300_000
@@ -144,8 +148,35 @@ def _strips(rare: Floats, told: list[tuple[float, bool]], *, top: float, width: 
     return "".join(parts)
 
 
+def lost_rhythm() -> str:
+    """What the live engine tells of a batch every 90 minutes of which the last does not come."""
+    index, rng, told = SeriesIndex(series_max=100), np.random.default_rng(3), None
+    engine = Engine(DetectorSettings(), index, knowledge=Knowledge(tiers={"batch": 1}))
+    series = Labels.of({"__name__": "rows_written", "service": "batch"})
+    row, minute = index.intern(series, now_ms=_START_MS), 0
+    while told is None:
+        minute += 1
+        now_ms = _START_MS + minute * 60_000
+        works = minute % 90 < 6 and minute < 20 * 60
+        value = max(20.0 + 60.0 * works + rng.normal(0.0, 4.0), 0.0)
+        batch = MetricBatch.of([row], now_ms, [value], arrival_ms=now_ms)
+        alerts = engine.take(batch, now_ms=now_ms) + engine.step(now_ms)
+        told = next((a for a in alerts if a.name == "RhythmLost"), None)
+    assert told.evidence is not None
+    plot = str(line_with_band(told.evidence, mark_ms=told.starts_ms, title="a lost rhythm"))
+    inner = plot[plot.index(">") + 1 : plot.rindex("</svg>")]
+    box = [float(x) for x in plot.split('viewBox="', 1)[1].split('"', 1)[0].split()]
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {box[2]:.0f} {box[3]:.0f}" '
+        f'width="{box[2]:.0f}" height="{box[3]:.0f}">{_STYLE}{inner}</svg>\n'
+    )
+
+
 def main() -> None:
     """Draw them all."""
+    path = Path(FOLDER / "detection-period.svg")
+    path.write_text(lost_rhythm(), encoding="utf-8")
+    print(path.relative_to(ROOT))
     for name, (trouble, begin) in TROUBLES.items():
         path = Path(FOLDER / f"detection-{name}.svg")
         path.write_text(draw(name, trouble, begin), encoding="utf-8")

@@ -30,6 +30,8 @@ _TYPES = (np.int64, np.int64, np.float64, np.int8, np.bool_)
 
 Hear = Callable[[Array, Ints, Floats, Array, Bools], None]
 """Is told of rows, times, values, scores, and which were learnt from."""
+Expects = Callable[[Array, Ints, Floats], Bools]
+"""Says which samples a rhythm explains that the tier knows nothing of."""
 
 
 class FullSide(Watcher):
@@ -52,6 +54,7 @@ class FullSide(Watcher):
         self._learnt_ms = 0
         self._moved_ms = self._scored = 0
         self.hear: tuple[Hear, ...] = ()
+        self.expects: Expects | None = None
 
     def settled(self, seen: Settled, now_ms: int) -> None:
         """Keep the samples of members until the next step; of a past, only those at their own distance."""
@@ -105,7 +108,10 @@ class FullSide(Watcher):
         none = np.zeros(len(rows), dtype=np.bool_)
         one = np.ones(len(rows))
         odd = matters(roles, values, usual, one, none) | notable(roles, values, usual, one, none)
-        at = np.flatnonzero(own | (odd & ~shut & np.isfinite(bars)))
+        odd &= ~shut & np.isfinite(bars)
+        if self.expects is not None and odd.any():
+            odd[odd] = ~self.expects(rows[odd], times_ms[odd], values[odd])
+        at = np.flatnonzero(own | odd)
         scores = np.zeros(len(rows), dtype=np.float32)
         learn = ~shut & ~own
         if len(at):

@@ -95,5 +95,19 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Series of services beyond the 4,096 that are looked at together.",
     ),
+    "tocsin_detector_rhythm_series": (
+        "gauge",
+        "Series that are searched for a rhythm, or have one.",
+    ),
+    "tocsin_detector_rhythm_series_max": ("gauge", "How many there may be at a time."),
+    "tocsin_detector_rhythms": ("gauge", "Series whose rhythm is known."),
+    "tocsin_detector_rhythm_waiting": (
+        "gauge",
+        "Series of the full tier that wait for their turn to be searched for a rhythm.",
+    ),
+    "tocsin_detector_rhythm_looks_total": (
+        "counter",
+        "Times a series was looked at for a rhythm, each costs some 15 ms.",
+    ),
     "tocsin_detector_state_bytes": ("gauge", "Memory held by the learnt state."),
 }

@@ -83,6 +83,9 @@ class DetectorSettings:
         What the full tier may take: about 2.4 kB for each of the series that matter most; 0 turns it off.
     pages_per_service_week : float
         How often the full tier may tell of one service by chance: its threshold follows from it.
+    rhythm_series_max : int
+        Limit: series of the full tier that are searched for a rhythm, or have one, at a time; about 2.7 kB each.
+        0 turns it off.
     forecast : ForecastSettings
         When something runs out.
     """
@@ -114,6 +117,7 @@ class DetectorSettings:
     alerts_max: int = 10_000
     full_memory_bytes: SizeBytes = 256 * 2**20
     pages_per_service_week: float = 0.5
+    rhythm_series_max: int = 4_096
     forecast: ForecastSettings = ForecastSettings()
 
     def accepted_after_ms(self, method: str) -> int | None:

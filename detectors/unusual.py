@@ -46,7 +46,7 @@ _DOWN: Bools = np.array([role.down and not role.up for role in ROLES])
 # A component's name (`full.combine.COMPONENTS`) to the sentence it is told with.
 SENTENCES = {
     "mean": gettext("{metric} of {service} is {value}, {low} to {high} is usual; by chance once in {once}"),
-    "short": gettext("{metric} of {service} is {value}, just before {low} to {high} was usual; by chance once in {once}"),
+    "spread": gettext("{metric} of {service} swings more than it did: {value}, {low} to {high} is usual; by chance once in {once}"),
     "day": gettext("{metric} of {service} is {value}, for this time of day {low} to {high} is usual; by chance once in {once}"),
     "week": gettext("{metric} of {service} is {value}, for this hour of the week {low} to {high} is usual; by chance once in {once}"),
     "change": gettext("{metric} of {service} has shifted to {value}, {low} to {high} was usual; by chance once in {once}"),

@@ -11,17 +11,23 @@ from detectors.judge import Judge
 from detectors.knowledge import Knowledge
 from detectors.logwatchers import log_watchers
 from detectors.probes import Probes
+from detectors.rhythms import Rhythms
 from detectors.slo import Slos
+from detectors.unrest import Unrest
 from detectors.watcher import Watcher
 
 
 def watchers(judge: Judge, knowledge: Knowledge) -> tuple[Watcher, ...]:
     """All of them, made anew."""
-    full, collective = FullSide(judge, knowledge), Collective(judge)
-    full.hear = (collective.scored,)
+    full, collective, rhythms = FullSide(judge, knowledge), Collective(judge), Rhythms(judge)
+    unrest = Unrest(judge)
+    full.hear = (collective.scored, rhythms.scored, unrest.scored)
+    full.expects = rhythms.expects
     return (
         full,
         collective,
+        rhythms,
+        unrest,
         Slos(judge, knowledge.slos),
         Forecast(judge, judge.settings.forecast),
         Probes(judge),

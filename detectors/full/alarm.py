@@ -20,7 +20,10 @@ class AlarmSettings:
     Attributes
     ----------
     fatigue : float
-        Decades by which an alarm raises its row's bar.
+        Decades by which an alarm at `least` raises its row's bar.
+    loud : float
+        How much more of `fatigue` an alarm adds for each decade of its score above `least`: who cried loudly is
+        believed again later than who only just spoke.
     recovery : float
         Samples in which a raised bar comes down to a third.
     least : float
@@ -29,15 +32,16 @@ class AlarmSettings:
         Decades by which the last alarm must be beaten, within 100 samples of it.
     """
 
-    fatigue: float = 1.0
+    fatigue: float = 0.4
     recovery: float = 4000.0
-    least: float = 5.5
-    margin: float = 1.6
+    least: float = 4.5
+    margin: float = 3.0
+    loud: float = 0.15
 
 
 # Points of a spike (`spikes`) that count as a decade here, and how soon one tires of them.
 SPIKE_SHARE = np.float32(0.29)
-SPIKES = AlarmSettings(fatigue=2.0)
+SPIKES = AlarmSettings(fatigue=2.0, least=5.5, margin=1.6, loud=0.0)
 
 
 class Alarms:
@@ -63,7 +67,9 @@ class Alarms:
             tell = less[found] > held + np.float32(self._settings.margin)
             found, rows = found[tell], rows[tell]
             told[found] = self.held[rows] = less[found]
-            bar[found] += np.float32(self._settings.fatigue)
+            above = scores[found] - np.float32(self._settings.least)
+            louder = np.float32(1.0) + np.float32(self._settings.loud) * above
+            bar[found] += np.float32(self._settings.fatigue) * louder
         since = since + np.float32(1.0)
         since[found] = 0.0
         self.since[at], self.bar[at] = since, bar

@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from detectors.full.tails import Array32, At, Tails
 
 CONTEXT = (
-    "mean", "short", "day", "week", "change", "fast", "joint", "step", "day_drift", "week_drift", "season_drift",
+    "mean", "spread", "day", "week", "change", "fast", "joint", "step", "day_drift", "week_drift", "season_drift",
 )  # fmt: skip
 COMPONENTS = (*CONTEXT, "spike")
-WEIGHTS = (1.0, 0.0, 1.0, 1.0, 1.0, 0.3, 1.0, 0.1, 0.5, 0.5, 1.0)
+# Alike, but for what repeats others in part. Their common size sets decades against the points of a spike.
+WEIGHTS = tuple(0.75 * w for w in (1.0, 1.0, 1.0, 1.0, 1.0, 0.3, 1.0, 0.1, 0.5, 0.5, 1.0))
+SUSTAINED = 0.5
 _RECENT = np.float32(0.2)
 
 
@@ -29,7 +31,7 @@ class Combination:
     """
 
     def __init__(
-        self, capacity: int, weights: tuple[float, ...] = WEIGHTS, sustained: float = 1.0
+        self, capacity: int, weights: tuple[float, ...] = WEIGHTS, sustained: float = SUSTAINED
     ) -> None:
         self._weights = np.array(weights, dtype=np.float32)
         self._sustained = np.float32(sustained)

@@ -16,6 +16,7 @@ from detectors.full.joint import Joint
 from detectors.full.levels import Levels
 from detectors.full.profiles import Profiles
 from detectors.full.spikes import Spikes
+from detectors.full.spread import Spread
 from detectors.full.tails import Array32, At, Tails
 from detectors.snapshot import pack, unpack
 from model.batch import Floats, Ints
@@ -33,6 +34,7 @@ _LATER = (
     "last",
     "day.phases.",
     "week.phases.",
+    "spread.",
 )  # arrays that the first snapshots did not have
 # How a profile may be read: an hour off (daylight saving), or as another day of the week (a holiday).
 _HOUR_OFF_DAY, _HOUR_OFF_WEEK = (-2, 2), (-1, 1)
@@ -73,6 +75,7 @@ class FullTier:
             other_day=24,
         )
         self._joint = Joint(capacity)
+        self._spread = Spread(capacity)
         self._tails = Tails(len(CONTEXT), capacity)
         self._combination = Combination(capacity)
         self._spikes = Spikes(capacity)
@@ -140,17 +143,17 @@ class FullTier:
     ) -> Array32:
         mean = self._levels.mean[at]
         before = np.where(age < 1.0, values, mean) if age.min() < 1.0 else mean.copy()
-        error, near, change, fast, step, standard = self._levels.look(at, rows, age, values)
+        error, _, change, fast, step, standard = self._levels.look(at, rows, age, values)
         day = self._day.look(at, rows, times_ms, values, before, age)
         week = self._week.look(at, rows, times_ms, values, before, age)
         sizes = np.empty((len(CONTEXT), len(rows)), dtype=np.float32)
         joint = self._joint.look(at, rows, age, standard)
-        for size, one in zip(
-            sizes, (error, near, day, week, change, fast, joint, step), strict=False
-        ):
-            np.abs(one, out=size)
+        singly = {0: error, 2: day, 3: week, 4: change, 5: fast, 6: joint, 7: step}
+        for place, one in singly.items():
+            np.abs(one, out=sizes[place])
         drift = self._drift[:, at]
         season = np.where(sizes[2] < sizes[3], day, week)
+        np.abs(self._spread.look(at, np.abs(season)), out=sizes[1])
         further = np.stack((day, week, season))
         further -= drift
         further *= _DRIFT_RATES
@@ -240,12 +243,12 @@ class FullTier:
         old = levels.old(rows, self._age[rows])
         middle, reach = self._spikes.expected(rows, times_ms)
         expected = (
-            mean, levels.short[rows], day, week, old, mean, mean, levels.last[rows], day, week, season,
+            mean, season, day, week, old, mean, mean, levels.last[rows], day, week, season,
             middle,
         )  # fmt: skip
         near = np.where(season_of_week, gate[3], gate[2])
         sizes = (
-            gate[0], gate[1], gate[2], gate[3], gate[4] + gate[0], gate[0], gate[0], gate[7],
+            gate[0], near, gate[2], gate[3], gate[4] + gate[0], gate[0], gate[0], gate[7],
             gate[2], gate[3], near, reach,
         )  # fmt: skip
         return np.stack(expected), np.stack(sizes)
@@ -273,7 +276,7 @@ class FullTier:
         parts: dict[str, Any] = {
             "levels": self._levels, "day": self._day, "week": self._week, "joint": self._joint,
             "tails": self._tails, "combination": self._combination, "alarms": self._alarms,
-            "spikes": self._spikes, "spike_alarms": self._spike_alarms,
+            "spikes": self._spikes, "spread": self._spread, "spike_alarms": self._spike_alarms,
         }  # fmt: skip
         found: list[tuple[Any, str, str]] = [
             (self, "_age", "age"), (self, "_drift", "drift"), (self, "_last", "last"),
