@@ -6,7 +6,8 @@ Workers are processes on this machine, the broker is Tansu (in memory) on the sa
 as cores the samples a second say how many cores there are, so look at `cpu_s_per_msample`.
 
 - `samples_per_s`: from the first message to the last that the correlator has taken.
-- `cpu_s_per_msample`: processor seconds of all workers for a million samples, detecting and correlating.
+- `cpu_s_per_msample`: processor seconds of all workers for a million samples, detecting and correlating; of the
+  detectors alone in one process also for the first scrape, when every series is new, and for the second half.
 - `network_bytes_per_sample`: of the messages as sent.
 - `alerts_per_s`: pushed alerts, from the first to the transaction that holds the last.
 - `recovery_s`: from the kill -9 of one worker until the messages sent after it have been decided on; the session
@@ -134,18 +135,29 @@ def speed(workers: int, series_wanted: int, count: int, alerts: int) -> list[Row
     ]
 
 
-def alone(series_wanted: int, count: int) -> Row:
-    """The same detectors in this process, without messages: what detecting itself costs."""
+def alone(series_wanted: int, count: int) -> list[Row]:
+    """The same detectors in this process, without messages: what detecting itself costs, at first and later on."""
     messages, samples, _ = telemetry(series_wanted, count)
+    took_s: list[float] = []
     with tempfile.TemporaryDirectory(prefix="tocsin-scale-") as name:
         settings = played.configure(Path(name) / "config", STORM)
         stages = [Detecting(settings, n) for n in range(PARTITIONS)]
         decoded = [(number, read(data)) for _, number, data in messages]
-        begun_s = time.process_time()
+        begun_s, ticked = time.process_time(), 0
         for number, message in decoded:
             stages[number].take(message)
-        cpu_s = time.process_time() - begun_s
-    return Row("cpu_s_per_msample", "detectors alone", cpu_s / samples * 1e6, "s")
+            ticked += isinstance(message, Tick)
+            if ticked == PARTITIONS:  # the end of a scrape of everything
+                took_s.append(time.process_time() - begun_s)
+                begun_s, ticked = time.process_time(), 0
+    assert len(took_s) == count
+    later = took_s[count // 2 :]
+    parts = {
+        "detectors alone": sum(took_s) / samples,
+        "detectors alone, first scrape": took_s[0] / samples * count,
+        "detectors alone, second half": sum(later) / len(later) / samples * count,
+    }
+    return [Row("cpu_s_per_msample", part, share * 1e6, "s") for part, share in parts.items()]
 
 
 def outcome(workers: int) -> list[Row]:
@@ -187,7 +199,7 @@ def main() -> None:
     parser.add_argument("--scrapes", type=int, default=60)
     parser.add_argument("--alerts", type=int, default=5_000)
     given = parser.parse_args()
-    rows = [alone(given.series, given.scrapes)]
+    rows = alone(given.series, given.scrapes)
     for workers in given.workers:
         rows += speed(workers, given.series, given.scrapes, given.alerts)
         rows += outcome(workers)

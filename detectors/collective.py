@@ -19,9 +19,11 @@ from detectors.full.tails import Tails
 from detectors.judge import Judge
 from detectors.roles import ROLES, Kind, service_of
 from detectors.rows import Array, RowArrays
-from detectors.tell import SOURCE, finite
+from detectors.runs import Runs, runs, without_small
+from detectors.together import LEAST as _LEAST
+from detectors.together import together_alert
 from detectors.watcher import Watcher
-from model.alert import Alert, Evidence, Severity
+from model.alert import Alert, Severity
 from model.batch import Bools, Floats, Ints
 from model.labels import Labels
 from model.reason import because
@@ -29,7 +31,6 @@ from model.series import NAME
 from model.units import format_duration
 
 METRIC = "together_score"
-ALERTNAME = "UnusualTogether"
 GROUPS_MAX = 4_096
 METRICS_MIN = 3  # of two, each speaks for itself
 NAMED_MAX = 4
@@ -45,7 +46,6 @@ _KNOWN, _UNKNOWN = (
 _BELIEVED = 1.5  # decades beyond what its own samples can show
 _WEEK_MS, _DAY_MS = 7 * 86_400_000.0, 86_400_000.0
 _LASTING = Lasting(120_000, 4, 120_000, 3)
-_LEAST = 3.0  # a root mean square that is worth looking at, whatever is usual
 _VERSION = 1
 
 
@@ -64,6 +64,7 @@ class Collective(Watcher):
         self._judge = judge
         self._slots: dict[Labels, int] = {}
         self._rows_of: dict[int, set[int]] = {}
+        self._flat: tuple[Ints, Ints] | None = None  # the same in two columns, until it changes
         self.rows = RowArrays(
             {"group": (np.int32, -1), "score": (np.float32, 0.0), "at_ms": (np.int64, 0), "age": (np.float32, 0.0),
              "mean": (np.float32, 0.0), "variance": (np.float32, 0.0)}
@@ -133,91 +134,120 @@ class Collective(Watcher):
                 self._tails.arrays()[name][:, slot] = array[:, 0]
         self.rows["group"][row] = slot
         self._rows_of.setdefault(slot, set()).add(row)
+        self._flat = None
 
     def step(self, now_ms: int) -> None:
-        """Judge the groups that had samples since."""
+        """Judge the groups that had samples since, all at once."""
         touched, self._touched = sorted(self._touched), set()
-        for slot in touched:
-            rows = np.array(sorted(self._rows_of.get(slot, ())), dtype=np.int64)
-            if len(rows) < METRICS_MIN:
-                continue
-            at_ms = int(self.rows["at_ms"][rows].max())
-            interval_ms = float(np.median(self._judge.known.interval_ms(rows)))
-            fresh = at_ms - self.rows["at_ms"][rows] <= _FRESH * max(interval_ms, 1.0)
-            rows = rows[fresh]
-            if len(rows) >= METRICS_MIN and at_ms > self.groups["at_ms"][slot]:
-                self._judge_group(slot, rows, at_ms, interval_ms, now_ms)
+        rows, slots = self._members(touched)
+        rows, slots = without_small(rows, slots, METRICS_MIN)
+        if len(rows) == 0:
+            return
+        each = runs(slots)
+        seen_ms = self.rows["at_ms"][rows]
+        at_ms = np.maximum.reduceat(seen_ms, each.starts)
+        interval_ms = each.median(self._judge.known.interval_ms(rows))
+        reach_ms = _FRESH * np.maximum(interval_ms, 1.0)
+        fresh = np.repeat(at_ms, each.counts) - seen_ms <= np.repeat(reach_ms, each.counts)
+        fresh &= np.repeat(at_ms > self.groups["at_ms"][each.slots], each.counts)
+        kept, kept_slots = without_small(rows[fresh], slots[fresh], METRICS_MIN)
+        if len(kept):
+            at = np.searchsorted(each.slots, runs(kept_slots).slots)
+            self._judge_groups(kept, runs(kept_slots), at_ms[at], interval_ms[at], now_ms)
 
-    def _judge_group(
-        self, slot: int, rows: Array, at_ms: int, interval_ms: float, now_ms: int
+    def _members(self, touched: list[int]) -> tuple[Ints, Ints]:
+        """The rows of groups, ascending within each, and their groups, ascending."""
+        if self._flat is None:
+            of = sorted(self._rows_of.items())
+            rows = [row for _, members in of for row in sorted(members)]
+            counts = [len(members) for _, members in of]
+            slots = np.repeat(np.array([slot for slot, _ in of], dtype=np.int64), counts)
+            self._flat = np.array(rows, dtype=np.int64), slots
+        rows_of_all, slots_of_all = self._flat
+        wanted = np.zeros(GROUPS_MAX, dtype=np.bool_)
+        wanted[touched] = True
+        at = wanted[slots_of_all]
+        return rows_of_all[at], slots_of_all[at]
+
+    def _judge_groups(
+        self, rows: Ints, each: Runs, at_ms: Ints, interval_ms: Floats, now_ms: int
     ) -> None:
         scores = self.rows["score"][rows].astype(np.float64)
-        together = float(np.sqrt(np.mean(scores**2)))
-        groups = self.groups
-        age = float(groups["age"][slot])
-        recent = groups["recent"][slot] + _RECENT * (together - groups["recent"][slot])
-        groups["recent"][slot], groups["at_ms"][slot] = recent, at_ms
-        row = self._derived(slot, now_ms)
-        if row < 0:
-            return
-        known = self._judge.alerting.entry(("collective", row))
-        bar = self._bar(age, interval_ms)
-        if known is None:
-            rare = self._rarity(slot, float(recent), age, bar)
-        else:
-            rare = float(known.extra.get("rare", "0"))
+        whole = np.add.reduceat(scores**2, each.starts)
+        groups, slots = self.groups, each.slots
+        age, recent = groups["age"][slots].astype(np.float64), groups["recent"][slots]
+        together = np.sqrt(whole / each.counts).astype(np.float32)
+        recent = recent + _RECENT * (together - recent)
+        groups["recent"][slots], groups["at_ms"][slots] = recent, at_ms
+        derived = self._derived(slots, now_ms)
+        known = self._judge.alerting.marked("collective", derived)
+        bar, rare, beat = self._bars(age, interval_ms), np.zeros(len(slots)), np.zeros(len(slots))
+        for at in np.flatnonzero(known).tolist():
+            entry = self._judge.alerting.entry(("collective", int(derived[at])))
+            assert entry is not None
+            rare[at] = float(entry.extra.get("rare", "0"))
+            beat[at] = 0.6 * float(entry.extra["recent"])
+        new = np.flatnonzero(~known & (derived >= 0))
+        rare[new] = self._rarities(slots[new], recent[new], age[new], bar[new])
+        has = derived >= 0
+        nothing = np.zeros(int(np.count_nonzero(has)))
         self._judge.history.add(
-            np.array([row]), np.array([at_ms]), np.array([float(recent)]),
-            np.array([0.0]), np.array([_LEAST]),
-        )  # fmt: skip
-        off = rows[scores >= _CARRIES]
-        alone = float((scores**2).max() / max((scores**2).sum(), 1e-9))
-        odd = (
-            recent >= _LEAST
-            and (rare >= bar if known is None else recent >= 0.6 * float(known.extra["recent"]))
-            and len(off) >= METRICS_MIN
-            and alone <= _ALONE
-            and not self._told(slot)
+            derived[has], at_ms[has], recent[has].astype(np.float64), nothing, nothing + _LEAST
         )
-        ordered = off[np.argsort(-self.rows["score"][off], kind="stable")]
-        self._tell(row, slot, ordered, (float(recent), rare, bar), at_ms, interval_ms, now_ms, odd)
+        off = np.add.reduceat((scores >= _CARRIES).astype(np.int64), each.starts)
+        most = np.maximum.reduceat(scores**2, each.starts)
+        odd = has & (recent >= _LEAST) & (off >= METRICS_MIN)
+        odd &= (most / np.maximum(whole, 1e-9) <= _ALONE) & np.where(
+            known, recent >= beat, rare >= bar
+        )
+        for at in np.flatnonzero(odd | known).tolist():
+            slot, start = int(slots[at]), each.starts[at]
+            members = rows[start : start + each.counts[at]]
+            carrying = members[self.rows["score"][members] >= _CARRIES]
+            ordered = carrying[np.argsort(-self.rows["score"][carrying], kind="stable")]
+            found = float(recent[at]), float(rare[at]), float(bar[at])
+            self._tell(
+                int(derived[at]), slot, ordered, found, int(at_ms[at]), float(interval_ms[at]),
+                now_ms, bool(odd[at]) and not self._told(slot),
+            )  # fmt: skip
 
-    def _rarity(self, slot: int, recent: float, age: float, bar: float) -> float:
-        """How rare the mean is, in decades; learnt unless it is beyond the bar."""
-        at = np.array([slot])
-        before = {name: array[:, slot].copy() for name, array in self._tails.arrays().items()}
-        look = [np.array([x], dtype=np.float32) for x in (recent, age, 1e-3)]
-        rare = float(self._tails.look(look[0][None, :], at, look[1], look[2])[0, 0])
-        if rare >= bar:
-            for name, array in self._tails.arrays().items():
-                array[:, slot] = before[name]
-            return rare
-        self.groups["age"][slot] = age + 1.0
-        if age > _YOUNG:
-            self.calibration.learn(np.array([rare], dtype=np.float32))
-        return rare
+    def _rarities(self, slots: Ints, recent: Array, age: Floats, bar: Floats) -> Floats:
+        """How rare the means are, in decades; learnt unless they are beyond the bar."""
+        if len(slots) == 0:
+            return np.zeros(0)
+        before = {name: array[:, slots] for name, array in self._tails.arrays().items()}
+        floor = np.full(len(slots), 1e-3, dtype=np.float32)
+        rare = self._tails.look(recent[None, :], slots, age.astype(np.float32), floor)[0]
+        beyond = rare >= bar
+        for name, array in self._tails.arrays().items():
+            array[:, slots[beyond]] = before[name][:, beyond]
+        self.groups["age"][slots[~beyond]] += np.float32(1.0)
+        self.calibration.learn(rare[~beyond & (age > _YOUNG)])
+        return np.asarray(rare, dtype=np.float64)
 
-    def _derived(self, slot: int, now_ms: int) -> int:
-        """The row under which the group's score is kept and plotted."""
-        row = int(self.groups["row"][slot])
-        if row < 0:
-            about = next(labels for labels, number in self._slots.items() if number == slot)
-            row = self._judge.derived(about.with_(**{NAME: METRIC}), "quiet", now_ms)
-            self.groups["row"][slot] = row
-        if row >= 0:
-            self._judge.index.touch(np.array([row], dtype=np.int32), now_ms)
-        return row
+    def _derived(self, slots: Ints, now_ms: int) -> Ints:
+        """The rows under which the groups' scores are kept and plotted; negative where a limit refuses one."""
+        rows = self.groups["row"][slots]
+        if (rows < 0).any():
+            about = {slot: labels for labels, slot in self._slots.items()}
+            for slot in slots[rows < 0].tolist():
+                series = about[slot].with_(**{NAME: METRIC})
+                self.groups["row"][slot] = self._judge.derived(series, "quiet", now_ms)
+            rows = self.groups["row"][slots]
+        self._judge.index.touch(rows[rows >= 0], now_ms)
+        return rows.astype(np.int64)
 
-    def _bar(self, age: float, interval_ms: float) -> float:
-        """The rarity that the budget of pages asks for; the young must be rarer, the very young cannot be."""
-        if age <= _YOUNG:
-            return float("inf")
-        samples = _WEEK_MS / max(interval_ms, 1.0)
-        wanted = np.log10(max(samples / self._judge.settings.pages_per_service_week, 10.0))
-        wanted += max(wanted - _BELIEVED - np.log10(age), 0.0)
+    def _bars(self, age: Floats, interval_ms: Floats) -> Floats:
+        """The rarities that the budget of pages asks for; the young must be rarer, the very young cannot be."""
+        samples = _WEEK_MS / np.maximum(interval_ms, 1.0)
+        budget = self._judge.settings.pages_per_service_week
+        wanted = np.log10(np.maximum(samples / budget, 10.0))
+        wanted += np.maximum(wanted - _BELIEVED - np.log10(np.maximum(age, 1.0)), 0.0)
         if self.calibration.counts.sum() < _KNOWN:
-            return float(wanted + _UNKNOWN)
-        return max(float(self.calibration.threshold(10.0**-wanted)), float(wanted))
+            bars = wanted + _UNKNOWN
+        else:
+            bars = np.maximum(np.interp(wanted, *self.calibration.decades()), wanted)
+        return np.asarray(np.where(age <= _YOUNG, np.inf, bars))
 
     def _told(self, slot: int) -> bool:
         """Whether another alert already tells of one of its metrics or of its service."""
@@ -275,6 +305,7 @@ class Collective(Watcher):
 
     def forget(self, rows: Array) -> None:
         """These rows go to other series."""
+        self._flat = None
         self.rows.ensure(int(rows.max()) + 1 if len(rows) else 0)
         for row in rows.tolist():
             slot = int(self.rows["group"][row])
@@ -343,35 +374,6 @@ class Collective(Watcher):
         self._slots = {
             Labels(tuple((n, v) for n, v in pairs)): slot for pairs, slot in state["slots"]
         }
+        self._flat = None
         self._rows_of = {slot: set(rows) for slot, rows in state["rows_of"]}
         self._touched, self.refused = set(state["touched"]), state["refused"]
-
-
-def together_alert(
-    series: Labels, metrics: tuple[str, ...], severity: Severity, entry: Entry,
-    history: tuple[tuple[Any, ...], ...], *, recent: float, bar: float, once_ms: int, at_ms: int,
-) -> Alert:  # fmt: skip
-    """A group as a whole: which metrics carry it, and how rare that is."""
-    times_ms, values, lows, highs = history
-    service = series.get("service", "")
-    labels = {
-        "alertname": ALERTNAME, "service": service, "severity": severity.value, "signal": "level",
-        "instance": series.get("instance", ""),
-    }  # fmt: skip
-    return Alert(
-        labels=Labels.of({name: value for name, value in labels.items() if value}),
-        source=SOURCE,
-        starts_ms=entry.since_ms,
-        arrival_ms=at_ms,
-        summary=because(
-            "{metrics} of {service} are unusual together; by chance once in {once}",
-            metrics=", ".join(metrics),
-            service=service,
-            once=format_duration(once_ms),
-        ),
-        evidence=Evidence(
-            series, "collective", "", finite(recent), 0.0, _LEAST, recent, _LEAST,
-            times_ms=times_ms, values=values, lows=lows, highs=highs,
-            component=", ".join(metrics), once_in_ms=once_ms,
-        ),
-    )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from detectors.alerting import Entry, Lasting
-from detectors.forecast_words import Subject, capacity_of, forecast_alert, subject
+from detectors.forecast_words import Subject, capacity_of, forecast_alert, sparks, subject
 from detectors.judge import Judge
 from detectors.levels import WIDTHS_MS, Levels
 from detectors.outlook import FIELDS, LEVEL_SPANS, SPANS, Outlook, believe, look
@@ -225,12 +225,11 @@ class Forecast(Watcher):
             self._reported_ms = now_ms
             self._reporting = self._tracks.numbers()
         now, self._reporting = self._reporting[:_AT_ONCE], self._reporting[_AT_ONCE:]
-        for track in now:
-            if not math.isnan(self._tracks.last[track : track + 1].sum()):
-                about = self._subject(track)
-                outlook = self._believed(about)
-                slope = self._slope(track)
-                self._lines[track] = capacity_of(about, outlook, self._levels, slope)
+        known = np.array([track for track in now if not math.isnan(self._tracks.last[track])], int)
+        for track, spark in zip(known.tolist(), sparks(known, self._levels), strict=True):
+            about = self._subject(track)
+            outlook = self._believed(about)
+            self._lines[track] = capacity_of(about, outlook, spark, self._slope(track))
         if not self._reporting:
             self._capacity = soonest_first(tuple(self._lines.values()))
 

@@ -15,7 +15,7 @@ from detectors.roles import service_of
 from detectors.tell import SOURCE
 from detectors.trend import thin
 from model.alert import Alert, Evidence, Severity
-from model.batch import Floats
+from model.batch import Floats, Ints
 from model.capacity import PLACE_LABELS, Capacity
 from model.labels import Labels
 from model.reason import because
@@ -182,7 +182,10 @@ def _plain(values: Floats) -> tuple[float | None, ...]:
 
 
 def capacity_of(
-    about: Subject, outlook: Outlook | None, levels: Levels, slope_ms: float | None
+    about: Subject,
+    outlook: Outlook | None,
+    spark: tuple[float | None, ...],
+    slope_ms: float | None,
 ) -> Capacity:
     """The line of the report."""
     endless = math.isinf(about.full)
@@ -200,7 +203,7 @@ def capacity_of(
         late_ms=_moment(outlook.late_ms) if sees and outlook else None,
         window_ms=outlook.span.ms if sees and outlook else 0,
         seen_ms=about.seen_ms,
-        spark=_spark(about.track, levels),
+        spark=spark,
     )
 
 
@@ -208,16 +211,21 @@ def _moment(time_ms: float) -> int | None:
     return round(time_ms) if math.isfinite(time_ms) else None
 
 
-def _spark(track: int, levels: Levels) -> tuple[float | None, ...]:
-    """Its last week by three hours, or less where less is known."""
-    one = np.array([track])
+def sparks(tracks: Ints, levels: Levels) -> list[tuple[float | None, ...]]:
+    """Each track's last week by three hours, or less where less is known."""
+    found: list[tuple[float | None, ...]] = [()] * len(tracks)
+    left = np.arange(len(tracks))
     for level, by in ((2, 3), (2, 1), (1, 1), (0, 1)):
         count = min(_SPARK_POINTS * by, SIZES[level])
-        points = thin(levels.window(level, one, count)[0], by)[0]
-        known = np.flatnonzero(~np.isnan(points))
-        if len(known) >= _SPARK_POINTS // 2 or (level == 0 and len(known) >= 2):
-            return _plain(points[known[0] :])
-    return ()
+        points = levels.window(level, tracks[left], count)[0]
+        points = thin(points, by) if by > 1 else points
+        known = ~np.isnan(points)
+        enough = known.sum(axis=1) >= (2 if level == 0 else _SPARK_POINTS // 2)
+        first = known.argmax(axis=1)
+        for at in np.flatnonzero(enough).tolist():
+            found[left[at]] = _plain(points[at, first[at] :])
+        left = left[~enough]
+    return found
 
 
 def subject(
