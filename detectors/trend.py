@@ -77,7 +77,7 @@ def _quantile(values: Floats, share: float) -> Floats:
 
 def thin(values: Floats, by: int, *, peaks: bool = False) -> Floats:
     """Medians (or maxima) of `by` neighbours each, shape (n, m) to (n, m / by)."""
-    blocks = values.reshape(len(values), -1, by)
+    blocks = values.reshape(len(values), values.shape[1] // by, by)  # of no rows too
     if not peaks:
         return median(blocks)
     top = np.where(np.isnan(blocks), -np.inf, blocks).max(axis=-1)

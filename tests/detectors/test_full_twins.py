@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detectors.full.alarm import Alarms
+from detectors.full.alarm import Alarms, AlarmSettings
 from detectors.full.rounds import slot_of
 from detectors.full.tails import BINS, Tails
 
@@ -83,6 +83,7 @@ def test_tails_are_as_their_naive_twin_says(neighbours: bool, of_one_age: bool) 
 )
 def test_alarms_are_as_one_would_say_it(samples: list[list[float]], neighbours: bool) -> None:
     alarms, at = Alarms(4), slice(1, 4) if neighbours else np.array([1, 2, 3])
+    said = AlarmSettings()
     held, since, bar = [0.0] * 3, [math.inf] * 3, [0.0] * 3
     for sample in samples:
         wanted = []
@@ -91,9 +92,9 @@ def test_alarms_are_as_one_would_say_it(samples: list[list[float]], neighbours: 
             beat = 0.0 if since[row] >= 100 else held[row]
             less = score - bar[row]
             since[row] += 1
-            if less > beat + 1.6 and less > 5.5:
+            if less > beat + said.margin and less > said.least:
                 held[row], since[row] = less, 0
-                bar[row] += 1.0
+                bar[row] += said.fatigue * (1.0 + said.loud * (score - said.least))
                 wanted.append(less)
             else:
                 wanted.append(0.0)
