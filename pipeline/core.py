@@ -43,6 +43,8 @@ from store.store import Store
 
 OWN_SOURCES = ("detector", "rule")
 HEARTBEAT_SOURCE = "heartbeat"
+CHANGES_MAX = 100_000
+"""Changes of the last day that are remembered after a restart."""
 WAITING_MAX = 600
 """Steps with decisions that are kept while the store refuses: ten minutes of a busy loop."""
 
@@ -158,7 +160,10 @@ class Core:
                 conn, since_ms=alerts_since_ms, simulated=simulated
             )
             silences = silence_rows.current(conn, now_ms=now_ms)
-            changes = change_rows.between(conn, alerts_since_ms, now_ms, simulated=simulated)
+            # All of them: it is the latest that are suspected.
+            changes = change_rows.between(
+                conn, alerts_since_ms, now_ms, simulated=simulated, limit=CHANGES_MAX
+            )
             incidents = incident_rows.restorable(
                 conn, since_ms=incidents_since_ms, simulated=simulated
             )

@@ -108,11 +108,11 @@ class PipelineSettings:
     def pace(self, history_ms: int) -> Pace:
         """What the loop needs of it."""
         return Pace(
-            self.tick_ms,
-            self.checkpoint_interval_ms,
-            history_ms,
-            self.series_idle_ms,
-            self.checkpoint_rate_bytes,
+            tick_ms=self.tick_ms,
+            checkpoint_ms=self.checkpoint_interval_ms,
+            checkpoint_rate_bytes=self.checkpoint_rate_bytes,
+            retention_ms=history_ms,
+            series_idle_ms=self.series_idle_ms,
         )
 
 

@@ -8,6 +8,7 @@ from model.labels import Matcher
 from model.units import Milliseconds, SizeBytes
 from pipeline.positions import parse
 from pipeline.reading import read
+from pipeline.settings import PipelineSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +111,16 @@ def test_five_mistakes_are_five_lines() -> None:
     document = parse(text, "f.yaml")
     assert read(Root, document) is None
     assert [p.line for p in sorted(document.problems)] == [2, 3, 5, 6, 7]
+
+
+def test_the_loop_goes_by_the_pace_that_is_set() -> None:
+    given = PipelineSettings(
+        tick_ms=500,
+        checkpoint_interval_ms=7_000,
+        checkpoint_rate_bytes=2**20,
+        series_idle_ms=3 * 3_600_000,
+    )
+    pace = given.pace(86_400_000)
+    assert (pace.tick_ms, pace.checkpoint_ms, pace.checkpoint_rate_bytes) == (500, 7_000, 2**20)
+    assert (pace.retention_ms, pace.series_idle_ms) == (86_400_000, 3 * 3_600_000)
+    assert pace.until_checkpoint_s(30 * 2**20) == 30.0
