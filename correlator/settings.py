@@ -70,6 +70,9 @@ class CorrelatorSettings:
         A start longer ago than this (seconds taken for milliseconds, a null date) is not believed.
     inhibit : tuple of InhibitRule
         Which alerts mute which.
+    separate_domains : bool
+        Trouble never joins, and never mutes, across correlation domains: the connected parts of the
+        catalogue, or what its `domain` says. Several deciders (`kafka.domains`) need it.
     alert_keys_max : int
         Members named in one grouping.
     alerts_max : int
@@ -97,6 +100,13 @@ class CorrelatorSettings:
     explain_lag_ms: Milliseconds = 45_000
     start_age_max_ms: Milliseconds = 31_536_000_000
     inhibit: tuple[InhibitRule, ...] = ()
+    separate_domains: bool = False
     alert_keys_max: int = 50
     alerts_max: int = 100_000
     changes_per_service_max: int = 100
+
+    def __post_init__(self) -> None:
+        if self.separate_domains and "service" not in self.group_by:
+            raise ValueError(
+                "separate_domains needs group_by to name service: else alerts of several domains group"
+            )

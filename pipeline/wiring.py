@@ -52,6 +52,7 @@ from pipeline.telemetry import Telemetry
 from runbooks.library import Library, shipped
 from runbooks.library import load as load_runbooks
 from store import metrics as store_metrics
+from store import offsets as offset_rows
 from store.store import Store
 
 METRICS: dict[str, tuple[str, str]] = {
@@ -107,6 +108,7 @@ def build_core(
     engine: Engine | None = None,
     simulated: bool = False,
     report: Callable[[str], None] = lambda _: None,
+    journal: str = offset_rows.JOURNAL,
 ) -> Core:
     """The stages from a batch to an action: what the live loop, scenarios and backtests share."""
     machine = settings.machine
@@ -129,6 +131,7 @@ def build_core(
         ),
         simulated=simulated,
         report=report,
+        journal=journal,
     )
 
 

@@ -108,7 +108,8 @@ class Feeding:
                 log.warning("%s: %s", problem.source, problem.reason.text())
         tick = write(Tick(now_ms - now_ms % self._pipeline.tick_ms))
         telemetry = [(self._kafka.telemetry, n, tick) for n in range(self._kafka.partitions)]
-        self._outlet.put([*telemetry, (self._kafka.alerts, 0, tick)])
+        alerts = [(self._kafka.alerts, n, tick) for n in range(self._kafka.domains)]
+        self._outlet.put([*telemetry, *alerts])
         self._housekeeping(now_ms)
 
     def counters(self) -> dict[str, float]:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Protocol
 
 from model.account import AuditRecord
+from model.alert import Alert
 from model.errors import InputError, SnapshotError
 from pipeline.distributed.correlating import Correlating
 from pipeline.distributed.detecting import Detecting
-from pipeline.distributed.wire import read, write
+from pipeline.distributed.placing import Placing
+from pipeline.distributed.wire import Entries, Told, read, write
 from pipeline.settings import Settings
 from store import audit as audit_rows
 from store import offsets as offset_rows
@@ -24,6 +27,8 @@ from store.store import Store
 
 TRIES_MAX = 3
 _DETAIL_MAX = 2_000
+Sent = tuple[int, bytes]
+"""A partition of the alerts topic, and a message."""
 
 
 class Held(Protocol):
@@ -35,9 +40,12 @@ class Held(Protocol):
         Offset of the message to take next; None where the first that comes will do.
     resume : int
         Offset from which messages are needed to build this again.
+    prompt : bool
+        Whether what is sent must have arrived before the next message is taken.
     """
 
     next: int | None
+    prompt: bool
 
     @property
     def resume(self) -> int:
@@ -49,7 +57,7 @@ class Held(Protocol):
         """The time that its messages have come to; 0 before the first."""
         ...
 
-    def take(self, data: bytes, offset: int) -> list[bytes]:
+    def take(self, data: bytes, offset: int) -> list[Sent]:
         """One message; what is to be sent to the alerts topic.
 
         Raises
@@ -57,6 +65,10 @@ class Held(Protocol):
         InputError
             If it does not read; nothing has changed, go on with the next.
         """
+        ...
+
+    def split(self, data: bytes) -> list[bytes]:
+        """A message of several as several messages, of which one may be poison; nothing where it is one."""
         ...
 
     def save(self, now_ms: int) -> Callable[[], None]:
@@ -67,8 +79,13 @@ class Held(Protocol):
 class DetectingPartition:
     """Detectors, kept as snapshots beside the offset that they contain."""
 
-    def __init__(self, settings: Settings, store: Store, partition: int) -> None:
+    prompt = False
+
+    def __init__(
+        self, settings: Settings, store: Store, partition: int, placing: Placing | None = None
+    ) -> None:
         self._store = store
+        self._placing = placing or Placing(settings)
         self._name = f"detect.{partition}"
         self.stage = Detecting(settings, partition)
         self.next: int | None = None
@@ -84,11 +101,17 @@ class DetectingPartition:
         """Of the last tick."""
         return self.stage.now_ms
 
-    def take(self, data: bytes, offset: int) -> list[bytes]:
-        """One message; at a tick, what was told."""
+    def take(self, data: bytes, offset: int) -> list[Sent]:
+        """One message; at a tick, what was told: to each who decides, if only that there is nothing."""
         told = self.stage.take(read(data))
         self.next = offset + 1
-        return [] if told is None else [write(told)]
+        return (
+            [] if told is None else [(p, write(one)) for p, one in shared_out(told, self._placing)]
+        )
+
+    def split(self, data: bytes) -> list[bytes]:
+        """It is one."""
+        return []
 
     def save(self, now_ms: int) -> Callable[[], None]:
         """The state of now; writing it may go on in another thread."""
@@ -105,15 +128,38 @@ class DetectingPartition:
         return keep
 
 
+def shared_out(told: Told, placing: Placing) -> list[tuple[int, Told]]:
+    """What was told, for each partition of the alerts topic."""
+    parts: list[list[Alert]] = [[] for _ in range(placing.count)]
+    for alert in told.alerts:
+        parts[placing.of_labels(alert.labels)].append(alert)
+    return [
+        (number, replace(told, alerts=tuple(alerts), stamp=placing.stamp))
+        for number, alerts in enumerate(parts)
+    ]
+
+
 class CorrelatingPartition:
     """Correlator and bridge, whose memory is the records themselves."""
 
+    prompt = True
+
     def __init__(
-        self, settings: Settings, store: Store, partition: int, on_commit: Callable[[], None]
+        self,
+        settings: Settings,
+        store: Store,
+        partition: int,
+        on_commit: Callable[[], None],
+        placing: Placing | None = None,
     ) -> None:
         kafka = settings.machine.kafka
         self.stage = Correlating(
-            settings, store, partition, sources=kafka.partitions, patience_ms=kafka.patience_ms
+            settings,
+            store,
+            partition,
+            sources=kafka.partitions,
+            patience_ms=kafka.patience_ms,
+            placing=placing,
         )
         self._on_commit = on_commit
         self.next: int | None = self.stage.mark.resume or None
@@ -128,13 +174,21 @@ class CorrelatingPartition:
         """Of the last step."""
         return self.stage.now_ms
 
-    def take(self, data: bytes, offset: int) -> list[bytes]:
-        """One message; nothing is sent on: what is decided is in the records."""
+    def take(self, data: bytes, offset: int) -> list[Sent]:
+        """One message; what is decided is in the records, what is not for us is sent on."""
         decided = self.stage.take(read(data), offset)
         self.next = offset + 1
         if any(bridged.actions for out in decided for bridged in out.bridged):
             self._on_commit()
-        return []
+        misplaced, self.stage.misplaced = self.stage.misplaced, []
+        return misplaced
+
+    def split(self, data: bytes) -> list[bytes]:
+        """Each push on its own."""
+        message = read(data)
+        if not isinstance(message, Entries) or len(message.entries) < 2:
+            return []
+        return [write(replace(message, entries=(one,))) for one in message.entries]
 
     def save(self, now_ms: int) -> Callable[[], None]:
         """Every step has done so."""

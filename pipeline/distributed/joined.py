@@ -222,8 +222,9 @@ class Joined:
             self.passed_over += 1
             return
         if offset == self._poison.get(partition):
-            why = "it crashed the stage again and again"
-            await self._set_aside(held, partition, offset, data, why)
+            if not await self._take_apart(held, partition, offset, data or b""):
+                why = "it crashed the stage again and again"
+                await self._set_aside(held, partition, offset, data, why)
             return
         await self._take(held, partition, offset, data or b"")
 
@@ -239,8 +240,12 @@ class Joined:
             self._suspects.crashed(partition, offset, self._clock.now_ms())
             raise
         self.taken += 1
-        for one in found:
-            self._sending[partition].append(await self._alerts.send(value=one, partition=0))
+        for to, one in found:
+            sending = await self._alerts.send(value=one, partition=to)
+            if held.prompt:
+                await sending
+            else:
+                self._sending[partition].append(sending)
             self.sent += 1
 
     async def _missed(self, event: Any, held: Held) -> bool:
@@ -259,6 +264,19 @@ class Joined:
         log.warning("%s: partition %d is read again from %d", self.name, tp.partition, held.next)
         await self.app.consumer.seek(tp, held.next)
         return True
+
+    async def _take_apart(self, held: Held, partition: int, offset: int, data: bytes) -> bool:
+        """Have each of a poison message's pushes come alone: one of them is it, the others are accepted."""
+        parts = held.split(data)
+        for one in parts:
+            await (await self._alerts.send(value=one, partition=partition))
+        if parts:
+            held.next = offset + 1
+            log.error(
+                "%s: message %d of partition %d crashed it again and again; its %d pushes are tried one by one",
+                self.name, offset, partition, len(parts),
+            )  # fmt: skip
+        return bool(parts)
 
     async def _set_aside(
         self, held: Held, partition: int, offset: int, data: bytes, why: str

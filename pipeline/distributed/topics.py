@@ -38,7 +38,7 @@ def wanted(kafka: KafkaSettings) -> tuple[Topic, ...]:
     """The topics of a configuration. Telemetry is kept for a day: as long as detecting may stand still."""
     return (
         Topic(kafka.telemetry, kafka.partitions, 24 * HOUR_MS),
-        Topic(kafka.alerts, 1, 7 * 24 * HOUR_MS),
+        Topic(kafka.alerts, kafka.domains, 7 * 24 * HOUR_MS),
         Topic(kafka.dead, 1, 30 * 24 * HOUR_MS),
     )
 
