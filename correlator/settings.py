@@ -72,7 +72,8 @@ class CorrelatorSettings:
         Which alerts mute which.
     separate_domains : bool
         Trouble never joins, and never mutes, across correlation domains: the connected parts of the
-        catalogue, or what its `domain` says. Several deciders (`kafka.domains`) need it.
+        catalogue, or what its `domain` says; whatever the catalogue does not list is a domain of its own.
+        Several who decide (`kafka.domains`) need it.
     alert_keys_max : int
         Members named in one grouping.
     alerts_max : int
@@ -104,9 +105,3 @@ class CorrelatorSettings:
     alert_keys_max: int = 50
     alerts_max: int = 100_000
     changes_per_service_max: int = 100
-
-    def __post_init__(self) -> None:
-        if self.separate_domains and "service" not in self.group_by:
-            raise ValueError(
-                "separate_domains needs group_by to name service: else alerts of several domains group"
-            )

@@ -152,7 +152,8 @@ class Topology:
             return service
         if service and signal:
             return GROUP.join(("", SERVICE, service, labels.get("cluster", "")))
-        return GROUP + GROUP.join([labels.get(name, "") for name in self._group_by])
+        group = GROUP + GROUP.join([labels.get(name, "") for name in self._group_by])
+        return group if self._domains is None else GROUP.join((group, self._domains.of(service)))
 
     def domain_pairs(self) -> list[tuple[str, str]]:
         """Each service of the catalogue with its domain; empty where domains are not kept apart."""

@@ -361,7 +361,13 @@ def _check_machine(document: Document) -> None:
         if (name := str(probe.get("name"))) in names:
             document.problem(("probes", "targets", i, "name"), f'two probes are named "{name}"')
         names.append(name)
-    correlator = document.data.get("correlator") if isinstance(document.data, dict) else None
+    data = document.data if isinstance(document.data, dict) else {}
+    correlator, kafka = data.get("correlator"), data.get("kafka")
+    apart = isinstance(correlator, dict) and correlator.get("separate_domains") is True
+    domains = kafka.get("domains", 1) if isinstance(kafka, dict) else 1
+    if isinstance(domains, int) and domains > 1 and not apart:
+        what = "more than one needs correlator.separate_domains: true; else trouble could join across them"
+        document.problem(("kafka", "domains"), what)
     for i, rule in _entries(correlator, "inhibit"):
         for side in ("source", "target"):
             path = ("correlator", "inhibit", i, side)
