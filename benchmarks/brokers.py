@@ -105,6 +105,12 @@ class Process:
         return self._process.returncode
 
     @property
+    def rss_bytes(self) -> int:
+        """Resident memory, bytes."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
+    @property
     def cpu_s(self) -> float:
         """Processor time so far, seconds."""
         words = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
@@ -169,11 +175,11 @@ class Cluster:
         finish(topics.create(self.settings.machine.kafka))
         self.workers: list[Process] = []
 
-    def worker(self, stages: str) -> Process:
+    def worker(self, stages: str, *more: str) -> Process:
         """One more."""
         log = self.folder / f"worker{len(self.workers)}.log"
         words = ["worker", "--config", str(self.folder / "config"), "--data", str(self.data)]
-        one = Process([*words, "--stages", stages], self.data, log)
+        one = Process([*words, "--stages", stages, *more], self.data, log)
         self.workers.append(one)
         return one
 

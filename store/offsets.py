@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select, update
 
-from store.rows import insert, upsert
+from store.rows import inserted, upsert
 from store.schema import offsets
 
 JOURNAL = "journal"
@@ -27,7 +27,7 @@ def put(conn: Connection, name: str, value: int) -> None:
 def advance(conn: Connection, name: str, value: int) -> bool:
     """Set a value where it is larger than what is there; says whether it was."""
     row = {"name": name, "value": value}
-    if conn.execute(insert(conn, offsets).values(row).on_conflict_do_nothing()).rowcount == 1:
+    if inserted(conn, offsets, row):
         return True
     behind = (offsets.c.name == name) & (offsets.c.value < value)
     return bool(conn.execute(update(offsets).where(behind).values(value=value)).rowcount == 1)

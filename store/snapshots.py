@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, delete, select, update
 
-from store.rows import insert, upsert
+from store.rows import inserted, upsert
 from store.schema import snapshots
 
 
@@ -29,11 +29,9 @@ def replace(conn: Connection, name: str, data: bytes, *, before: bytes | None, n
     Of two that would go on from the same state one does: the other finds it changed.
     """
     if before is None:
-        row = {"name": name, "saved_ms": now_ms, "data": data}
-        done = conn.execute(insert(conn, snapshots).values(row).on_conflict_do_nothing())
-    else:
-        same = (snapshots.c.name == name) & (snapshots.c.data == before)
-        done = conn.execute(update(snapshots).where(same).values(data=data, saved_ms=now_ms))
+        return inserted(conn, snapshots, {"name": name, "saved_ms": now_ms, "data": data})
+    same = (snapshots.c.name == name) & (snapshots.c.data == before)
+    done = conn.execute(update(snapshots).where(same).values(data=data, saved_ms=now_ms))
     return bool(done.rowcount == 1)
 
 
