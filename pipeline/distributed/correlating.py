@@ -80,6 +80,8 @@ class Correlating:
         self._silenced = f"silences.{partition}"
         self._partition = partition
         self._placing = placing or Placing(settings)
+        if partition >= self._placing.count:
+            raise Fenced(f"{self._name}: kafka.domains knows {self._placing.count} partitions only")
         self._services_of = services_in(store)
         self._store = store
         self.steps = 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaClient
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError
 
 from model.errors import InputError, TransientError
 from pipeline.distributed.connecting import client_options
@@ -87,7 +87,7 @@ async def create(kafka: KafkaSettings) -> list[str]:
             await admin.create_topics([_new(one, kafka) for one in missing])
         for one in short:
             await admin.create_partitions({one.name: NewPartitions(one.partitions)})
-    except TopicAlreadyExistsError:
+    except (TopicAlreadyExistsError, InvalidPartitionsError):
         pass  # somebody else just did
     except KafkaError as error:
         raise InputError(f"the broker refuses a topic: {error}") from error

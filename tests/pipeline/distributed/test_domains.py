@@ -256,6 +256,8 @@ def test_who_goes_by_another_catalogue_decides_no_more(
     mine = [data for number, data in parted.topic if number == 0]
     for offset, data in enumerate(mine[:300]):
         stage.take(read(data), offset)
+    with pytest.raises(Fenced, match="3 partitions only"):
+        deciding(parted.settings, store, DOMAINS)
     placing = Placing(parted.settings)
     placing.announce(store, 1)
     for offset, data in enumerate(mine[300:400], 300):
