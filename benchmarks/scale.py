@@ -13,6 +13,7 @@ lets one write at a time, or with `--postgresql` in databases of their own that 
 - `cpu_s_per_msample`: processor seconds for a million samples, by stage; `first`: of those two scrapes.
 - `network_bytes_per_sample`: of the messages as sent: each crosses the network once in, once out, and once for
   each further copy.
+- `idle_core_share`: of each stage with nothing to do, all its processes together.
 - `lag_s`: from a scrape's last byte and its tick until it is decided and committed, nothing else to do; median of 9.
 - `memory_bytes_per_series`, `snapshot_bytes_per_series`: what detecting workers hold, and keep in the records.
 - `alerts_per_s`: pushed alerts in pushes of a hundred, from the first to the transaction that holds the last.
@@ -110,6 +111,10 @@ def speed(workers: int, series_wanted: int, count: int, alerts: int, postgresql:
 
 def _samples(site: parts.Site, workers: int, given: parts.Load) -> Iterator[Row]:
     idle_bytes = site.rss_bytes("detect")
+    held = idle_bytes / workers
+    yield Row("worker_memory_bytes", f"{subject_of(workers)}, each, without series", held, "bytes")
+    for stage, share in site.idle(10.0).items():
+        yield Row("idle_core_share", subject_of(workers, stage), share, "")
     first, samples = 2 * given.samples_each, sum(1 for _ in given.steady)
     begin_ms = START_MS + 2 * parts.SCRAPE_S * 1_000 - 1_000
     wall_s, cpu_s = site.play(given.begin, begin_ms - 10_000)
@@ -138,14 +143,18 @@ def _samples(site: parts.Site, workers: int, given: parts.Load) -> Iterator[Row]
 
 def _alerts(site: parts.Site, workers: int, last_ms: int, alerts: int) -> Iterator[Row]:
     begin_ms = (last_ms // 1_000 + 300) * 1_000
-    before_rows, before_bytes = site.rows(), site.records_bytes()
-    wall_s, cpu_s = site.play(parts.pushes(alerts, begin_ms, site.cluster), begin_ms + 110_000)
+    before_rows, before_bytes = parts.rows(site.store), parts.records_bytes(site.store)
+    wall_s, cpu_s = site.play(
+        parts.pushes(alerts, begin_ms, site.cluster.settings), begin_ms + 110_000
+    )
     yield Row("alerts_per_s", subject_of(workers), alerts / wall_s, "alerts/s")
     for stage, used_s in cpu_s.items():
         cost = used_s / alerts * 1e3
         yield Row("cpu_s_per_1000_alerts", subject_of(workers, stage), cost, "s")
-    yield Row("rows_per_alert", subject_of(workers), (site.rows() - before_rows) / alerts, "")
-    grown = (site.records_bytes() - before_bytes) / alerts
+    yield Row(
+        "rows_per_alert", subject_of(workers), (parts.rows(site.store) - before_rows) / alerts, ""
+    )
+    grown = (parts.records_bytes(site.store) - before_bytes) / alerts
     yield Row("bytes_per_alert", subject_of(workers), grown, "bytes")
 
 

@@ -25,6 +25,7 @@ from pipeline.distributed.packing import packed
 from pipeline.distributed.placing import Placing
 from pipeline.distributed.shards import Splitter
 from pipeline.distributed.wire import Tick, write
+from pipeline.settings import Settings
 from store import snapshots as snapshot_rows
 from store.store import Store
 
@@ -70,9 +71,9 @@ def ticks(now_ms: int) -> Messages:
     return [(played.TELEMETRY, n, write(Tick(now_ms))) for n in range(PARTITIONS)]
 
 
-def pushes(count: int, begin_ms: int, cluster: Cluster) -> Messages:
+def pushes(count: int, begin_ms: int, settings: Settings) -> Messages:
     """Alerts of forty services within a minute, in pushes of a hundred, a tick each second."""
-    placing = Placing(cluster.settings)
+    placing = Placing(settings)
     messages: Messages = []
     told_ms = begin_ms
     for first in range(0, count, ALERTS_PER_PUSH):
@@ -134,6 +135,12 @@ class Site:
         """Resident memory of a stage's processes."""
         return sum(one.rss_bytes for one in self.stages[stage])
 
+    def idle(self, seconds: float) -> dict[str, float]:
+        """The share of a core that each stage takes with nothing to do."""
+        before = self.cpu_s()
+        time.sleep(seconds)
+        return {name: (cpu - before[name]) / seconds for name, cpu in self.cpu_s().items()}
+
     def play(self, messages: Messages, until_ms: int) -> tuple[float, dict[str, float]]:
         """Send and wait until it is decided: seconds, and processor seconds by stage."""
         before, begun_s = self.cpu_s(), time.monotonic()
@@ -151,27 +158,27 @@ class Site:
             found.append(wait(lambda at=at_ms: decided_ms(self.store, self.domains) >= at, 0.005))
         return sorted(found)[4]
 
-    def rows(self) -> int:
-        """Rows of the records."""
-        tables = ("alerts", "groupings", "incidents", "timeline", "clocks", "ledger", "outbox")
-        with self.store.records.read() as conn:
-            return sum(
-                conn.exec_driver_sql(f"SELECT count(*) FROM {t}").scalar_one() for t in tables
-            )
-
-    def records_bytes(self) -> int:
-        """Room that the records take."""
-        with self.store.records.read() as conn:
-            if conn.dialect.name == "postgresql":
-                asked = conn.exec_driver_sql("SELECT pg_database_size(current_database())")
-                return int(asked.scalar_one())
-        return self.store.records.size_bytes()
-
     def snapshot_bytes(self) -> int:
         """What is kept of the detectors."""
         with self.store.records.read() as conn:
             found = [snapshot_rows.get(conn, f"detect.{n}") for n in range(PARTITIONS)]
         return sum(len(one) for one in found if one is not None)
+
+
+def rows(store: Store) -> int:
+    """Rows of the records."""
+    tables = ("alerts", "groupings", "incidents", "timeline", "clocks", "ledger", "outbox")
+    with store.records.read() as conn:
+        return sum(conn.exec_driver_sql(f"SELECT count(*) FROM {t}").scalar_one() for t in tables)
+
+
+def records_bytes(store: Store) -> int:
+    """Room that the records take."""
+    with store.records.read() as conn:
+        if conn.dialect.name == "postgresql":
+            asked = conn.exec_driver_sql("SELECT pg_database_size(current_database())")
+            return int(asked.scalar_one())
+    return store.records.size_bytes()
 
 
 def site(folder: Path, broker: Broker, workers: int, domains: int, store_url: str) -> Site:

@@ -102,14 +102,13 @@ class PipelineSettings:
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise ValueError("log_level must be debug, info, warning or error")
 
-    def pace(self, history_ms: int) -> Pace:
+    def pace(self) -> Pace:
         """What the loop needs of it."""
         return Pace(
-            self.tick_ms,
-            self.checkpoint_interval_ms,
-            history_ms,
-            self.series_idle_ms,
-            self.checkpoint_rate_bytes,
+            tick_ms=self.tick_ms,
+            checkpoint_ms=self.checkpoint_interval_ms,
+            checkpoint_rate_bytes=self.checkpoint_rate_bytes,
+            series_idle_ms=self.series_idle_ms,
         )
 
 

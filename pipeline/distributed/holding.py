@@ -42,10 +42,13 @@ class Held(Protocol):
         Offset from which messages are needed to build this again.
     prompt : bool
         Whether what is sent must have arrived before the next message is taken.
+    kept_bytes : int
+        Size of what was kept of it last.
     """
 
     next: int | None
     prompt: bool
+    kept_bytes: int
 
     @property
     def resume(self) -> int:
@@ -87,6 +90,7 @@ class DetectingPartition:
         self._store = store
         self._placing = placing or Placing(settings)
         self._name = f"detect.{partition}"
+        self.kept_bytes = 0
         self.stage = Detecting(settings, partition)
         self.next: int | None = None
         with store.records.read() as conn:
@@ -117,6 +121,7 @@ class DetectingPartition:
         """The state of now; writing it may go on in another thread."""
         at = self.next or 0
         data = at.to_bytes(8, "big") + self.stage.save()
+        self.kept_bytes = len(data)
 
         def keep() -> None:
             with self._store.records.write() as conn:
@@ -143,6 +148,7 @@ class CorrelatingPartition:
     """Correlator and bridge, whose memory is the records themselves."""
 
     prompt = True
+    kept_bytes = 0
 
     def __init__(
         self,

@@ -69,7 +69,7 @@ def joined(
             lambda partition: CorrelatingPartition(settings, store, partition, on_commit, placing)
         ),
         suspects=Suspects(store, stage.value),
-        keep_every_s=settings.machine.pipeline.checkpoint_interval_ms / 1000,
+        until_kept_s=settings.machine.pipeline.pace().until_checkpoint_s,
     )
 
 
