@@ -31,7 +31,7 @@ WORKER_BYTES = 2e9
 class Costs:
     """Measured (docs/capacity.md says by which command): processor seconds and bytes on this machine's core."""
 
-    intake_sample_s: float = 3.1e-6
+    intake_sample_s: float = 3.4e-6
     plain_sample_s: float = 0.12e-6
     signal_sample_s: float = 1.6e-6
     tick_s: float = 0.25e-3  # of a partition, each second
@@ -41,10 +41,10 @@ class Costs:
     told_s: float = 0.06e-3  # a tick at which a partition had nothing to tell
     alert_s: float = 125e-6
     plain_bytes: float = 440.0
-    signal_bytes: float = 4_300.0
-    worker_bytes: float = 150e6
+    signal_bytes: float = 6_700.0  # the full tier among it
+    worker_bytes: float = 250e6  # code, and messages that were read ahead
     plain_kept_bytes: float = 315.0
-    signal_kept_bytes: float = 3_600.0
+    signal_kept_bytes: float = 6_000.0
     sample_network_bytes: float = 12.1
     samples_per_message: int = 5_000
     alert_network_bytes: float = 317.0
