@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from benchmarks import distributed as played
 from benchmarks.brokers import ROOT, Broker, Cluster, Process, free_port
 from benchmarks.telemetry import START_MS, World, scrapes, series
 from model.alert import Alert
-from model.batch import MetricBatch
+from model.batch import Floats, MetricBatch, Rows
 from model.codec import encode
 from model.journal import JournalKind, NewEntry
 from model.labels import Labels
@@ -54,10 +54,15 @@ def load(series_wanted: int, count: int) -> Load:
     )
     index = SeriesIndex()
     rows = np.array([index.intern(one) for one in series(world)], dtype=np.int32)
+    return as_messages(index, rows, scrapes(world))
+
+
+def as_messages(index: SeriesIndex, rows: Rows, found: Iterable[tuple[int, Floats]]) -> Load:
+    """Scrapes of these rows, cut by partition."""
     splitter = Splitter(index, PARTITIONS)
     parts: tuple[Messages, Messages] = ([], [])
     time_ms = START_MS
-    for n, (time_ms, values) in enumerate(scrapes(world)):
+    for n, (time_ms, values) in enumerate(found):
         batch = MetricBatch.of(rows, time_ms, values, arrival_ms=time_ms, source="bench")
         part = parts[n >= 2]
         part += [(played.TELEMETRY, at, write(one)) for at, one in splitter.split(batch)]

@@ -28,13 +28,11 @@ from benchmarks import scale_parts as parts
 from benchmarks.report import Row, arguments, tell
 from benchmarks.scale import records
 from benchmarks.telemetry import START_MS, World
-from model.batch import MetricBatch
 from model.labels import Labels
 from model.series import SeriesIndex
 from pipeline.distributed.correlating import Correlating
 from pipeline.distributed.detecting import Detecting
-from pipeline.distributed.shards import Splitter
-from pipeline.distributed.wire import Message, Tick, Told, read, write
+from pipeline.distributed.wire import Message, Tick, Told, read
 from pipeline.garbage import collect_seldom
 from store.store import Store
 
@@ -61,18 +59,15 @@ def plain(series_wanted: int, count: int) -> parts.Load:
         ],
         dtype=np.int32,
     )
-    splitter, level = Splitter(index, parts.PARTITIONS), random.uniform(10, 1000, series_wanted)
-    found: tuple[parts.Messages, parts.Messages] = ([], [])
-    time_ms = START_MS
-    for n in range(count + 2):
-        time_ms = START_MS + 1_000 * parts.SCRAPE_S * n
-        values = level * (1 + 0.05 * random.standard_normal(series_wanted))
-        batch = MetricBatch.of(rows, time_ms, values, arrival_ms=time_ms, source="bench")
-        part = found[n >= 2]
-        part += [(played.TELEMETRY, at, write(one)) for at, one in splitter.split(batch)]
-        for second in range(parts.SCRAPE_S):
-            part += parts.ticks(time_ms + 1_000 * second)
-    return parts.Load(*found, series_wanted, time_ms)
+    level = random.uniform(10, 1000, series_wanted)
+    moments = (
+        (
+            START_MS + 1_000 * parts.SCRAPE_S * n,
+            level * (1 + 0.05 * random.standard_normal(series_wanted)),
+        )
+        for n in range(count + 2)
+    )
+    return parts.as_messages(index, rows, moments)
 
 
 def detecting(kind: str, given: parts.Load, folder: Path) -> Iterator[Row]:
