@@ -84,6 +84,7 @@ class Correlating:
             raise Fenced(f"{self._name}: kafka.domains knows {self._placing.count} partitions only")
         self._services_of = services_in(store)
         self._store = store
+        self._to_keep = False
         self.steps = 0
         self.misplaced: list[tuple[int, bytes]] = []
         with store.records.read() as conn:
@@ -173,6 +174,8 @@ class Correlating:
             return
         with self._store.records.read() as conn:
             kept = snapshot_rows.get(conn, self._silenced)
+        # The first mark takes them along: before the next start the common rows may have gone ahead.
+        self._to_keep = kept is None
         silences = None if kept is None else decode(list[Silence], kept)
         share = Share(self._placing, self._partition)
         self.core.restore(now_ms, share=share, silences=silences)
@@ -199,7 +202,9 @@ class Correlating:
             raise Fenced(f"{self._name}: another worker has gone on")
         if not self._placing.holds(conn):
             raise Fenced(f"{self._name}: a worker with other domains has started")
-        if self._placing.count > 1 and any(e.kind is JournalKind.SILENCE for e in one.entries):
+        silenced = any(entry.kind is JournalKind.SILENCE for entry in one.entries)
+        if self._placing.count > 1 and (silenced or self._to_keep):
+            self._to_keep = False
             silences = encode(list(self.core.correlator.silences))
             snapshot_rows.put(conn, self._silenced, silences, now_ms=one.now_ms)
         self._written, self.mark, self._marked_ms = data, one.mark, one.now_ms
