@@ -17,7 +17,8 @@ class Envelope:
     """Lowest and highest value of each slot of the day, as it was when it was last gone through.
 
     A mean of many days smooths away what comes once a day and lasts two minutes: a batch job, a backup, a
-    cron. The range of yesterday keeps it.
+    cron. The range of yesterday keeps it. Values are best given less their level of the hour, so that a
+    Monday may be compared with a Sunday.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -28,15 +29,10 @@ class Envelope:
         self.least = np.full(capacity, np.nan, dtype=np.float32)
         self.most = np.full(capacity, np.nan, dtype=np.float32)
 
-    def beyond(
-        self,
-        at: At,
-        rows: NDArray[np.int64],
-        times_ms: NDArray[np.int64],
-        values: Array32,
-        distance: Array32,
-    ) -> Array32:
-        """The smaller of `distance` and how far values lie outside of yesterday's range; learns them."""
+    def look(
+        self, at: At, rows: NDArray[np.int64], times_ms: NDArray[np.int64], values: Array32
+    ) -> tuple[Array32, Array32]:
+        """Yesterday's range at this time, NaN where there was none; learns the values."""
         slot = (times_ms % _DAY_MS * _SLOTS // _DAY_MS).astype(np.int16)
         self._close(rows, slot, self.slot[at])
         first = int(slot[0])
@@ -44,11 +40,9 @@ class Envelope:
             low, high = self.low[first][at], self.high[first][at]
         else:
             low, high = self.low[slot, rows], self.high[slot, rows]
-        # NaN where there was no yesterday: the distance stays.
-        outside = np.maximum(np.maximum(low - values, values - high), np.float32(0.0))
         self.least[at] = np.fmin(self.least[at], values)
         self.most[at] = np.fmax(self.most[at], values)
-        return np.asarray(np.fmin(distance, outside))
+        return low, high
 
     def _close(
         self, rows: NDArray[np.int64], slot: NDArray[np.int16], before: NDArray[np.int16]

@@ -31,36 +31,70 @@ def noise(steps: int, seed: int = 2) -> np.ndarray:
     return np.random.default_rng(seed).normal(50.0, 1.0, steps)
 
 
-def naive(values: np.ndarray) -> np.ndarray:
+def naive(values: np.ndarray) -> np.ndarray:  # noqa: PLR0915 - a twin is one loop
     """The same, a sample at a time, as one would say it."""
-    gate = mean_square = rest = 0.0
+    samples = values.astype(np.float32).tolist()
+    past = [samples[0]] * 9  # as if it had always been so
+    errors = [0.0] * 3
+    hour = [samples[0]] * 7
+    medians = [samples[0]] * 2
+    level = samples[0]
+    gates = [0.0] * 3
+    squares = [0.0] * 3
+    rests = [0.0] * 3
+    moved = 0
     yesterday: dict[int, list[float]] = {}
     today: dict[int, list[float]] = {}
     out = []
-    samples = values.astype(np.float32).tolist()
     for step, value in enumerate(samples):
         slot = step % DAY // 10
         if step % DAY == 0:
             yesterday, today = today, {}
-        recent = samples[max(0, step - 7) : step]
-        level = float(np.median([samples[0]] * (7 - len(recent)) + recent))
-        distance = abs(value - level)
-        if slot in yesterday:
-            seen = yesterday[slot]
-            distance = min(distance, max(min(seen) - value, value - max(seen), 0.0))
-        distance += 1e-3
-        gate = max(gate, 1e-3)
-        far = max(np.log(distance / max(gate, 2.0 * np.sqrt(mean_square))), 0.0)
-        out.append(min(6.7 * far**2, 40.0) if step >= 200 else 0.0)
-        if rest:
-            rest -= 1
-        else:
-            rate = max(1.0 / (1.0 + step / 20.0), 0.002)
-            rest = 4 if distance > gate else 0
-            gate *= 1.0 + 2.5 * rate * ((distance > gate) - 0.01)
-            gate = max(gate, np.sqrt(mean_square))
-        mean_square += max(1.0 / (1.0 + step), 1 / 20_000) * (distance**2 - mean_square)
-        today.setdefault(slot, []).append(value)
+        three = (value + past[-1] + past[-2]) / 3
+        median = float(np.median(past[-7:]))
+        sizes = [
+            abs(value - median - float(np.median(errors[-3:]))),
+            abs(value - float(np.median(hour[-7:]))),
+            abs(three - medians[-2]),
+        ]
+        scale0 = max(gates[0], 1e-3)
+        points = 0.0
+        moves = sizes[0] > 1e-3 or step <= 200
+        share = 60 / 6000 if step else 0.001
+        for view, (size, judged) in enumerate(zip(sizes, (value, value, three), strict=True)):
+            new = lesson = size
+            if slot in yesterday:
+                low, high = min(yesterday[slot]) + level, max(yesterday[slot]) + level
+                outside = max(low - judged, judged - high, 0.0)
+                new = min(size, outside)
+                lesson = max(new, size / 2)
+            distance = lesson + 1e-3
+            gate = max(gates[view], 1e-3)
+            far = max(np.log((new + 1e-3) / gate), 0.0)
+            points = max(points, min((9.4, 9.4, 6.6)[view] * far**2, 40.0))
+            if not moves:
+                continue
+            if rests[view]:
+                rests[view] -= 1
+            else:
+                rate = max(50 / (20 + moved), 0.005)
+                rests[view] = 4 if distance > gate else 0
+                gates[view] = gate * (1.0 + rate * ((distance > gate) - share))
+                gates[view] = max(gates[view], np.sqrt(squares[view]), 1e-3)
+            keep = max(1.0 / (1.0 + moved), 1 / 20_000)
+            squares[view] += keep * (distance**2 - squares[view])
+        moved += moves
+        out.append(points if step >= 200 else 0.0)
+        today.setdefault(slot, []).append(value - level)
+        change = value - level
+        if step > 20:
+            change = min(max(change, -scale0), scale0)
+        level += max(1 / 30, 1 / (1 + step)) * change
+        errors.append(value - median)
+        medians.append(median)
+        past.append(value)
+        if step % 7 == 6:
+            hour.append(float(np.median(past[-7:])))
     return np.array(out)
 
 
