@@ -36,7 +36,7 @@ class AlarmSettings:
 
 
 # Points of a spike (`spikes`) that count as a decade here, and how soon one tires of them.
-SPIKE_SHARE = np.float32(0.21)
+SPIKE_SHARE = np.float32(0.15)
 SPIKES = AlarmSettings(fatigue=2.0)
 
 
