@@ -159,7 +159,7 @@ class Spikes:
 
 
 def _outside(values: Array32, low: Array32, high: Array32) -> Array32:
-    return np.maximum(np.maximum(low - values, values - high), np.float32(0.0))
+    return np.asarray(np.maximum(np.maximum(low - values, values - high), np.float32(0.0)))
 
 
 def _points(distance: Array32, scale: Array32, age: Array32) -> Array32:

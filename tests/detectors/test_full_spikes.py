@@ -36,13 +36,9 @@ def naive(values: np.ndarray) -> np.ndarray:  # noqa: PLR0915 - a twin is one lo
     samples = values.astype(np.float32).tolist()
     past = [samples[0]] * 9  # as if it had always been so
     errors = [0.0] * 3
-    hour = [samples[0]] * 7
-    medians = [samples[0]] * 2
-    level = samples[0]
-    gates = [0.0] * 3
-    squares = [0.0] * 3
-    rests = [0.0] * 3
-    moved = 0
+    hour, medians = [samples[0]] * 7, [samples[0]] * 2
+    level, moved = samples[0], 0
+    gates, squares, rests = ([0.0] * 3 for _ in range(3))
     yesterday: dict[int, list[float]] = {}
     today: dict[int, list[float]] = {}
     out = []
