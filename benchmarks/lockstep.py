@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.nab_data import Labelled
-from detectors.full.alarm import SPIKE_SHARE, SPIKES, Alarms, AlarmSettings
+from detectors.full.alarm import SPIKE_SHARE, Alarms, AlarmSettings
 from detectors.full.combine import COMPONENTS, Combination
 from detectors.full.tier import FullTier
 
@@ -61,13 +61,11 @@ class Lockstep:
 
     def alarms(self, scores: Grid, spikes: Grid, settings: AlarmSettings) -> list[Told]:
         """What is told, by series in their order here; see `FullTier.alarms`."""
-        context, spike = Alarms(len(self.series), settings), Alarms(len(self.series), SPIKES)
+        alarms = Alarms(len(self.series), settings)
         out = np.zeros(scores.shape)
         for step, going in self._steps():
             at = slice(0, going)
-            told = (
-                context.look(at, scores[step, at]),
-                spike.look(at, SPIKE_SHARE * spikes[step, at]),
+            out[step, at] = alarms.look(
+                at, np.maximum(scores[step, at], SPIKE_SHARE * spikes[step, at])
             )
-            out[step, at] = np.maximum(*told)
         return [out[:length, number] for number, length in enumerate(self.lengths.tolist())]

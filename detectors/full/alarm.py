@@ -39,9 +39,9 @@ class AlarmSettings:
     loud: float = 0.15
 
 
-# Points of a spike (`spikes`) that count as a decade here, and how soon one tires of them.
-SPIKE_SHARE = np.float32(0.29)
-SPIKES = AlarmSettings(fatigue=2.0, least=5.5, margin=1.6, loud=0.0)
+# Decades here that a point of a spike (`spikes`) counts: what is told is oddity that lasts, or a spike of eight
+# times what is extreme for its series.
+SPIKE_SHARE = np.float32(0.14)
 
 
 class Alarms:

@@ -18,7 +18,8 @@ class Envelope:
     """Lowest and highest value of each slot of the day, as it was when it was last gone through.
 
     A mean of many days smooths away what comes once a day and lasts two minutes: a batch job, a backup, a
-    cron. The range of yesterday keeps it.
+    cron. The range of yesterday keeps it. Values are best given less their level of the hour, so that a
+    Monday may be compared with a Sunday.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -29,26 +30,18 @@ class Envelope:
         self.least = np.full(capacity, np.nan, dtype=np.float32)
         self.most = np.full(capacity, np.nan, dtype=np.float32)
 
-    def beyond(
-        self,
-        at: At,
-        rows: NDArray[np.int64],
-        times_ms: NDArray[np.int64],
-        values: Array32,
-        distance: Array32,
-    ) -> Array32:
-        """The smaller of `distance` and how far values lie outside of yesterday's range; learns them."""
+    def look(
+        self, at: At, rows: NDArray[np.int64], times_ms: NDArray[np.int64], values: Array32
+    ) -> tuple[Array32, Array32]:
+        """Yesterday's lowest and highest at this time, shape (n,) each, NaN where there was none; learns the values."""
         slot = slot_of(times_ms, _DAY_MS, _SLOTS)
         moved = self.slot[at] != slot
         if moved.any():
             self._close(rows[moved], np.broadcast_to(slot, rows.shape)[moved])
         place = cell_of(at, rows, slot, self.low.shape[1])
-        low, high = self.low.reshape(-1)[place], self.high.reshape(-1)[place]
-        # NaN where there was no yesterday: the distance stays.
-        outside = np.maximum(np.maximum(low - values, values - high), np.float32(0.0))
         self.least[at] = np.fmin(self.least[at], values)
         self.most[at] = np.fmax(self.most[at], values)
-        return np.asarray(np.fmin(distance, outside))
+        return self.low.reshape(-1)[place], self.high.reshape(-1)[place]
 
     def _close(self, row: NDArray[np.int64], slot: NDArray[np.integer]) -> None:
         """Rows that have come to another slot: the one they leave is written down."""

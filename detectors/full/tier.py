@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.full.alarm import SPIKE_SHARE, SPIKES, Alarms
+from detectors.full.alarm import SPIKE_SHARE, Alarms
 from detectors.full.calibration import Calibration
 from detectors.full.combine import CONTEXT, Combination
 from detectors.full.joint import Joint
@@ -30,7 +30,6 @@ _DRIFT_RATES = np.array([[1 / 12], [1 / 12], [1 / 6]], dtype=np.float32)
 _KIND = "full tier 1"
 _LATER = (
     "spikes.",
-    "spike_alarms.",
     "last",
     "day.phases.",
     "week.phases.",
@@ -80,7 +79,6 @@ class FullTier:
         self._combination = Combination(capacity)
         self._spikes = Spikes(capacity)
         self._alarms = Alarms(capacity)
-        self._spike_alarms = Alarms(capacity, SPIKES)
         self.calibration = Calibration()
         self._age = np.zeros(capacity, dtype=np.float32)
         self._drift = np.zeros((3, capacity), dtype=np.float32)
@@ -119,18 +117,14 @@ class FullTier:
         return out
 
     def alarms(self, rows: NDArray[np.int64], scores: Array32) -> Array32:
-        """What is told of the samples that `score` just gave these scores, else 0.
-
-        Spikes have a bar of their own: one that is told does not drown what is odd for longer.
-        """
+        """What is told of the samples that `score` just gave these scores, else 0."""
         out = np.zeros(len(rows), dtype=np.float32)
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
             good = np.isfinite(scores[part])
             at = _place(rows[part] if good.all() else rows[part][good])
-            told = self._alarms.look(at, self._last[0, at])
-            spikes = self._spike_alarms.look(at, SPIKE_SHARE * self._last[1, at])
-            out[part][good] = np.maximum(told, spikes)
+            context, spike = self._last[:, at]
+            out[part][good] = self._alarms.look(at, np.maximum(context, SPIKE_SHARE * spike))
         return out
 
     def components(self, rows: NDArray[np.int64], times_ms: Ints, values: Array32) -> Array32:
@@ -276,7 +270,7 @@ class FullTier:
         parts: dict[str, Any] = {
             "levels": self._levels, "day": self._day, "week": self._week, "joint": self._joint,
             "tails": self._tails, "combination": self._combination, "alarms": self._alarms,
-            "spikes": self._spikes, "spread": self._spread, "spike_alarms": self._spike_alarms,
+            "spikes": self._spikes, "spread": self._spread,
         }  # fmt: skip
         found: list[tuple[Any, str, str]] = [
             (self, "_age", "age"), (self, "_drift", "drift"), (self, "_last", "last"),

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from detectors.full.combine import COMPONENTS
-from detectors.full.spikes import Spikes, median_of_seven
+from detectors.full.spikes import Spikes, median_of_seven, median_of_three
 from detectors.full.tier import FullTier
 
 START_MS = 1_767_571_200_000
@@ -33,34 +33,52 @@ def noise(steps: int, seed: int = 2) -> np.ndarray:
 
 def naive(values: np.ndarray) -> np.ndarray:
     """The same, a sample at a time, as one would say it."""
-    gate = mean_square = rest = 0.0
+    samples = values.astype(np.float32).tolist()
+    past = [samples[0]] * 9  # as if it had always been so
+    errors, medians = [0.0] * 3, [samples[0]] * 2
+    level, moved = samples[0], 0
+    gates, squares, rests = ([0.0] * 2 for _ in range(3))
     yesterday: dict[int, list[float]] = {}
     today: dict[int, list[float]] = {}
     out = []
-    samples = values.astype(np.float32).tolist()
     for step, value in enumerate(samples):
         slot = step % DAY // 10
         if step % DAY == 0:
             yesterday, today = today, {}
-        recent = samples[max(0, step - 7) : step]
-        level = float(np.median([samples[0]] * (7 - len(recent)) + recent))
-        distance = abs(value - level)
-        if slot in yesterday:
-            seen = yesterday[slot]
-            distance = min(distance, max(min(seen) - value, value - max(seen), 0.0))
-        distance += 1e-3
-        gate = max(gate, 1e-3)
-        far = max(np.log(distance / max(gate, 2.0 * np.sqrt(mean_square))), 0.0)
-        out.append(min(6.7 * far**2, 40.0) if step >= 200 else 0.0)
-        if rest:
-            rest -= 1
-        else:
-            rate = max(1.0 / (1.0 + step / 20.0), 0.002)
-            rest = 4 if distance > gate else 0
-            gate *= 1.0 + 2.5 * rate * ((distance > gate) - 0.01)
-            gate = max(gate, np.sqrt(mean_square))
-        mean_square += max(1.0 / (1.0 + step), 1 / 20_000) * (distance**2 - mean_square)
-        today.setdefault(slot, []).append(value)
+        three = (value + past[-1] + past[-2]) / 3
+        median = float(np.median(past[-7:]))
+        sizes = [abs(value - median - float(np.median(errors[-3:]))), abs(three - medians[-2])]
+        reach = max(gates[0], 1e-3) if step > 20 else np.inf
+        moves = sizes[0] > 1e-3 or step <= 200
+        share = 60 / 6000 if step else 0.001
+        points = 0.0
+        for view, (size, judged) in enumerate(zip(sizes, (value, three), strict=True)):
+            new = size
+            if slot in yesterday:
+                low, high = min(yesterday[slot]) + level, max(yesterday[slot]) + level
+                new = min(size, max(low - judged, judged - high, 0.0))
+            lesson = max(new, size / 2) + 1e-3
+            gate = max(gates[view], 1e-3)
+            far = max(np.log((new + 1e-3) / gate), 0.0)
+            points = max(points, min((7.5, 5.25)[view] * far**2, 40.0))
+            if not moves:
+                continue
+            if rests[view]:
+                rests[view] -= 1
+            else:
+                rate = max(50 / (20 + moved), 0.005)
+                rests[view] = 4 if lesson > gate else 0
+                gate *= 1.0 + rate * ((lesson > gate) - share)
+                gates[view] = max(gate, np.sqrt(squares[view]) / 2, 1e-3)
+            keep = max(1.0 / (1.0 + moved), 1 / 20_000)
+            squares[view] += keep * (lesson**2 - squares[view])
+        moved += moves
+        out.append(points if step >= 200 else 0.0)
+        today.setdefault(slot, []).append(value - level)
+        level += max(1 / 30, 1 / (1 + step)) * min(max(value - level, -reach), reach)
+        errors.append(value - median)
+        medians.append(median)
+        past.append(value)
     return np.array(out)
 
 
@@ -76,6 +94,12 @@ def test_as_the_naive_twin_says() -> None:
 @given(arrays.arrays(np.float32, (7, 5), elements=st.floats(-1e6, 1e6, width=32)))
 def test_the_median_of_seven_is_the_median(ring: np.ndarray) -> None:
     np.testing.assert_array_equal(median_of_seven(ring), np.median(ring, axis=0))
+
+
+@settings(deadline=None)
+@given(arrays.arrays(np.float32, (3, 5), elements=st.floats(-1e6, 1e6, width=32)))
+def test_the_median_of_three_is_the_median(ring: np.ndarray) -> None:
+    np.testing.assert_array_equal(median_of_three(ring), np.median(ring, axis=0))
 
 
 def test_what_comes_every_day_is_no_spike_from_the_second_day_on() -> None:
@@ -98,6 +122,43 @@ def test_to_an_idle_series_that_bursts_a_burst_is_nothing_new() -> None:
     assert spikes(bursts)[-3] > 12.0
 
 
+def test_a_sag_that_no_sample_alone_tells_is_told_by_three_together() -> None:
+    values = noise(2 * DAY)
+    alone = values.copy()
+    alone[-1] -= 4.5
+    values[-3:] -= 4.5
+    assert spikes(values)[-1] > spikes(alone)[-1]
+
+
+def test_rows_apart_and_beside_each_other_learn_alike() -> None:
+    """A slice of rows is a view of the state and a list of rows a copy: neither may see what was just learnt."""
+    both, apart, rows = Spikes(3), Spikes(3), np.array([0, 2])
+    floor = np.full(2, 1e-3, np.float32)
+    series = np.stack((noise(500), noise(500, seed=3))).astype(np.float32)
+    for step in range(500):
+        times_ms = np.full(2, START_MS + step * MINUTE_MS)
+        one = both.look(slice(0, 2), np.array([0, 1]), times_ms, series[:, step], floor)
+        two = apart.look(rows, rows, times_ms, series[:, step], floor)
+        np.testing.assert_array_equal(one, two)
+    for (_, mine), theirs in zip(both.arrays().items(), apart.arrays().values(), strict=True):
+        np.testing.assert_array_equal(mine[..., [0, 1]], theirs[..., rows])
+
+
+def test_how_often_a_series_is_measured_does_not_move_its_gate() -> None:
+    """Fourteen a day at one a minute and at one in five minutes."""
+    gates = []
+    for minutes in (1, 5):
+        view, row, floor = Spikes(1), np.array([0]), np.full(1, 1e-3, np.float32)
+        spiky = np.zeros(10 * DAY, dtype=np.float32)
+        spiky[::50] = 20.0  # every fifty minutes, longer than five
+        values = (noise(10 * DAY) + spiky).astype(np.float32)
+        for step in range(0, 10 * DAY, minutes):
+            at_ms = np.array([START_MS + step * MINUTE_MS])
+            view.look(slice(0, 1), row, at_ms, values[step : step + 1], floor)
+        gates.append(float(view.extremes.gate[0, 0]))
+    assert min(gates) > 5.0, gates
+
+
 def test_the_tier_tells_a_spike_and_shows_its_band() -> None:
     tier, rows = FullTier(2), np.arange(2)
     values = np.stack((noise(2 * DAY), noise(2 * DAY, seed=3)), axis=1)
@@ -113,6 +174,25 @@ def test_the_tier_tells_a_spike_and_shows_its_band() -> None:
     told = tier.alarms(rows, scores)
     assert scores[1] > 12.0 > scores[0]
     assert told[1] > 5.5 and told[0] == 0.0
+
+
+def test_a_snapshot_of_the_former_spikes_loads_and_begins_them_anew() -> None:
+    """They had one gate a row; names whose shape or meaning changed are new ones."""
+    tier, rows = FullTier(3), np.arange(3)
+    for step, value in enumerate(noise(400)):
+        tier.score(rows, np.full(3, START_MS + step * MINUTE_MS), np.full(3, value))
+    arrays_of = tier.arrays()
+    kept = {n: a for n, a in arrays_of.items() if not n.startswith("spikes.")}
+    kept["spikes.ring"], kept["spikes.turn"] = arrays_of["spikes.ring"], arrays_of["spikes.turn"]
+    for name in ("gate", "square", "rest", "seen"):
+        kept[f"spikes.{name}"] = np.full(3, 400.0, np.float32)
+    kept["spikes.envelope.low"] = np.zeros((144, 3), np.float32)
+    fresh = FullTier(1)
+    fresh.restore(kept)
+    assert fresh.ages(rows).tolist() == [400.0] * 3
+    learnt = fresh.arrays()
+    assert (learnt["spikes.learnt"] == 0.0).all()
+    assert np.isnan(learnt["spikes.yesterday.low"]).all()
 
 
 def test_a_snapshot_older_than_these_views_loads() -> None:
