@@ -29,7 +29,7 @@ from benchmarks.packs import absent, folders
 from benchmarks.report import Row, arguments, tell
 from benchmarks.throughput import full
 from detectors.full.alarm import AlarmSettings
-from detectors.full.combine import WEIGHTS
+from detectors.full.combine import SUSTAINED, WEIGHTS
 from detectors.full.tier import FullTier
 from model.batch import Floats
 
@@ -145,7 +145,7 @@ def ours_nab(series: list[Labelled]) -> float:
     """The full tier by the same scorer."""
     lockstep = Lockstep(series)
     rare = lockstep.components()
-    scores = lockstep.combined(rare, WEIGHTS, 1.0)
+    scores = lockstep.combined(rare, WEIGHTS, SUSTAINED)
     told = lockstep.alarms(scores, rare[:, -1], AlarmSettings())
     return optimum(scored(lockstep.series, told), PROFILES[0]).score
 

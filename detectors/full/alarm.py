@@ -39,9 +39,9 @@ class AlarmSettings:
     loud: float = 0.15
 
 
-# Decades here that a point of a spike (`spikes`) counts: what is told is oddity that lasts, or a spike of eight
+# Decades here that a point of a spike (`spikes`) counts: what is told is oddity that lasts, or a spike of seven
 # times what is extreme for its series.
-SPIKE_SHARE = np.float32(0.14)
+SPIKE_SHARE = np.float32(0.15)
 
 
 class Alarms:
