@@ -26,6 +26,8 @@ from pipeline.distributed.settings import KafkaSettings
 from store.store import Store
 
 ROOT = Path(__file__).parents[1]
+ENDS_WITHIN_S = 60.0
+"""Twice what a worker gives its stages: beside whole clusters on two cores, the interpreter itself is slow."""
 
 
 def finish(work: Coroutine[Any, Any, object]) -> None:
@@ -84,7 +86,9 @@ class Process:
     def __init__(self, words: Sequence[str], folder: Path, log: Path, *, code: Path = ROOT) -> None:
         self.log = log
         self._out = log.open("a")
-        environment = {**os.environ, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1"}
+        environment = {
+            **os.environ, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"
+        }  # fmt: skip
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipeline", *words],
             stdout=self._out, stderr=self._out, cwd=folder, env=environment,
@@ -114,9 +118,11 @@ class Process:
             self._process.send_signal(signal.SIGCONT)
             self._process.send_signal(signal.SIGTERM)
             try:
-                self._process.wait(30)
+                self._process.wait(ENDS_WITHIN_S)
             except subprocess.TimeoutExpired:
-                self.kill()
+                self._process.send_signal(signal.SIGABRT)  # where it stands is then in its log
+                self._process.wait()
+                print(self.log.read_text(), file=sys.stderr)
         self._out.close()
         return self._process.returncode
 

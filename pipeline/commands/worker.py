@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -67,3 +69,7 @@ async def _work(settings: Settings, names: list[str], metrics: str) -> None:
         await worker.run(stopping)
     finally:
         store.close()
+    if not worker.in_order:
+        # Whatever hangs would hold up the end of the loop, too. All that matters is kept by now.
+        logging.shutdown()
+        os._exit(1)

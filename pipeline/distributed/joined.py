@@ -22,6 +22,7 @@ from pipeline.distributed.connecting import password, tls_context
 from pipeline.distributed.correlating import Fenced
 from pipeline.distributed.holding import Held, Suspects
 from pipeline.distributed.settings import KafkaSettings
+from pipeline.distributed.threads import Application, ended
 from pipeline.distributed.wire import Dead, write
 
 log = logging.getLogger("tocsin.kafka")
@@ -31,10 +32,10 @@ BUFFERED_MESSAGES_MAX = 1_024
 COMMIT_INTERVAL_S = 1.0
 
 
-def application(name: str, kafka: KafkaSettings, folder: Path) -> faust.App:
+def application(name: str, kafka: KafkaSettings, folder: Path) -> Application:
     """A Faust application of ours; nothing runs yet."""
     session_s = kafka.session_timeout_ms / 1000
-    return faust.App(
+    return Application(
         f"{kafka.prefix}-{name}",
         broker=[f"kafka://{address}" for address in kafka.brokers],
         broker_credentials=credentials(kafka),
@@ -145,6 +146,8 @@ class Joined:
                 log.error("%s: the last snapshot is the one before: %s", self.name, error)
         self._mine.clear()
         await self.app.stop()
+        if not await ended():
+            log.warning("%s: the consumer's thread still runs", self.name)
 
     @property
     def crashed(self) -> bool:

@@ -36,6 +36,8 @@ log = logging.getLogger("tocsin.worker")
 LOOK_EVERY_S = 0.25
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 WELL_AFTER_S = 60.0
+END_WITHIN_S = 20.0
+"""Shorter than the 30 s that Kubernetes and systemd's unit give a process."""
 
 
 class StageName(StrEnum):
@@ -78,6 +80,7 @@ class Tended:
         self._build = build
         self._clock = clock
         self.restarts = 0
+        self.in_order = True
         self.present: Joined | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -111,10 +114,14 @@ class Tended:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _end(self, one: Joined) -> None:
-        try:
-            await asyncio.wait_for(one.stop(), 20)
-        except Exception as error:
-            log.error("%s: did not end in order: %r", one.name, error)
+        # Not wait_for: it cancels, and then waits for as long as that takes; Faust goes on when it is cancelled.
+        ending = asyncio.create_task(one.stop())
+        await asyncio.wait({ending}, timeout=END_WITHIN_S)
+        self.in_order = ending.done() and ending.exception() is None
+        if not ending.done():
+            log.error("%s: did not end within %g s", one.name, END_WITHIN_S)
+        elif not self.in_order:
+            log.error("%s: did not end in order: %r", one.name, ending.exception())
 
 
 class Worker:
@@ -153,6 +160,11 @@ class Worker:
         if self.acting is not None:
             found.update(self.acting.counters())
         return found
+
+    @property
+    def in_order(self) -> bool:
+        """Whether all stages ended as they should."""
+        return all(one.in_order for one in self.tended)
 
     def serve_metrics(self, address: str) -> None:
         """Answer GET /metrics on HOST:PORT, in a thread of its own."""
