@@ -21,6 +21,7 @@ _MONTHS = {
     )
 }
 _DAY_MS = 86_400_000
+_HALF_AN_HOUR_MS = 1_800_000
 
 
 def time_at_front(text: str, *, zone: tzinfo | None = None) -> tuple[int | None, int]:
@@ -62,6 +63,14 @@ def bsd_time(text: str, *, now_ms: int, zone: tzinfo | None = None) -> tuple[int
     --------
     >>> bsd_time("Dec 31 23:59:59 host x", now_ms=1_704_067_201_000, zone=UTC)
     (1704067199000, 16)
+
+    An hour that comes twice, when daylight saving ends, is the one nearer to now.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> berlin, first_ms = ZoneInfo("Europe/Berlin"), 1_729_989_000_000
+    >>> told = [bsd_time("Oct 27 02:30:00 x", now_ms=ms, zone=berlin) for ms in (first_ms, first_ms + 3_600_000)]
+    >>> [time_ms - first_ms for time_ms, _ in told]
+    [0, 3600000]
     """
     match = _BSD.match(text) if text[3:4] == " " else None
     if not match or match[1] not in _MONTHS:
@@ -71,7 +80,16 @@ def bsd_time(text: str, *, now_ms: int, zone: tzinfo | None = None) -> tuple[int
     year = datetime.fromtimestamp(now_ms / 1000, UTC).year
     times = [_to_ms([y, month, day, *clock], zone) for y in (year - 1, year, year + 1)]
     known = [time_ms for time_ms in times if time_ms is not None and time_ms <= now_ms + _DAY_MS]
-    return (max(known), match.end()) if known else (None, 0)
+    return (_of_two(max(known), now_ms, zone), match.end()) if known else (None, 0)
+
+
+def _of_two(time_ms: int, now_ms: int, zone: tzinfo | None) -> int:
+    """A local time that is long ago may be that of the hour's second coming; the nearer to now is meant."""
+    if now_ms - time_ms < _HALF_AN_HOUR_MS:
+        return time_ms
+    again = datetime.fromtimestamp(time_ms / 1000, zone).replace(fold=1)
+    again_ms = int(again.timestamp()) * 1000
+    return min(time_ms, again_ms, key=lambda ms: abs(now_ms - ms))
 
 
 def access_time(text: str) -> tuple[int | None, int, int]:

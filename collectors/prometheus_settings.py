@@ -56,9 +56,6 @@ class BackfillSettings(ApiSettings):
 
     Attributes
     ----------
-    url : str
-        The address of a Prometheus HTTP API without `/api/v1`, such as "http://prometheus:9090"; Thanos,
-        Mimir ("http://mimir/prometheus") and VictoriaMetrics answer as well. "": there is no back-fill.
     selectors : tuple of str
         What is fetched, such as `{job=~"shop|db"}`; default: by the `job` and `instance` of each target.
     days : int

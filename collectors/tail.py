@@ -12,7 +12,7 @@ import os
 import stat
 from dataclasses import asdict, dataclass, replace
 
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.cursor import Cursor, packed, planted, siblings
 from collectors.logbatches import LogBatches
 from collectors.loglines import escape, parse_line
@@ -58,7 +58,7 @@ class LogTail:
         self._miner = miner
         self._logs = LogBatches(Masking(settings.mask), miner, self.watermark)
         self._masked_before = 0
-        self._problems = Problems()
+        self.problems = Problems()
         self._files: dict[tuple[int, int], _Open] = {}
         self._known_patterns: set[str] = set()
         self._first = True
@@ -91,14 +91,6 @@ class LogTail:
             if batch is not None:
                 batches.append(batch)
         return batches
-
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now, by file."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
 
     def counters(self) -> Counters:
         """Running totals."""
@@ -207,7 +199,7 @@ class LogTail:
                         present.add(identity)
         self._first = False
         if self._refused == refused:
-            self._problems.mend("log files", "limit")
+            self.problems.mend("log files", "limit")
         for identity, file in self._files.items():
             if identity in present:
                 file.gone_ms = None
@@ -232,14 +224,14 @@ class LogTail:
         if len(self._files) >= self.settings.files_max:
             self._refused += 1
             why = because("more than {max} files", max=self.settings.files_max)
-            self._problems.note("log files", "limit", why, now_ms=now_ms)
+            self.problems.note("log files", "limit", why, now_ms=now_ms)
             return None
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             self._report(path, "permission", error, now_ms)
             return None
-        self._problems.mend(path, "permission")
+        self.problems.mend(path, "permission")
         if self._is_copy(path, fd):
             os.close(fd)
             return None
@@ -330,7 +322,7 @@ class LogTail:
     def _report(self, path: str, kind: str, error: OSError, now_ms: int) -> None:
         self._errors += 1
         why = because("{path}: {error}", path=path, error=error.strerror or type(error).__name__)
-        self._problems.note(path, kind, why, now_ms=now_ms)
+        self.problems.note(path, kind, why, now_ms=now_ms)
 
     def _close(self, file: _Open) -> None:
         os.close(file.fd)

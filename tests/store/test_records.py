@@ -11,7 +11,6 @@ from model.alert import Alert, AlertStatus, Evidence, Severity
 from model.change import Change
 from model.errors import InputError
 from model.incident import (
-    Cause,
     ClockKind,
     EntryKind,
     Grouping,
@@ -42,6 +41,7 @@ from store import (
 from store.rows import Cursor
 from store.store import Store
 from store.ticket_links import TicketLink
+from tests.store.slow_cart import incident
 
 
 def alert(name: str = "HighLatency", starts_ms: int = 100, **more: object) -> AlertStatus:
@@ -50,27 +50,6 @@ def alert(name: str = "HighLatency", starts_ms: int = 100, **more: object) -> Al
     incident_id = str(more.pop("incident_id", ""))
     made = Alert(Labels.of(labels), "prom", starts_ms, starts_ms)
     return AlertStatus(replace(made, **more), incident_id)  # type: ignore[arg-type]
-
-
-def incident(ident: str = "i1", opened_ms: int = 100, **more: object) -> Incident:
-    made = Incident(
-        id=ident,
-        state=IncidentState.OPEN,
-        state_since_ms=opened_ms,
-        title=because("{service} is slow", service="cart"),
-        service="cart",
-        services=("cart", "gateway"),
-        severity=Severity.CRITICAL,
-        priority=Priority.P2,
-        impact=2,
-        urgency=1,
-        team="shop",
-        began_ms=opened_ms - 10,
-        opened_ms=opened_ms,
-        updated_ms=opened_ms,
-        causes=(Cause("cart", 0.9, (because("first of all"),)),),
-    )
-    return replace(made, **more)  # type: ignore[arg-type]
 
 
 def grouping(ident: str = "i1", at_ms: int = 100) -> Grouping:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.base import Counters, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.senders import Senders, SenderSettings
 from model.batch import LogBatch, MetricBatch
 from model.clock import ManualClock
@@ -26,15 +26,10 @@ class Asked:
 
     def __init__(self) -> None:
         self.cursor = 0
+        self.problems = Problems()
 
     def poll(self, now_ms: int) -> list[MetricBatch | LogBatch]:
         self.cursor += 1
-        return []
-
-    def problems(self) -> list[SourceProblem]:
-        return []
-
-    def fresh_problems(self) -> list[SourceProblem]:
         return []
 
     def counters(self) -> Counters:
