@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from collectors.loglines import UNKNOWN, LogLine, escape, parse_line, severity_of
 from collectors.logtimes import from_field
@@ -48,7 +48,7 @@ class Read:
 
     def line_of(self, service: str) -> LogLine:
         """The line; of this service where it names none."""
-        return self.line if self.line.service else replace(self.line, service=service)
+        return self.line if self.line.service else self.line._replace(service=service)
 
 
 class DocumentReader:

@@ -11,6 +11,7 @@ turn out to be one, the lower number stands for both (union-find).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from collectors.base import Counters
@@ -23,6 +24,9 @@ OVERFLOW = 0
 """Number of the template that stands for lines beyond `templates_max`."""
 
 _KEY_CHARS_MAX = 1024
+_SHAPES_MAX = 20_000
+_DIGIT = re.compile("[0-9]")
+_DIGITLESS = bytes.maketrans(b"123456789", b"000000000")
 
 
 class TemplateMiner:
@@ -47,6 +51,7 @@ class TemplateMiner:
         self.lines = 0
         self._masks = Masks(self.settings.keys_max)
         self._numbers: dict[str, int] = {}  # masked line to number: the fast path
+        self._shapes: dict[bytes, int] = {}  # line without its digits to number: faster still
         self._forms: dict[Form, int] = {}  # clustered form to number
         self._contexts: dict[
             tuple[int, Form], dict[str, int]
@@ -62,16 +67,27 @@ class TemplateMiner:
 
     def mine(self, messages: Sequence[str]) -> list[int]:
         """The template number of each message; learns from them in their order."""
-        masks, numbers = self._masks, self._numbers
+        numbers, parents = self._shapes, self._parents
         self.lines += len(messages)
         found: list[int] = []
-        for message in messages:
-            key = " ".join([masks[word] for word in message.split()])
-            number = numbers.get(key)
+        for message, shape in zip(messages, _digitless(messages), strict=True):
+            number = numbers.get(shape)
             if number is None:
-                number = self._learn(key)
-            found.append(self._root(number))
+                number = self._mine(message, shape)
+            found.append(number if parents[number] == number else self._root(number))
         return found
+
+    def _mine(self, message: str, shape: bytes) -> int:
+        masks = self._masks
+        key = " ".join([masks[word] for word in message.split()])
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._learn(key)
+        if key in self._numbers and len(shape) <= _KEY_CHARS_MAX and not _DIGIT.search(key):
+            if len(self._shapes) >= _SHAPES_MAX:
+                self._shapes.clear()
+            self._shapes[shape] = number
+        return number
 
     def text(self, number: int) -> str:
         """The template of a number, parameters written `<*>`."""
@@ -113,6 +129,7 @@ class TemplateMiner:
             number = self._new(general, shown)
         if len(self._numbers) >= self.settings.keys_max:
             self._numbers.clear()
+            self._shapes.clear()
         if number != OVERFLOW and len(line) <= _KEY_CHARS_MAX:
             self._numbers[line] = number
         return number
@@ -237,8 +254,18 @@ class TemplateMiner:
         self._contexts = {(at, tuple(hole)): dict(seen) for at, hole, seen in saved["contexts"]}
         self._open = {tuple(form) for form in saved["open"]}
         self._numbers = dict(saved["numbers"])
+        self._shapes.clear()
         self.lines, self.overflowed = saved["lines"], saved["overflowed"]
         self._merged = dict(saved.get("merged", ()))
+
+
+def _digitless(messages: Sequence[str]) -> list[bytes]:
+    """The messages with every digit a 0. Which digit it is does not matter to what is masked (`tokens.py`)."""
+    block = "\n".join(messages).encode("utf-8", "surrogatepass").translate(_DIGITLESS)
+    shapes = block.split(b"\n")
+    if len(shapes) == len(messages):
+        return shapes
+    return [m.encode("utf-8", "surrogatepass").translate(_DIGITLESS) for m in messages]
 
 
 def _hole(form: Form, position: int) -> Form:
