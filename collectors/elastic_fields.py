@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from collectors.loglines import UNKNOWN, LogLine, escape, parse_line, severity_of
+from collectors.loglines import LogLine, parse_line
 from collectors.logtimes import from_field
+from collectors.logwords import UNKNOWN, escape, severity_of
 
 Json = object
 """None, bool, int, float, str, list or dict of these."""

@@ -90,9 +90,7 @@ class LogBatches:
         return np.array(current, dtype=np.int32)[place], texts
 
 
-def settle(
-    told: Sequence[int | None], watermark: Watermark, now_ms: int
-) -> tuple[Ints, Bools]:
+def settle(told: Sequence[int | None], watermark: Watermark, now_ms: int) -> tuple[Ints, Bools]:
     """Event times of lines, and which are kept.
 
     A line that claims to be from the future or from no time at all was written just now.

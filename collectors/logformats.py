@@ -7,7 +7,7 @@ lines have in common: their moment to the second, and which names their JSON has
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
 
@@ -24,11 +24,13 @@ from collectors.logwords import (
     severity_of,
     without_colour,
 )
-from collectors.syslog_header import SyslogHeader, read_header
+from collectors.syslog_header import PRIORITY_MAX, SyslogHeader, read_header
 
 Row = tuple[str, int | None, int, str, str, str, str]
 """The attributes of a `LogLine`, which is one of these."""
 
+NAME_MAX = 200
+"""Characters of a service, a logger or a trace."""
 _LOGFMT = re.compile(r'([A-Za-z_@][\w.@/-]*)=("(?:[^"\\]|\\.)*"|\S*)(?:\s+|$)')
 _PROGRAM = re.compile(r"(\S+) ([\w./@-]+)(?:\[\d+\])?: ")
 _CONTAINER = re.compile(r"(?:stdout|stderr) [FP] ")
@@ -63,19 +65,62 @@ _NAMED = frozenset((*_TIME, *_LEVEL, *_MESSAGE, *_SERVICE, *_LOGGER, *_TRACE))
 _PLAIN_NAME = re.compile(r"[A-Za-z_][\w.\-]{0,39}")
 _NOT_MEASURED = frozenset((*_TIME, *_LEVEL, "pid", "severity_number", "v"))
 _MEASURE_MAX, _FIELDS_MAX = 1e12, 8
+_MARKS = {f"<{n}>1": SYSLOG_SEVERITIES[n % 8] for n in range(PRIORITY_MAX + 1)}
+_HEAD_MAX = 80  # in less than that no part of it is too long
+_SHOWN = bytes(range(32, 127))
 _NOT_ABOUT_THE_EVENT = ("timeQuality.", "origin.", "meta.")  # of RFC 5424 itself
 _PLANS_MAX, _PLAN_NAMES_MAX, _PLAN_NAME_MAX = 500, 64, 64
 
 
-def read_row(text: str, now_ms: int, zone: tzinfo | None, message_chars_max: int) -> Row:
-    """A line as `parse_line` reads it."""
-    text = without_colour(text)
+def read_rows(
+    texts: Sequence[str], now_ms: int, zone: tzinfo | None, message_chars_max: int
+) -> list[Row]:
+    """Lines as `parse_line` reads each of them."""
+    clean = printable(texts)
+    return [read_row(text, now_ms, zone, message_chars_max, clean=clean) for text in texts]
+
+
+def read_row(
+    text: str,
+    now_ms: int,
+    zone: tzinfo | None,
+    message_chars_max: int,
+    *,
+    clean: bool = False,
+) -> Row:
+    """A line as `parse_line` reads it.
+
+    Parameters
+    ----------
+    clean : bool
+        Whether it is known already that every character of it can be shown.
+    """
+    text = text.strip() if clean else without_colour(text)
     row = None
     if text.startswith("{"):
         row = _json(text, now_ms, zone)
+        clean = False  # there may be anything in its escapes
     elif text.startswith("<"):
-        row = _syslog(text, now_ms, zone)
-    return tidy(row or _logfmt(text) or _plain(text, now_ms, zone), message_chars_max)
+        relayed = plain_syslog(text) if clean else None
+        row = _syslog(text, now_ms, zone) if relayed is None else relayed[0]
+    row = row or _logfmt(text) or _plain(text, now_ms, zone)
+    return (
+        row
+        if clean and len(text) <= min(message_chars_max, NAME_MAX)
+        else tidy(row, message_chars_max)
+    )
+
+
+def printable(texts: Sequence[str]) -> bool:
+    """Whether every character of every text can be shown, and is ASCII: so most of a log is, and quickly found to be.
+
+    Examples
+    --------
+    >>> printable(["one", "two"]), printable(["one\\ttwo"]), printable(["größer"])
+    (True, False, False)
+    """
+    block = "".join(texts)
+    return block.isascii() and not block.encode().translate(None, _SHOWN)
 
 
 def tidy(row: Row, message_chars_max: int = 4096) -> Row:
@@ -85,11 +130,34 @@ def tidy(row: Row, message_chars_max: int = 4096) -> Row:
         escape(message, message_chars_max),
         time_ms,
         severity,
-        escape(service, 200) if service else "",
-        escape(logger, 200) if logger else "",
-        escape(trace, 200) if trace else "",
+        escape(service, NAME_MAX) if service else "",
+        escape(logger, NAME_MAX) if logger else "",
+        escape(trace, NAME_MAX) if trace else "",
         fields,
     )
+
+
+def plain_syslog(text: str) -> tuple[Row, str] | None:
+    """The row and the host of an RFC 5424 message of printable ASCII that holds a plain text; None for all others.
+
+    Examples
+    --------
+    >>> plain_syslog("<14>1 2023-11-14T22:13:20.5Z web1 cart 7 - - no stock")
+    (('no stock', 1700000000500, 9, '', 'cart', '', ''), 'web1')
+    """
+    parts = text.split(" ", 7)
+    if len(parts) < 8:
+        return None
+    mark, time, host, app, process, what, data, said = parts
+    severity = _MARKS.get(mark)
+    if severity is None or data != "-" or not (time and host and app and process and what):
+        return None
+    # Whatever has an "=" may be logfmt, and what begins so JSON.
+    if not said or said[0] in " @{" or "=" in said or len(text) - len(said) > _HEAD_MAX:
+        return None
+    time_ms = from_field(time) if time != "-" else None
+    row = (said, time_ms, severity, "", "" if app == "-" else app, "", "")
+    return row, "" if host == "-" else host
 
 
 def of_syslog(header: SyslogHeader, text: str, now_ms: int, zone: tzinfo | None) -> Row:
@@ -158,13 +226,9 @@ class _Plans(dict[tuple[str, ...], _Plan]):
 
     def __missing__(self, names: tuple[str, ...]) -> _Plan:
         has = set(names)
-        plan = _Plan(
-            *(
-                tuple(name for name in known if name in has or name.partition(".")[0] in has)
-                for known in (_TIME, _LEVEL, _MESSAGE, _SERVICE, _LOGGER, _TRACE, _NUMBER)
-            ),
-            measured=_measured(names),
-        )
+        known = (_TIME, _LEVEL, _MESSAGE, _SERVICE, _LOGGER, _TRACE, _NUMBER)
+        wanted = [tuple(n for n in k if n in has or n.partition(".")[0] in has) for k in known]
+        plan = _Plan(*wanted, _measured(names))
         if len(names) <= _PLAN_NAMES_MAX and max(map(len, names), default=0) <= _PLAN_NAME_MAX:
             if len(self) >= _PLANS_MAX:
                 self.clear()

@@ -7,21 +7,9 @@ from datetime import tzinfo
 from typing import NamedTuple
 
 from collectors.logformats import read_row
-from collectors.logwords import (
-    DEBUG,
-    ERROR,
-    FATAL,
-    INFO,
-    UNKNOWN,
-    WARN,
-    escape,
-    severity_of,
-)
+from collectors.logwords import UNKNOWN, escape
 
-__all__ = [
-    *("DEBUG", "ERROR", "FATAL", "INFO", "UNKNOWN", "WARN"),
-    *("LogLine", "continues", "escape", "parse_line", "severity_of"),
-]
+__all__ = ["LogLine", "continues", "escape", "parse_line"]
 
 
 class LogLine(NamedTuple):

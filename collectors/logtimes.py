@@ -23,6 +23,7 @@ _MONTHS = {
         "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1
     )
 }
+_MILLISECONDS = {f"{ms:03}": ms for ms in range(1_000)}
 _DAY_MS = 86_400_000
 _LAST_SECOND_MS = 253_402_300_799_000  # of the year 9999
 
@@ -109,25 +110,34 @@ def from_number(number: float) -> int | None:
 def from_field(value: object) -> int | None:
     """Time in a field of a JSON or logfmt line: RFC 3339 text, or an epoch number (also as text)."""
     if isinstance(value, str):
+        ms = _MILLISECONDS.get(value[20:23])
+        if ms is not None and (second_ms := _seconds.get(value[:20] + value[23:])) is not None:
+            return second_ms + ms
         if value.replace(".", "", 1).isascii() and value.replace(".", "", 1).isdigit():
             return from_number(float(value[:32]))
-        return _from_text(value)
+        return _from_text(value, ms)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return from_number(value)
     return None
 
 
-def _from_text(text: str) -> int | None:
+_seconds: dict[str, int] = {}  # text without its milliseconds to the time without them
+
+
+def _from_text(text: str, ms: int | None) -> int | None:
     """RFC 3339: the whole second is remembered, the milliseconds are added."""
     if len(text) > _TEXT_MAX:
         return read_time_ms(text.replace(",", "."))
-    digits = text[20:23]
-    if text[19:20] in (".", ",") and text[4:14:3] == "--T:" and digits.isascii():
+    if ms is not None and text[19:20] in (".", ",") and text[4:14:3] == "--T:":
         zone = text[23:26].lstrip("0123456789") + text[26:]
         # A zone of hours and minutes: one with a fraction of its own is not to be taken apart.
         second_ms = _text_ms(text[:19] + ".000" + zone) if len(zone) <= 6 else None
-        if second_ms is not None and second_ms < _LAST_SECOND_MS and digits.isdigit():
-            return second_ms + int(digits) if len(digits) == 3 else _text_ms(text)
+        if second_ms is not None and second_ms < _LAST_SECOND_MS:
+            if len(_seconds) >= _REMEMBERED:
+                _seconds.clear()
+            if len(zone) == len(text) - 23:
+                _seconds[text[:20] + zone] = second_ms
+            return second_ms + ms
     return _text_ms(text)
 
 

@@ -47,7 +47,6 @@ _CONTROL = re.compile(
 )
 
 
-
 def without_colour(text: str) -> str:
     """Text as a terminal would show it, without blanks around it."""
     return (_COLOUR.sub("", text) if "\x1b" in text else text).strip()

@@ -11,7 +11,7 @@ from collectors.logtimes import bsd_time, from_field, time_at_front
 _PRIORITY = re.compile(
     r"<(\d{1,3})>(?:1 (\S{1,64}) (\S{1,255}) (\S{1,255}) (\S{1,128}) (\S{1,64}) (- )?)?"
 )
-_PRIORITY_MAX = 191  # facility 23, severity 7
+PRIORITY_MAX = 191  # facility 23, severity 7
 _ELEMENT = re.compile(r'\[([^\s=\]"]{1,64})((?: +[^\s=\]"]{1,64}="(?:[^"\\]|\\.)*")*) *\]')
 _PARAMETER = re.compile(r' +([^\s=\]"]{1,64})="((?:[^"\\]|\\.)*)"')
 _ESCAPED = re.compile(r'\\(["\\\]])')
@@ -69,7 +69,7 @@ def read_header(text: str, *, now_ms: int, zone: tzinfo | None = None) -> Syslog
     ('web1', 'su', '12', 2)
     """
     found = _PRIORITY.match(text)
-    if found is None or (priority := int(found[1])) > _PRIORITY_MAX:
+    if found is None or (priority := int(found[1])) > PRIORITY_MAX:
         return None
     facility, level = divmod(priority, 8)
     time, host, app, process, _, without = found.groups()[1:]

@@ -9,7 +9,7 @@ from datetime import tzinfo
 from fnmatch import translate
 from zoneinfo import ZoneInfo
 
-from collectors.logformats import Row, of_syslog, read_row, tidy
+from collectors.logformats import Row, of_syslog, plain_syslog, printable, read_row, tidy
 from collectors.loglines import LogLine
 from collectors.logwords import without_colour
 from collectors.pushed import Door
@@ -58,23 +58,32 @@ class SyslogReader:
 
     def push(self, messages: Sequence[bytes], source: str, now_ms: int) -> SyslogPush:
         """All of them as log lines; what is no syslog is a line too, and counted."""
-        rows = [self._read(message, now_ms) for message in messages]
+        texts = [message.decode("utf-8", "replace") for message in messages]
+        clean = printable(texts)
+        rows = [self._read(text, now_ms, clean) for text in texts]
         return SyslogPush(source, rows, sum(map(len, messages)) + _LINE_BYTES * len(messages))
 
-    def _read(self, message: bytes, now_ms: int) -> Row:
-        text = without_colour(message.decode("utf-8", "replace"))
+    def _read(self, text: str, now_ms: int, clean: bool) -> Row:
+        read = plain_syslog(text.strip()) if clean and len(text) <= _CHARS_MAX else None
+        if read is not None:
+            row, host = read
+            app = row[4]
+        else:
+            row, host, app = self._any(text, now_ms)
+        if self._service or not row[3]:
+            said, time_ms, severity, _, logger, trace, fields = row
+            service = self._service or self._services.of(app, host)
+            return said, time_ms, severity, service, logger, trace, fields
+        return row
+
+    def _any(self, text: str, now_ms: int) -> tuple[Row, str, str]:
+        text = without_colour(text)
         header = read_header(text, now_ms=now_ms, zone=self._zone)
         if header is None:
             self.malformed += 1
-            row, host, app = read_row(text, now_ms, self._zone, _CHARS_MAX), "", ""
-        else:
-            row = tidy(of_syslog(header, text, now_ms, self._zone), _CHARS_MAX)
-            host, app = header.host, header.app
-        if self._service or not row[3]:
-            message_text, time_ms, severity, _, *others = row
-            service = self._service or self._services.of(app, host)
-            return (message_text, time_ms, severity, service, *others)  # type: ignore[return-value]
-        return row
+            return read_row(text, now_ms, self._zone, _CHARS_MAX), "", ""
+        row = of_syslog(header, text, now_ms, self._zone)
+        return tidy(row, _CHARS_MAX), header.host, header.app
 
 
 class Services:

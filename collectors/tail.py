@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from collectors.base import Counters, Problems, SourceProblem
 from collectors.cursor import Cursor, packed, planted, siblings
 from collectors.logbatches import LogBatches
-from collectors.logformats import read_row
-from collectors.loglines import escape
+from collectors.logformats import read_rows
+from collectors.logwords import escape
 from collectors.masking import Masking
 from collectors.records import Chunk, split_records
 from collectors.settings import LogSettings, LogSource, WatermarkSettings
@@ -318,7 +318,7 @@ class LogTail:
     def _batch(self, file: _Open, chunk: Chunk, count: int, now_ms: int) -> LogBatch | None:
         """Of the first so many records."""
         chars_max = self.settings.message_chars_max
-        lines = [read_row(text, now_ms, None, chars_max) for text in chunk.texts[:count]]
+        lines = read_rows(chunk.texts[:count], now_ms, None, chars_max)
         below = {place: lines for place, lines in chunk.joined.items() if place < count}
         self._joined += sum(map(len, below.values()))
         joined = {place: escape("\n".join(lines), chars_max) for place, lines in below.items()}

@@ -11,7 +11,6 @@ turn out to be one, the lower number stands for both (union-find).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from collectors.base import Counters
@@ -25,7 +24,6 @@ OVERFLOW = 0
 
 _KEY_CHARS_MAX = 1024
 _SHAPES_MAX = 20_000
-_DIGIT = re.compile("[0-9]")
 _DIGITLESS = bytes.maketrans(b"123456789", b"000000000")
 
 
@@ -70,23 +68,25 @@ class TemplateMiner:
         numbers, parents = self._shapes, self._parents
         self.lines += len(messages)
         found: list[int] = []
-        for message, shape in zip(messages, _digitless(messages), strict=True):
-            number = numbers.get(shape)
+        for message, bare in zip(messages, _digitless(messages), strict=True):
+            number = numbers.get(bare)
             if number is None:
-                number = self._mine(message, shape)
+                number = self._mine(message, bare)
             found.append(number if parents[number] == number else self._root(number))
         return found
 
-    def _mine(self, message: str, shape: bytes) -> int:
+    def _mine(self, message: str, bare: bytes) -> int:
         masks = self._masks
         key = " ".join([masks[word] for word in message.split()])
         number = self._numbers.get(key)
         if number is None:
             number = self._learn(key)
-        if key in self._numbers and len(shape) <= _KEY_CHARS_MAX and not _DIGIT.search(key):
+        coded = key.encode("utf-8", "surrogatepass")
+        digits = len(coded) - len(coded.translate(None, b"0123456789"))
+        if not digits and len(bare) <= _KEY_CHARS_MAX and key in self._numbers:
             if len(self._shapes) >= _SHAPES_MAX:
                 self._shapes.clear()
-            self._shapes[shape] = number
+            self._shapes[bare] = number
         return number
 
     def text(self, number: int) -> str:
