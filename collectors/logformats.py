@@ -226,9 +226,14 @@ class _Plans(dict[tuple[str, ...], _Plan]):
 
     def __missing__(self, names: tuple[str, ...]) -> _Plan:
         has = set(names)
-        known = (_TIME, _LEVEL, _MESSAGE, _SERVICE, _LOGGER, _TRACE, _NUMBER)
-        wanted = [tuple(n for n in k if n in has or n.partition(".")[0] in has) for k in known]
-        plan = _Plan(*wanted, _measured(names))
+
+        def of(known: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(n for n in known if n in has or n.partition(".")[0] in has)
+
+        plan = _Plan(
+            *(of(_TIME), of(_LEVEL), of(_MESSAGE), of(_SERVICE), of(_LOGGER), of(_TRACE)),
+            *(of(_NUMBER), _measured(names)),
+        )
         if len(names) <= _PLAN_NAMES_MAX and max(map(len, names), default=0) <= _PLAN_NAME_MAX:
             if len(self) >= _PLANS_MAX:
                 self.clear()

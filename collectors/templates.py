@@ -12,6 +12,7 @@ turn out to be one, the lower number stands for both (union-find).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from collectors.base import Counters
 from collectors.forms import Form, shape
@@ -23,6 +24,7 @@ OVERFLOW = 0
 """Number of the template that stands for lines beyond `templates_max`."""
 
 _KEY_CHARS_MAX = 1024
+_PARAMETER: Form = (PARAMETER,)
 _SHAPES_MAX = 20_000
 _DIGITLESS = bytes.maketrans(b"123456789", b"000000000")
 
@@ -45,6 +47,10 @@ class TemplateMiner:
 
     def __init__(self, settings: TemplateSettings | None = None) -> None:
         self.settings = settings or TemplateSettings()
+        told = self.settings
+        self._least = min(
+            *(told.identifiers_min, told.names_min, told.words_min, told.first_words_min)
+        )
         self.overflowed = 0
         self.lines = 0
         self._masks = Masks(self.settings.keys_max)
@@ -136,11 +142,10 @@ class TemplateMiner:
 
     def _generalise(self, form: Form) -> Form:
         """Put parameters where this form's contexts already have one."""
-        for position in range(len(form)):
-            if form[position] != PARAMETER:
-                hole = _hole(form, position)
-                if hole in self._open:
-                    return self._generalise(hole)
+        known = self._open
+        for position, word in enumerate(form):
+            if word != PARAMETER and (hole := _hole(form, position)) in known:
+                return self._generalise(hole)
         return form
 
     def _new(self, form: Form, shown: Form) -> int:
@@ -162,14 +167,20 @@ class TemplateMiner:
             # The older half has waited long enough for more values.
             recent = list(self._contexts.items())[len(self._contexts) // 2 :]
             self._contexts = dict(recent)
+        opened = form in self._open
+        fixed = [_lettered(word) for word in form]
+        fixed_count = sum(fixed)
         for position, word in enumerate(form):
             # A masked value is one of the values of its position, until that is found a parameter.
-            if (word == PARAMETER and form in self._open) or _fixed(form, position) < 1:
+            # Without a word with a letter beside the parameter it would be no template.
+            if (opened and word == PARAMETER) or fixed_count - fixed[position] < 1:
                 continue
-            values = self._contexts.setdefault((position, _hole(form, position)), {})
+            hole = _hole(form, position)
+            values = self._contexts.setdefault((position, hole), {})
             values[word] = number
-            if len(values) + (PARAMETER in values) >= self._needed(form, position, values):
-                self._merge(position, _hole(form, position), values)
+            count = len(values) + (PARAMETER in values)
+            if count >= self._least and count >= self._needed(form, position, values):
+                self._merge(position, hole, values)
                 return
 
     def _needed(self, form: Form, position: int, values: dict[str, int]) -> int:
@@ -269,12 +280,9 @@ def _digitless(messages: Sequence[str]) -> list[bytes]:
 
 
 def _hole(form: Form, position: int) -> Form:
-    return (*form[:position], PARAMETER, *form[position + 1 :])
+    return form[:position] + _PARAMETER + form[position + 1 :]
 
 
-def _fixed(form: Form, position: int) -> int:
-    """Words with a letter that are left when a position becomes a parameter: none is no template."""
-    return sum(
-        other != position and any(map(str.isalpha, word.replace(PARAMETER, "")))
-        for other, word in enumerate(form)
-    )
+@lru_cache(20_000)
+def _lettered(word: str) -> bool:
+    return any(map(str.isalpha, word.replace(PARAMETER, "")))

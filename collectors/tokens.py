@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 PARAMETER = "<*>"
 
@@ -157,6 +158,7 @@ def is_dotted(word: str) -> bool:
     return _DOTTED.fullmatch(word) is not None
 
 
+@lru_cache(10_000)
 def looks_identifier(word: str) -> bool:
     """Whether a word looks like a name somebody gave, rather than a word of a sentence.
 
