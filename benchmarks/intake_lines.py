@@ -112,9 +112,9 @@ def syslog(path: Path, count: int, now_ms: int, logs: LogBatches | None) -> int:
     def feed(push: Push) -> bool:
         nonlocal taken
         assert isinstance(push, SyslogPush)
-        taken += len(push.lines)
+        taken += len(push.rows)
         if logs is not None:
-            logs.make(push.lines, source=push.source, now_ms=now_ms)
+            logs.make(push.rows, source=push.source, now_ms=now_ms)
         return True
 
     with sending(path, feed) as intake:

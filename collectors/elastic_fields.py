@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from collectors.loglines import UNKNOWN, LogLine, escape, parse_line, severity_of
+from collectors.loglines import LogLine, parse_line
 from collectors.logtimes import from_field
+from collectors.logwords import UNKNOWN, escape, severity_of
 
 Json = object
 """None, bool, int, float, str, list or dict of these."""
@@ -48,7 +49,7 @@ class Read:
 
     def line_of(self, service: str) -> LogLine:
         """The line; of this service where it names none."""
-        return self.line if self.line.service else replace(self.line, service=service)
+        return self.line if self.line.service else self.line._replace(service=service)
 
 
 class DocumentReader:

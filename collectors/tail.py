@@ -15,9 +15,10 @@ from dataclasses import asdict, dataclass, replace
 from collectors.base import Counters, Problems
 from collectors.cursor import Cursor, packed, planted, siblings
 from collectors.logbatches import LogBatches
-from collectors.loglines import escape, parse_line
+from collectors.logformats import read_rows
+from collectors.logwords import escape
 from collectors.masking import Masking
-from collectors.records import Chunk, Record, split_records
+from collectors.records import Chunk, split_records
 from collectors.settings import LogSettings, LogSource, WatermarkSettings
 from collectors.snapshot import seal, unseal
 from collectors.templates import TemplateMiner
@@ -279,8 +280,8 @@ class LogTail:
             joined_lines_max=self.settings.joined_lines_max,
         )
         growing = grew or file.cursor.offset + len(data) < size
-        records, consumed = _release(chunk, held=growing and not final, full=len(data) == wanted)
-        batch = self._batch(file, records, now_ms) if records else None
+        count, consumed = _release(chunk, held=growing and not final, full=len(data) == wanted)
+        batch = self._batch(file, chunk, count, now_ms) if count else None
         skip = file.cursor.skip
         if consumed:
             skip = chunk.skip and consumed == chunk.consumed
@@ -306,15 +307,13 @@ class LogTail:
             os.close(fd)
         file.cursor = Cursor(old.path, old.device, old.inode)
 
-    def _batch(self, file: _Open, records: list[Record], now_ms: int) -> LogBatch | None:
+    def _batch(self, file: _Open, chunk: Chunk, count: int, now_ms: int) -> LogBatch | None:
+        """Of the first so many records."""
         chars_max = self.settings.message_chars_max
-        lines = [parse_line(r.text, now_ms=now_ms, message_chars_max=chars_max) for r in records]
-        self._joined += sum(len(record.joined) for record in records)
-        joined = {
-            place: escape("\n".join(record.joined), chars_max)
-            for place, record in enumerate(records)
-            if record.joined
-        }
+        lines = read_rows(chunk.texts[:count], now_ms, None, chars_max)
+        below = {place: lines for place, lines in chunk.joined.items() if place < count}
+        self._joined += sum(map(len, below.values()))
+        joined = {place: escape("\n".join(lines), chars_max) for place, lines in below.items()}
         return self._logs.make(
             lines, source=file.cursor.path, now_ms=now_ms, service=file.service, joined=joined
         )
@@ -329,17 +328,17 @@ class LogTail:
         self._files.pop(file.cursor.identity, None)
 
 
-def _release(chunk: Chunk, *, held: bool, full: bool) -> tuple[list[Record], int]:
-    """Which records are handed over now, and how many bytes are done with by that.
+def _release(chunk: Chunk, *, held: bool, full: bool) -> tuple[int, int]:
+    """How many records are handed over now, and how many bytes are done with by that.
 
     The last one waits for one poll without growth, because its stack trace may still be written.
     """
-    records = chunk.records
-    if not held or not records or records[-1].text.startswith("{") or chunk.skip:
-        return records, chunk.consumed
-    if len(records) == 1:
-        return (records, chunk.consumed) if full else ([], 0)
-    return records[:-1], records[-2].end
+    texts = chunk.texts
+    if not held or not texts or texts[-1].startswith("{") or chunk.skip:
+        return len(texts), chunk.consumed
+    if len(texts) == 1:
+        return (1, chunk.consumed) if full else (0, 0)
+    return len(texts) - 1, chunk.begins
 
 
 def _patterns(settings: LogSettings) -> set[str]:
