@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from benchmarks.brokers import Cluster, Process, finish, received
 from model.action import ActionState
 from model.journal import JournalKind
 from pipeline.checkpoints import unpack
+from pipeline.distributed import topics
 from pipeline.distributed.detecting import RELEASE
 from pipeline.distributed.wire import Dead, Entry, read, write
 from store import incidents as incident_rows
@@ -246,3 +248,16 @@ def test_f27_a_rolling_upgrade_and_back(cluster: Cluster, storm: Storm, tmp_path
     assert differences(cluster, storm.expected) == set()
     assert "is not used" in back.log.read_text()  # N+1's; it went on from N's last one
     assert "starts cold" not in back.log.read_text()
+
+
+def test_the_alerts_topic_grows_and_nothing_else(cluster: Cluster) -> None:
+    kafka = replace(cluster.settings.machine.kafka, domains=3)
+
+    async def grown() -> list[int]:
+        return [one.found for one in await topics.look(kafka)]
+
+    assert finish(topics.create(kafka)) == [kafka.alerts]
+    # The broker says so of itself a moment later.
+    missing = until(lambda: set() if finish(grown()) == [PARTITIONS, 3, 1] else {b"not yet"})
+    assert missing == set()
+    assert finish(topics.create(kafka)) == []

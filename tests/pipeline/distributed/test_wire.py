@@ -17,9 +17,9 @@ from model.journal import JournalKind
 from model.labels import Labels
 from model.reason import because
 from model.series import SeriesIndex
+from pipeline.distributed.blocks import DECODED_BYTES_MAX, pack_labels, unpack_labels
 from pipeline.distributed.shards import Splitter, owner, shard
 from pipeline.distributed.wire import (
-    DECODED_BYTES_MAX,
     Ask,
     Called,
     Dead,
@@ -31,9 +31,7 @@ from pipeline.distributed.wire import (
     Samples,
     Tick,
     Told,
-    pack_labels,
     read,
-    unpack_labels,
     write,
 )
 
