@@ -13,7 +13,7 @@ import typer
 
 from model.clock import SystemClock
 from model.errors import InputError
-from pipeline import logs, wiring
+from pipeline import garbage, logs, wiring
 from pipeline.commands.options import DEFAULT_CONFIG, Config
 from pipeline.commands.run import override
 from pipeline.settings import Settings, load
@@ -34,6 +34,7 @@ def worker(
     """Join a distributed Tocsin on Kafka: any number of workers, each with any of the stages."""
     settings = override(load(config), data=data, address="")
     logs.set_up(settings.machine.pipeline.log_level)
+    garbage.collect_seldom()
     asyncio.run(_work(settings, _named(stages), metrics))
 
 

@@ -33,8 +33,10 @@ from store import (
     heartbeats,
     incidents,
     ledger,
+    offsets,
     pages,
     silences,
+    snapshots,
     ticket_links,
     timeline,
 )
@@ -344,3 +346,14 @@ def test_heartbeats_are_kept_by_name_and_source(any_store: Store) -> None:
         assert heartbeats.everything(conn) == [replace(first, time_ms=5), other]
         assert heartbeats.remove(conn, "backup", source="b")
         assert not heartbeats.remove(conn, "backup", source="b")
+
+
+def test_of_two_who_go_on_from_the_same_state_one_does(any_store: Store) -> None:
+    # On PostgreSQL the first of all was taken for the second: no worker could begin there.
+    with any_store.records.write() as conn:
+        for before, wins in ((None, True), (None, False), (b"1", True), (b"0", False)):
+            data = b"1" if before is None else b"2"
+            assert snapshots.replace(conn, "x", data, before=before, now_ms=1) is wins
+        assert snapshots.get(conn, "x") == b"2"
+        assert [offsets.advance(conn, "y", n) for n in (3, 3, 4, 2)] == [True, False, True, False]
+        assert offsets.get(conn, "y") == 4

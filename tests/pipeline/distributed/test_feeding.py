@@ -17,6 +17,7 @@ from pipeline import settings as reading
 from pipeline.distributed.feeding import Feeding
 from pipeline.distributed.lease import LEASE_S, Lease
 from pipeline.distributed.outlet import Outlet
+from pipeline.distributed.placing import services_in
 from pipeline.settings import Settings
 from store.store import Store
 
@@ -74,7 +75,7 @@ class Worker:
             SeriesIndex(),
             [self.asked],
             {"asked": self.asked},
-            Taken(settings.machine.kafka),
+            Taken(settings, services_in(store)),
             clock,
             name=name,
             store=store,
