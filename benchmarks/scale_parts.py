@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,7 @@ class Site:
         """Send and wait until it is decided: seconds, and processor seconds by stage."""
         before, begun_s = self.cpu_s(), time.monotonic()
         self.cluster.send(messages)
-        wait(lambda: decided_ms(self.store, self.domains) >= until_ms)
+        wait(partial(self._has_decided, until_ms))
         wall_s = time.monotonic() - begun_s
         return wall_s, {name: cpu - before[name] for name, cpu in self.cpu_s().items()}
 
@@ -160,8 +161,11 @@ class Site:
         for n in range(1, 10):
             at_ms = begin_ms + 15_000 * n
             self.cluster.send([*scrape, *ticks(at_ms)])
-            found.append(wait(lambda at=at_ms: decided_ms(self.store, self.domains) >= at, 0.005))
+            found.append(wait(partial(self._has_decided, at_ms), 0.005))
         return sorted(found)[4]
+
+    def _has_decided(self, at_ms: int) -> bool:
+        return decided_ms(self.store, self.domains) >= at_ms
 
     def snapshot_bytes(self) -> int:
         """What is kept of the detectors."""
