@@ -11,6 +11,7 @@ from pipeline import settings as reading
 from pipeline.distributed.acting import Acting
 from pipeline.distributed.lease import Lease
 from pipeline.distributed.outlet import Outlet
+from pipeline.distributed.placing import services_in
 from store.store import Store
 
 EVENTS = {
@@ -39,7 +40,7 @@ def test_who_performs_shows_the_counters_of_kafka_events(tmp_path: Path) -> None
     )
     settings = reading.load(tmp_path)
     store = Store.open(f"sqlite:///{tmp_path / 'records.db'}", now_ms=0)
-    outlet = Outlet(settings.machine.kafka)
+    outlet = Outlet(settings, services_in(store))
     acting = Acting(settings, store, SystemClock(), outlet, Lease(store, "act", "a"))
     during, after = asyncio.run(performing(acting))
     store.close()
