@@ -62,24 +62,25 @@ class LogBatches:
         said, told, severities, services, _, _, fields = zip(*lines, strict=True)
         messages = self.masking.mask_all(said)
         times, kept = settle(told, self.watermark, now_ms)
+        picked: list[bool] = kept.tolist()
         numbers = np.array(self._miner.mine(messages), dtype=np.int32)[kept]
         if not len(numbers):
             return None
         for place, text in (joined or {}).items():
-            if kept[place]:
+            if picked[place]:
                 messages[place] += "\\n" + self.masking.mask(text)
         templates, texts = self._named(numbers)
         return LogBatch(
             times_ms=times[kept],
             templates=templates,
             severities=np.array(severities, dtype=np.int8)[kept],
-            services=tuple(compress([name or service for name in services], kept)),
-            lines=tuple(compress(messages, kept)),
+            services=tuple(compress([name or service for name in services], picked)),
+            lines=tuple(compress(messages, picked)),
             template_texts=texts,
             arrival_ms=now_ms,
             source=source,
             merged=self._miner.drain_merged(),
-            fields=tuple(compress(fields, kept)),
+            fields=tuple(compress(fields, picked)),
         )
 
     def _named(self, numbers: Rows) -> tuple[Rows, dict[int, str]]:

@@ -77,7 +77,14 @@ def read_rows(
 ) -> list[Row]:
     """Lines as `parse_line` reads each of them."""
     clean = printable(texts)
-    return [read_row(text, now_ms, zone, message_chars_max, clean=clean) for text in texts]
+    rows = []
+    for text in texts:
+        relayed = plain_syslog(text.strip()) if clean and text[:1] == "<" else None
+        if relayed is not None and len(text) <= message_chars_max:
+            rows.append(relayed[0])
+        else:
+            rows.append(read_row(text, now_ms, zone, message_chars_max, clean=clean))
+    return rows
 
 
 def read_row(
@@ -101,8 +108,7 @@ def read_row(
         row = _json(text, now_ms, zone)
         clean = False  # there may be anything in its escapes
     elif text.startswith("<"):
-        relayed = plain_syslog(text) if clean else None
-        row = _syslog(text, now_ms, zone) if relayed is None else relayed[0]
+        row = _syslog(text, now_ms, zone)
     row = row or _logfmt(text) or _plain(text, now_ms, zone)
     return (
         row
@@ -145,15 +151,15 @@ def plain_syslog(text: str) -> tuple[Row, str] | None:
     >>> plain_syslog("<14>1 2023-11-14T22:13:20.5Z web1 cart 7 - - no stock")
     (('no stock', 1700000000500, 9, '', 'cart', '', ''), 'web1')
     """
-    parts = text.split(" ", 7)
-    if len(parts) < 8:
+    try:
+        mark, time, host, app, process, what, data, said = text.split(" ", 7)
+    except ValueError:
         return None
-    mark, time, host, app, process, what, data, said = parts
     severity = _MARKS.get(mark)
-    if severity is None or data != "-" or not (time and host and app and process and what):
+    if severity is None or data != "-" or not (time and host and app and process and what and said):
         return None
     # Whatever has an "=" may be logfmt, and what begins so JSON.
-    if not said or said[0] in " @{" or "=" in said or len(text) - len(said) > _HEAD_MAX:
+    if said[0] in " @{" or "=" in said or len(text) - len(said) > _HEAD_MAX:
         return None
     time_ms = from_field(time) if time != "-" else None
     row = (said, time_ms, severity, "", "" if app == "-" else app, "", "")

@@ -76,9 +76,8 @@ def split_records(
     lines = _decoded(pieces)
     places = _join(chunk, lines, joined_lines_max)
     if places:
-        # The last piece may have no line feed behind it.
-        behind = sum(sizes[places[-1] :]) + len(sizes) - places[-1]
-        chunk.begins = chunk.consumed - behind + (pieces[-1] is last and chunk.consumed > end)
+        feeds = len(sizes) - places[-1] - (chunk.consumed > end)  # the last may be without one
+        chunk.begins = chunk.consumed - sum(sizes[places[-1] :]) - feeds
     return chunk
 
 
@@ -101,9 +100,9 @@ def _join(chunk: Chunk, lines: list[str], joined_lines_max: int) -> list[int]:
         if not line.strip():
             continue
         if places and continues(line, in_trace=in_trace):
-            below = chunk.joined.setdefault(len(places) - 1, [])
-            if len(below) < joined_lines_max:
-                below.append(line)
+            record = len(places) - 1
+            if len(chunk.joined.get(record, ())) < joined_lines_max:
+                chunk.joined.setdefault(record, []).append(line)
                 in_trace = in_trace or line.lstrip().startswith("Traceback ")
                 continue
         places.append(place)

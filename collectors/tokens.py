@@ -48,7 +48,8 @@ class Masks(dict[str, str]):
         self.words_max = words_max
 
     def __missing__(self, word: str) -> str:
-        masked = mask(word)
+        value = word.isalnum() and _quick(word)
+        masked = PARAMETER if value and len(word) <= _WORD_MAX else mask(word)
         # A long value is an identifier, not to be met again.
         if len(word) <= (_ID_MAX if masked == PARAMETER else _WORD_MAX):
             if len(self) >= self.words_max:
@@ -75,11 +76,15 @@ def mask(word: str) -> str:
     front = word[: len(word) - len(core)]
     bare = core.rstrip(CLOSE)
     # The same as below in few steps: most words that were not seen before are numbers and identifiers.
-    if bare.isalnum() and bare.isascii() and not bare.isalpha() and len(word) <= _WORD_MAX:
-        back = core[len(bare) :]
-        if front and bare[0].isdigit() and not back.startswith(">"):
-            front = front.rstrip("<")
-        return f"{front}{PARAMETER}{back}"
+    if len(word) <= _WORD_MAX and bare.isascii():
+        name, colon, value = bare.partition(":")
+        if _quick(value) and name.isalpha() and value.isalnum():
+            return f"{front}{name}:{PARAMETER}{core[len(bare) :]}"
+        if not colon and _quick(bare) and bare.isalnum():
+            back = core[len(bare) :]
+            if front and bare[0].isdigit() and not back.startswith(">"):
+                front = front.rstrip("<")
+            return f"{front}{PARAMETER}{back}"
     if len(word) > _WORD_MAX or _NUMBER.fullmatch(word):
         return PARAMETER
     bare = _without_close(core)
@@ -91,6 +96,11 @@ def mask(word: str) -> str:
     if not bare.isalnum() and (compound := _compound(bare, back)):
         return front + compound
     return f"{front}{PARAMETER}{back}" if _is_value(bare) and not is_dotted(bare) else word
+
+
+def _quick(word: str) -> bool:
+    """Whether a word of letters and digits has a digit in it."""
+    return word.isascii() and not word.isalpha()
 
 
 def _compound(bare: str, back: str) -> str:
