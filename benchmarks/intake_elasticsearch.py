@@ -197,16 +197,22 @@ def rows(elastic: Elastic, count: int) -> list[Row]:
     return found
 
 
+ABSENT = "no Elasticsearch here: tests/integration/install.sh fetches it, or name one by --url"
+
+
+def there() -> bool:
+    """Whether a server of our own can be started."""
+    return bool(list(STORED.glob("elasticsearch-8.*.zip")) and which("java"))
+
+
 def main() -> None:
     """Run it."""
     parser = arguments("log lines out of an Elasticsearch")
     parser.add_argument("--url", help="a running server; an index is made in it and removed")
     parser.add_argument("--documents", type=int, default=50_000)
     given = parser.parse_args()
-    if not given.url and not (list(STORED.glob("elasticsearch-8.*.zip")) and which("java")):
-        print(
-            "no Elasticsearch here: tests/integration/install.sh fetches it, or name one by --url"
-        )
+    if not given.url and not there():
+        print(ABSENT)
         return
     with server(given.url) as elastic:
         try:

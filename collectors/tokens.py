@@ -77,10 +77,10 @@ def mask(word: str) -> str:
     bare = core.rstrip(CLOSE)
     # The same as below in few steps: most words that were not seen before are numbers and identifiers.
     if len(word) <= _WORD_MAX and bare.isascii():
-        name, colon, value = bare.partition(":")
+        name, sign, value = bare.partition("=" if "=" in bare else ":")
         if _quick(value) and name.isalpha() and value.isalnum():
-            return f"{front}{name}:{PARAMETER}{core[len(bare) :]}"
-        if not colon and _quick(bare) and bare.isalnum():
+            return f"{front}{name}{sign}{PARAMETER}{core[len(bare) :]}"
+        if not sign and _quick(bare) and bare.isalnum():
             back = core[len(bare) :]
             if front and bare[0].isdigit() and not back.startswith(">"):
                 front = front.rstrip("<")
