@@ -31,20 +31,21 @@ WORKER_BYTES = 2e9
 class Costs:
     """Measured (docs/capacity.md says by which command): processor seconds and bytes on this machine's core."""
 
-    intake_sample_s: float = 3.4e-6
-    plain_sample_s: float = 0.12e-6
-    signal_sample_s: float = 1.6e-6
-    tick_s: float = 0.25e-3  # of a partition, each second
-    tick_signal_s: float = 0.53e-6  # more for each of its signal series
+    intake_sample_s: float = 3.6e-6
+    plain_sample_s: float = 0.14e-6
+    signal_sample_s: float = 1.7e-6
+    full_sample_s: float = 8.0e-6  # more of a signal, once the full tier looks at it
+    tick_s: float = 0.15e-3  # of a partition, each second
+    tick_signal_s: float = 0.34e-6  # more for each of its signal series
     message_s: float = 0.15e-3  # a message's way through Faust
     send_s: float = 0.10e-3
     told_s: float = 0.06e-3  # a tick at which a partition had nothing to tell
-    alert_s: float = 125e-6
+    alert_s: float = 130e-6
     plain_bytes: float = 440.0
-    signal_bytes: float = 6_700.0  # the full tier among it
+    signal_bytes: float = 8_100.0  # the full tier among it
     worker_bytes: float = 250e6  # code, and messages that were read ahead
     plain_kept_bytes: float = 315.0
-    signal_kept_bytes: float = 6_000.0
+    signal_kept_bytes: float = 7_500.0
     sample_network_bytes: float = 12.1
     samples_per_message: int = 5_000
     alert_network_bytes: float = 317.0
@@ -78,7 +79,8 @@ def intake_cores(site: Site, costs: Costs) -> float:
 def detect_cores(site: Site, costs: Costs) -> float:
     """Detectors: samples, the ticks of each partition, messages in, and what is told to each who decides."""
     signal = site.signals / site.series if site.series else 0.0
-    sample_s = signal * costs.signal_sample_s + (1 - signal) * costs.plain_sample_s
+    signal_s = costs.signal_sample_s + costs.full_sample_s
+    sample_s = signal * signal_s + (1 - signal) * costs.plain_sample_s
     full = max(site.samples_per_s / costs.samples_per_message, site.partitions / site.scrape_s)
     ticks = site.ticks_per_s * site.partitions
     return (

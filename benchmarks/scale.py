@@ -1,7 +1,7 @@
 """More workers than one: how much, at what price by stage, and does it change what is decided?
 
     python -m benchmarks.scale [--workers 1 2 4] [--series 10000] [--scrapes 40] [--alerts 20000]
-        [--postgresql URL] [--parts alone,intake,speed,outcome] [--json FILE]
+        [--push 100] [--postgresql URL] [--parts alone,intake,speed,outcome] [--json FILE]
 
 Workers are processes on this machine, one stage each; the broker is Tansu (in memory) on the same cores. With
 as many workers as cores the samples a second say how many cores there are, so look at the processor seconds.
@@ -17,7 +17,7 @@ lets one write at a time, or with `--postgresql` in databases of their own that 
 - `idle_core_share`: of each stage with nothing to do, all its processes together.
 - `lag_s`: from a scrape's last byte and its tick until it is decided and committed, nothing else to do; median of 9.
 - `memory_bytes_per_series`, `snapshot_bytes_per_series`: what detecting workers hold, and keep in the records.
-- `alerts_per_s`: pushed alerts in pushes of a hundred, from the first to the transaction that holds the last.
+- `alerts_per_s`: pushed alerts, `--push` of them together, from the first to the transaction that holds the last.
 - `cpu_s_per_1000_alerts`: by stage; `rows_per_alert`, `bytes_per_alert`: what they leave in the records.
 - `recovery_s`: from the kill -9 of one worker until the messages sent after it have been decided on; the session
   timeout (3 s) is in it.
@@ -95,7 +95,9 @@ def subject_of(workers: int, stage: str = "") -> str:
     return f"{said}, {stage}" if stage else said
 
 
-def speed(workers: int, series_wanted: int, count: int, alerts: int, postgresql: str) -> list[Row]:
+def speed(
+    workers: int, series_wanted: int, count: int, alerts: int, each: int, postgresql: str
+) -> list[Row]:
     """Throughput of a number of workers of each stage."""
     given = parts.load(series_wanted, count)
     with (
@@ -105,7 +107,8 @@ def speed(workers: int, series_wanted: int, count: int, alerts: int, postgresql:
     ):
         site = parts.site(Path(name), broker, workers, DOMAINS, url)
         with site.cluster:
-            rows = [*_samples(site, workers, given), *_alerts(site, workers, given.last_ms, alerts)]
+            rows = [*_samples(site, workers, given)]
+            rows += _alerts(site, workers, given.last_ms, alerts, each)
             site.store.close()
     return rows
 
@@ -142,11 +145,11 @@ def _samples(site: parts.Site, workers: int, given: parts.Load) -> Iterator[Row]
     yield Row("snapshot_bytes_per_series", subject_of(workers), kept, "bytes")
 
 
-def _alerts(site: parts.Site, workers: int, last_ms: int, alerts: int) -> Iterator[Row]:
+def _alerts(site: parts.Site, workers: int, last_ms: int, alerts: int, each: int) -> Iterator[Row]:
     begin_ms = (last_ms // 1_000 + 300) * 1_000
     before_rows, before_bytes = parts.rows(site.store), parts.records_bytes(site.store)
     wall_s, cpu_s = site.play(
-        parts.pushes(alerts, begin_ms, site.cluster.settings), begin_ms + 110_000
+        parts.pushes(alerts, begin_ms, site.cluster.settings, each), begin_ms + 110_000
     )
     yield Row("alerts_per_s", subject_of(workers), alerts / wall_s, "alerts/s")
     for stage, used_s in cpu_s.items():
@@ -232,6 +235,7 @@ def main() -> None:
     parser.add_argument("--series", type=int, default=10_000)
     parser.add_argument("--scrapes", type=int, default=40)
     parser.add_argument("--alerts", type=int, default=20_000)
+    parser.add_argument("--push", type=int, default=100, help="alerts in a push")
     parser.add_argument("--postgresql", default="", help="postgresql://user@host:port/postgres")
     parser.add_argument("--parts", default="alone,intake,speed,outcome")
     given = parser.parse_args()
@@ -240,7 +244,8 @@ def main() -> None:
     rows += intake(given.series, 40) if "intake" in wanted else []
     for workers in given.workers:
         if "speed" in wanted:
-            rows += speed(workers, given.series, given.scrapes, given.alerts, given.postgresql)
+            size = given.series, given.scrapes, given.alerts, given.push
+            rows += speed(workers, *size, given.postgresql)
         for domains in (1, 3) if "outcome" in wanted else ():
             rows += outcome(workers, domains)
     tell(rows, given.json)

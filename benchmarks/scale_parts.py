@@ -34,7 +34,6 @@ PARTITIONS = 4
 SCRAPE_S = 15
 LONGEST_S = 600.0
 ALERTING_SERVICES = 40
-ALERTS_PER_PUSH = 100
 Messages = list[tuple[str, int, bytes]]
 
 
@@ -77,17 +76,17 @@ def ticks(now_ms: int) -> Messages:
     return [(played.TELEMETRY, n, write(Tick(now_ms))) for n in range(PARTITIONS)]
 
 
-def pushes(count: int, begin_ms: int, settings: Settings) -> Messages:
-    """Alerts of forty services within a minute, in pushes of a hundred, a tick each second."""
+def pushes(count: int, begin_ms: int, settings: Settings, each: int) -> Messages:
+    """Alerts of forty services within a minute, so many in each push, a tick each second."""
     placing = Placing(settings)
     messages: Messages = []
     told_ms = begin_ms
-    for first in range(0, count, ALERTS_PER_PUSH):
+    for first in range(0, count, each):
         at_ms = begin_ms + first * 60_000 // count
         while told_ms + 1_000 <= at_ms:
             told_ms += 1_000
             messages += ticks(told_ms)
-        push = [_pushed(n, at_ms) for n in range(first, min(first + ALERTS_PER_PUSH, count))]
+        push = [_pushed(n, at_ms) for n in range(first, min(first + each, count))]
         messages += [
             (played.ALERTS, one.partition, one.data) for one in packed(push, placing, _nobody)
         ]
@@ -205,9 +204,13 @@ def site(folder: Path, broker: Broker, workers: int, domains: int, records: str)
         name: [cluster.worker(name) for _ in range(1 if name == "act" else workers)]
         for name in ("detect", "correlate", "act")
     }
-    cluster.send(ticks(START_MS - 60_000))
     store = cluster.store()
-    wait(lambda: decided_ms(store, domains) > 0)
+    # A message that comes while partitions are shared out may be passed over, and is read again at the next one.
+    for seconds in range(int(LONGEST_S)):
+        cluster.send(ticks(START_MS - 3_600_000 + 1_000 * seconds))
+        time.sleep(1)
+        if decided_ms(store, domains) > 0:
+            break
     time.sleep(6)  # until the partitions are shared out
     return Site(cluster, store, domains, stages)
 

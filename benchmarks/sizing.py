@@ -119,7 +119,7 @@ def deciding(alerts: int, folder: Path, postgresql: str) -> Iterator[Row]:
     settings = played.configure(
         folder / "config", WORLD, f"kafka: {{partitions: {parts.PARTITIONS}}}\n"
     )
-    messages = [read(data) for _, _, data in parts.pushes(alerts, START_MS, settings)]
+    messages = [read(data) for _, _, data in parts.pushes(alerts, START_MS, settings, 100)]
     with records(postgresql, "tocsin_sizing") as url:
         store = Store.open(url or f"sqlite:///{folder / 'records.db'}", now_ms=0)
         stage = Correlating(settings, store, 0, sources=parts.PARTITIONS, patience_ms=PATIENCE_MS)

@@ -11,8 +11,8 @@ def collect_seldom() -> None:
     """Call it once, when a process has loaded its code.
 
     Rows, alerts and label sets are values that refer to values: counting references frees them. By default
-    every 700 new ones are looked through for cycles, and now and then all that are held: a fifth of the time
-    of a storm (`docs/capacity.md`).
+    every 700 new ones are looked through for cycles, and now and then all that are held: a good part of the time
+    of a storm.
     """
     gc.collect()
     gc.freeze()
