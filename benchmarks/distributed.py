@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from benchmarks.telemetry import START_MS, World, record
 from model.alert import Alert
 from model.batch import LogBatch, MetricBatch
 from model.codec import decode, encode
-from model.journal import JournalEntry, JournalKind
+from model.journal import JournalEntry, JournalKind, NewEntry
 from model.labels import Labels
 from model.series import SeriesIndex
 from pipeline import settings as reading
 from pipeline import wiring
+from pipeline.distributed.packing import packed
+from pipeline.distributed.placing import Placing, ServicesOf
 from pipeline.distributed.shards import Splitter
 from pipeline.distributed.wire import Entry, Tick, write
 from pipeline.recorded_logs import LogReader
@@ -32,10 +35,11 @@ SETTLE_MS = 1_200_000
 TELEMETRY, ALERTS = "telemetry", "alerts"
 
 
-def configure(folder: Path, world: World, machine: str = "") -> Settings:
+def configure(folder: Path, world: World, machine: str = "", correlator: str = "") -> Settings:
     """A configuration folder with the world's services."""
     folder.mkdir(parents=True)
-    (folder / "tocsin.yaml").write_text(f"correlator: {{group_wait: 20s}}\n{machine}")
+    correlator = f"group_wait: 20s, {correlator}".rstrip(", ")
+    (folder / "tocsin.yaml").write_text(f"correlator: {{{correlator}}}\n{machine}")
     services = [
         f"  - {{name: {one.name}, tier: {one.tier}, depends_on: [{', '.join(one.depends_on)}]}}\n"
         for one in world.catalogue().services.values()
@@ -73,9 +77,10 @@ class Moment:
     entries: list[Entry]
 
 
-def moments(folder: Path, index: SeriesIndex) -> Iterator[Moment]:
-    """A recording tick by tick, and quiet at its end."""
+def moments(folder: Path, index: SeriesIndex, extra: Sequence[Entry] = ()) -> Iterator[Moment]:
+    """A recording tick by tick, with what else was pushed in the meantime, and quiet at its end."""
     recording, logs = Recording(folder, index), LogReader()
+    pushed = deque(sorted(extra, key=lambda one: one.arrival_ms))
     now_ms = ended_ms = -(-recording.next_ms() // TICK_MS) * TICK_MS
     while now_ms <= ended_ms + SETTLE_MS:
         part = recording.take_until(now_ms)
@@ -86,19 +91,41 @@ def moments(folder: Path, index: SeriesIndex) -> Iterator[Moment]:
         batches += logs.read(part.logs, now_ms)
         entries = [Entry(JournalKind.CHANGE, "rec", now_ms, encode(one)) for one in part.changes]
         entries += [Entry(JournalKind.ALERT, "rec", now_ms, encode(one)) for one in part.alerts]
+        while pushed and pushed[0].arrival_ms <= now_ms:
+            entries.append(pushed.popleft())
         if recording.next_ms() < FOREVER_MS:
             ended_ms = now_ms
         yield Moment(now_ms, batches, entries)
         now_ms += TICK_MS
 
 
-def messages(folder: Path, partitions: int) -> Iterator[tuple[str, int, bytes]]:
-    """The recording as an intake sends it: topic, partition, message."""
+def _nobody(_incident_id: str) -> Sequence[str]:
+    return ()
+
+
+def messages(
+    folder: Path,
+    partitions: int,
+    *,
+    settings: Settings | None = None,
+    extra: Sequence[Entry] = (),
+    services_of: ServicesOf = _nobody,
+) -> Iterator[tuple[str, int, bytes]]:
+    """The recording as an intake sends it: topic, partition, message.
+
+    Without `settings` each push goes alone to one partition; with them as `packing` says.
+    """
     index = SeriesIndex()
     splitter = Splitter(index, partitions)
-    for moment in moments(folder, index):
-        for entry in moment.entries:
-            yield ALERTS, 0, write(entry)
+    placing = None if settings is None else Placing(settings)
+    for moment in moments(folder, index, extra):
+        if placing is None:
+            yield from ((ALERTS, 0, write(entry)) for entry in moment.entries)
+        else:
+            news = [NewEntry(e.kind, e.source, e.arrival_ms, e.body) for e in moment.entries]
+            yield from (
+                (ALERTS, one.partition, one.data) for one in packed(news, placing, services_of)
+            )
         for batch in moment.batches:
             for number, message in splitter.split(batch):
                 yield TELEMETRY, number, write(message)
@@ -106,12 +133,12 @@ def messages(folder: Path, partitions: int) -> Iterator[tuple[str, int, bytes]]:
             yield TELEMETRY, number, write(Tick(moment.now_ms))
 
 
-def embedded(folder: Path, settings: Settings, store: Store) -> None:
+def embedded(folder: Path, settings: Settings, store: Store, extra: Sequence[Entry] = ()) -> None:
     """The undisturbed run in one process, into `store`."""
     index = SeriesIndex()
     core = wiring.build_core(settings, store, index)
     offset = 0
-    for moment in moments(folder, index):
+    for moment in moments(folder, index, extra):
         if core.steps == 0:
             core.restore(moment.now_ms)
         entries = []

@@ -87,7 +87,7 @@ def _document(rng: np.random.Generator, n: int, count: int, now_ms: int) -> dict
     host = f"web-{n % 20:02d}.eu.example"
     return {
         "@timestamp": now_ms - 1_800_000 + n * 1_700_000 // count,
-        "message": f"{words} id={int(rng.integers(1e9))} took {int(rng.integers(900))} ms",
+        "message": f"{words} id={int(rng.integers(10**9))} took {int(rng.integers(900))} ms",
         "log": {
             "level": str(rng.choice(["info", "info", "warn", "error"])),
             "file": {"path": f"/var/log/shop/cart-{n % 7}.log", "inode": str(n % 7 + 41_000)},
@@ -104,7 +104,7 @@ def _document(rng: np.random.Generator, n: int, count: int, now_ms: int) -> dict
         },
         "agent": {"type": "filebeat", "version": "8.15.3", "id": f"{n % 20:032x}", "name": host},
         "cloud": {"provider": "aws", "region": "eu-central-1", "instance": {"id": f"i-{n % 20}"}},
-        "event": {"dataset": "cart.log", "ingested": now_ms, "duration": int(rng.integers(1e9))},
+        "event": {"dataset": "cart.log", "ingested": now_ms, "duration": int(rng.integers(10**9))},
         "trace": {"id": f"{int(rng.integers(2**62)):032x}"},
         "ecs": {"version": "8.0.0"},
         "input": {"type": "filestream"},
@@ -186,7 +186,7 @@ def rows(elastic: Elastic, count: int) -> list[Row]:
     else:
         print("elasticsearch is not installed (requirements/peers.txt): nothing to compare with")
     found = []
-    for peer, theirs in (peers or {"": None}).items():
+    for peer, theirs in (dict[str, Took | None](peers) or {"": None}).items():
         cpu = None if theirs is None else theirs.cpu_s / ours.cpu_s
         wall = None if theirs is None else theirs.wall_s / ours.wall_s
         found += [
@@ -197,16 +197,22 @@ def rows(elastic: Elastic, count: int) -> list[Row]:
     return found
 
 
+ABSENT = "no Elasticsearch here: tests/integration/install.sh fetches it, or name one by --url"
+
+
+def there() -> bool:
+    """Whether a server of our own can be started."""
+    return bool(list(STORED.glob("elasticsearch-8.*.zip")) and which("java"))
+
+
 def main() -> None:
     """Run it."""
     parser = arguments("log lines out of an Elasticsearch")
     parser.add_argument("--url", help="a running server; an index is made in it and removed")
     parser.add_argument("--documents", type=int, default=50_000)
     given = parser.parse_args()
-    if not given.url and not (list(STORED.glob("elasticsearch-8.*.zip")) and which("java")):
-        print(
-            "no Elasticsearch here: tests/integration/install.sh fetches it, or name one by --url"
-        )
+    if not given.url and not there():
+        print(ABSENT)
         return
     with server(given.url) as elastic:
         try:

@@ -3,18 +3,23 @@
     python -m benchmarks.intake_lines [--lines 200000] [--json FILE]
 
 All by CPU seconds of this process; another process sends the syslog. `intake_lines_per_s` of the file and of syslog
-end at a `LogBatch`: parsed, masked, templates mined. "read" is syslog as far as log lines in the queue.
-The lines of twelve programs, nine kinds each, with numbers and identifiers in them; RFC 5424 in both.
+end at a `LogBatch`: parsed, masked, templates mined. "read" is syslog as far as log lines in the queue, "to detectors"
+goes on through `Engine.take` and `step` with all methods on. The lines of twelve programs, nine kinds each, with
+numbers and identifiers in them, a third of which never come twice; RFC 5424 where nothing else is said.
 """
 
 from __future__ import annotations
 
+import json
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +35,10 @@ from collectors.syslog_settings import SyslogListener, SyslogSettings
 from collectors.tail import LogTail
 from collectors.templates import TemplateMiner
 from collectors.watermark import Watermark
+from detectors.engine import Engine
+from detectors.settings import DetectorSettings
 from model.clock import SystemClock
+from model.series import SeriesIndex
 
 _KINDS = (
     "connection from 10.0.{a}.{b} closed after {c} ms",
@@ -43,6 +51,7 @@ _KINDS = (
     "slow query: {c} ms, {a} rows",
     "health check passed, {c} requests since the last",
 )
+_AT_ONCE = 200
 _SEND = """\
 import socket, sys
 data = open(sys.argv[1], "rb").read()
@@ -65,9 +74,42 @@ def write(path: Path, count: int, now_ms: int) -> None:
             file.write(f"<{13 + d % 2}>1 {stamp}.{c:03}Z web{a % 5} {program} {a} - - {text}\n")
 
 
+def rewrite(path: Path, form: Callable[[str, str, str], str]) -> Path:
+    """The same lines in another form, of time, program and message."""
+    written = path.with_suffix(".other")
+    with path.open(encoding="utf-8") as lines, written.open("w", encoding="utf-8") as file:
+        for line in lines:
+            _, stamp, _, program, _, _, _, text = line.rstrip("\n").split(" ", 7)
+            file.write(form(stamp, program, text) + "\n")
+    return written
+
+
+def _json(stamp: str, program: str, text: str) -> str:
+    fields = {"@timestamp": stamp, "level": "info", "service": program, "message": text, "ms": 7}
+    return json.dumps(fields)
+
+
+def _bsd(stamp: str) -> str:
+    return datetime.fromisoformat(stamp).astimezone().strftime("%b %d %H:%M:%S")
+
+
+_FORMS: dict[str, Callable[[str, str, str], str]] = {
+    "plain": lambda stamp, program, text: f"{stamp} INFO [{program}] {text}",
+    "JSON": _json,
+    "logfmt": lambda stamp, program, text: (
+        f'time={stamp} level=info service={program} msg="{text}"'
+    ),
+    "RFC 3164": lambda stamp, program, text: f"{_bsd(stamp)} web1 {program}[7]: {text}",
+}
+
+
 def _logs() -> LogBatches:
     watermark = Watermark.for_logs(WatermarkSettings(log_lateness_ms=10**9))
     return LogBatches(Masking(LogSettings().mask), TemplateMiner(TemplateSettings()), watermark)
+
+
+def _engine() -> Engine:
+    return Engine(DetectorSettings(), SeriesIndex())
 
 
 def bare(path: Path) -> int:
@@ -79,14 +121,18 @@ def bare(path: Path) -> int:
     return count
 
 
-def tail(path: Path, now_ms: int) -> int:
-    """The file, to batches."""
+def tail(path: Path, now_ms: int, engine: Engine | None = None) -> int:
+    """The file, to batches, and through detectors where there are any."""
     settings = LogSettings((LogSource((str(path),), from_start=True),))
     watermark = WatermarkSettings(log_lateness_ms=10**9)
     tailing = LogTail(settings, TemplateMiner(TemplateSettings()), watermark)
     count = 0
-    while found := sum(len(batch) for batch in tailing.poll(now_ms)):
-        count += found
+    while batches := tailing.poll(now_ms):
+        count += sum(map(len, batches))
+        if engine is not None:
+            for batch in batches:
+                engine.take(batch, now_ms=now_ms)
+            engine.step(now_ms)
     tailing.close()
     return count
 
@@ -105,21 +151,53 @@ def sending(path: Path, feed: Callable[[Push], bool]) -> Iterator[SyslogIntake]:
         intake.stop()
 
 
-def syslog(path: Path, count: int, now_ms: int, logs: LogBatches | None) -> int:
-    """The same lines over TCP: to batches, or to log lines where there is no `logs`."""
+def syslog(
+    path: Path, count: int, now_ms: int, logs: LogBatches | None, engine: Engine | None = None
+) -> int:
+    """The same lines over TCP: to log lines; to batches where there are `logs`; and through detectors."""
     taken = 0
 
     def feed(push: Push) -> bool:
         nonlocal taken
         assert isinstance(push, SyslogPush)
-        taken += len(push.lines)
-        if logs is not None:
-            logs.make(push.lines, source=push.source, now_ms=now_ms)
+        taken += len(push.rows)
+        batch = logs.make(push.rows, source=push.source, now_ms=now_ms) if logs else None
+        if batch is not None and engine is not None:
+            engine.take(batch, now_ms=now_ms)
+            engine.step(now_ms)
         return True
 
     with sending(path, feed) as intake:
         while taken < count:
             intake.step(0.5)
+    return taken
+
+
+def datagrams(path: Path, now_ms: int) -> int:
+    """The same lines over UDP, to batches, in turns of as many as the socket holds."""
+    taken, logs = 0, _logs()
+
+    def feed(push: Push) -> bool:
+        nonlocal taken
+        assert isinstance(push, SyslogPush)
+        taken += len(push.rows)
+        logs.make(push.rows, source=push.source, now_ms=now_ms)
+        return True
+
+    settings = SyslogSettings((SyslogListener("127.0.0.1:0", "udp"),), rate_max=10**9)
+    intake = SyslogIntake(settings, feed, SystemClock())
+    ((host, port),) = intake.addresses().values()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        lines = path.read_bytes().splitlines()
+        for begin in range(0, len(lines), _AT_ONCE):
+            for line in lines[begin : begin + _AT_ONCE]:
+                sender.sendto(line, (host, port))
+            intake.step(0.0)
+    while before := taken:
+        intake.step(0.1)
+        if taken == before:
+            break
+    intake.stop()
     return taken
 
 
@@ -142,12 +220,27 @@ def measure(count: int, now_ms: int) -> list[Row]:
         files = rate(lambda: tail(path, now_ms))
         read = rate(lambda: syslog(path, count, now_ms, None))
         whole = rate(lambda: syslog(path, count, now_ms, _logs()))
+        judged = rate(lambda: tail(path, now_ms, _engine()))
+        socket_on = rate(lambda: syslog(path, count, now_ms, _logs(), _engine()))
+        found = {
+            "a file's tail, to batches": files,
+            "a file's tail, to detectors": judged,
+            "syslog over TCP, read": read,
+            "syslog over TCP, to batches": whole,
+            "syslog over TCP, to detectors": socket_on,
+            "syslog over UDP, sending included": rate(lambda: datagrams(path, now_ms)),
+        }
+        for name, form in _FORMS.items():
+            found[f"a file's tail, {name}, to batches"] = rate(
+                partial(tail, rewrite(path, form), now_ms)
+            )
     measured, unit, peer = "intake_lines_per_s", "1/s", "bare readline loop"
     return [
         Row(measured, f"readline, {count:,} lines", plain, unit),
-        Row(measured, "a file's tail, to batches", files, unit, peer, files / plain),
-        Row(measured, "syslog over TCP, read", read, unit, peer, read / plain),
-        Row(measured, "syslog over TCP, to batches", whole, unit, peer, whole / plain),
+        *(
+            Row(measured, subject, found[subject], unit, peer, found[subject] / plain)
+            for subject in found
+        ),
     ]
 
 

@@ -29,7 +29,7 @@ Labels = tuple[tuple[str, str], ...]
 
 def series(count: int) -> list[Labels]:
     """Labels of series: buckets of requests to many pods; sorted by name, as they must be."""
-    made = []
+    made: list[Labels] = []
     for number in range(count):
         pod, bound = divmod(number, len(_BOUNDS))
         made.append(

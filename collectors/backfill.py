@@ -10,7 +10,7 @@ from queue import Empty
 import numpy as np
 
 from collectors.backfill_run import Fetched, Fetcher, Lesson, Run
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.origins import Origins, completed, joined, more, origin_labels
 from collectors.past import Goal, plan
 from collectors.prometheus_api import PrometheusApi
@@ -72,7 +72,7 @@ class Backfill:
         self._target_of, self._sends = target_of, sends
         self._origins = Origins(index)
         self._cold, self._worth = cold, worth
-        self._problems = Problems()
+        self.problems = Problems()
         self._done: dict[str, int] = {}
         self._begun: set[str] = set()
         self._met: dict[str, Goal] = {}
@@ -88,14 +88,6 @@ class Backfill:
     def poll(self, now_ms: int) -> list[Batch]:
         """Nothing: what is learnt comes by `next_lesson`, what was held by `hold`."""
         return []
-
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
 
     def counters(self) -> Counters:
         """Running totals and gauges."""
@@ -277,7 +269,7 @@ class Backfill:
 
     def _fail(self, why: Reason, now_ms: int) -> None:
         self._failures += 1
-        self._problems.note(self.api.name, "backfill", why, now_ms=now_ms)
+        self.problems.note(self.api.name, "backfill", why, now_ms=now_ms)
 
     def _advance(self, now_ms: int) -> None:
         run = self._run
@@ -325,12 +317,12 @@ class Backfill:
         self._unmatched += wanted - len(run.rows)
         run.stop.set()
         self._run = None
-        if wanted and not run.rows and not self._problems.all():
+        if wanted and not run.rows and not self.problems.all():
             why = because("none of {count} series was found there; do job and instance agree?",
                           count=wanted)  # fmt: skip
             self._fail(why, now_ms)
         elif run.rows and run.fine_rows:
-            self._problems.mend(self.api.name, "backfill")
+            self.problems.mend(self.api.name, "backfill")
         self._finished([goal.source for goal in run.goals], now_ms)
 
     def _finished(self, sources: Sequence[str], now_ms: int) -> None:

@@ -44,12 +44,9 @@ class Collector(Protocol):
         """What has arrived since the last call."""
         ...
 
-    def problems(self) -> list[SourceProblem]:
+    @property
+    def problems(self) -> Problems:
         """What is wrong now, by source and kind."""
-        ...
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call: to be said once."""
         ...
 
     def counters(self) -> Counters:
@@ -99,7 +96,7 @@ class Problems:
         return list(self._known.values())
 
     def fresh(self) -> list[SourceProblem]:
-        """What was met since the last call."""
+        """What was met since the last call: to be said once."""
         fresh = [self._known[key] for key in self._fresh if key in self._known]
         self._fresh = []
         return fresh

@@ -13,6 +13,7 @@ from collectors.elastic_hits import Gone, Hit, Page
 from collectors.elastic_http import GONE, ElasticHttp, unexpected
 from collectors.elastic_settings import ElasticsearchSettings
 from collectors.http_client import printable
+from collectors.uncollected import uncollected
 from model.clock import Clock
 from model.errors import DeliveryError, PermanentError, TransientError
 
@@ -107,7 +108,10 @@ class ElasticApi(ElasticHttp):
         }
         if after is not None:
             asked["search_after"] = after
-        return self._page(self.ask("POST", f"/_search?filter_path={_PARTS}", asked), whole)
+        path = f"/_search?filter_path={_PARTS}"
+        reply = self.reply("POST", path, asked)
+        with uncollected():
+            return self._page(self.parsed(reply), whole)
 
     def counts(self, pit: str, low_ms: int, high_ms: int) -> dict[int, int]:
         """How many documents there are, by second of the epoch.

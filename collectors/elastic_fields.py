@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
-from collectors.loglines import UNKNOWN, LogLine, escape, parse_line, severity_of
+from collectors.elastic_places import Json, Place, Places
+from collectors.loglines import LogLine, parse_line
 from collectors.logtimes import from_field
-
-Json = object
-"""None, bool, int, float, str, list or dict of these."""
+from collectors.logwords import UNKNOWN, escape, severity_of
 
 KNOWN: dict[str, tuple[str, ...]] = {
     "message": (
@@ -31,15 +30,14 @@ KNOWN: dict[str, tuple[str, ...]] = {
     ),
 }
 _NUMBER = ("severity_number", "SeverityNumber")
+_MEASURE = "measure "
 _SYSLOG = "log.syslog.severity.code"
-_DEPTH_MAX = 12
 _MEASURE_MAX = 1e15
 _NAMES_MAX = 10_000
 _NONE = LogLine("")
 
 
-@dataclass(frozen=True, slots=True)
-class Read:
+class Read(NamedTuple):
     """A line, the host that wrote it, and what stood below it."""
 
     line: LogLine
@@ -48,7 +46,7 @@ class Read:
 
     def line_of(self, service: str) -> LogLine:
         """The line; of this service where it names none."""
-        return self.line if self.line.service else replace(self.line, service=service)
+        return self.line if self.line.service else self.line._replace(service=service)
 
 
 class DocumentReader:
@@ -87,6 +85,15 @@ class DocumentReader:
         }
         self._numbers = tuple(numbers)
         self._time_field = time_field
+        self._places = Places(
+            {
+                **self._names,
+                "number": _NUMBER,
+                "syslog": (_SYSLOG,),
+                "time": (time_field,) if time_field else (),
+                **{_MEASURE + name: (name,) for name in self._numbers},
+            }
+        )
         self._chars_max = message_chars_max
         self._safe: dict[str, str] = {}
 
@@ -98,35 +105,37 @@ class DocumentReader:
 
     def read(self, source: Mapping[str, Json], at_ms: int) -> Read | None:
         """A document's line; None where it holds no text. Never raises for what a document holds."""
-        flat: dict[str, Json] = {}
-        _flatten(source, "", flat, _DEPTH_MAX)
-        stack = self._text(flat, "stack")
-        message, _, below = (self._text(flat, "message").strip() or stack.strip()).partition("\n")
+        held, places = self._places.of(source)
+        stack = _text(held, places["stack"])
+        message = _text(held, places["message"]).strip() or stack.strip()
+        below = ""
+        if "\n" in message:
+            message, _, below = message.partition("\n")
         if not message:
             return None
         if below and not stack:
             stack = below
-        severity = self._severity(flat)
+        severity = _severity(held, places)
         # Shipped as it was written: the level, and perhaps a time, stand in the text.
         bare = severity == UNKNOWN
-        inner = (
-            parse_line(message, now_ms=at_ms, message_chars_max=self._chars_max) if bare else _NONE
-        )
+        inner = _NONE
+        if bare:
+            inner = parse_line(message, now_ms=at_ms, message_chars_max=self._chars_max)
         line = LogLine(
             inner.message if bare else escape(message, self._chars_max),
-            from_field(flat.get(self._time_field)) if self._time_field else at_ms,
+            from_field(_first(held, places["time"])) if self._time_field else at_ms,
             inner.severity if bare else severity,
-            self._name(flat, "service") or inner.service,
-            self._name(flat, "logger") or inner.logger,
-            escape(self._text(flat, "trace"), 200) or inner.trace_id,
-            self._measures(flat) or inner.fields,
+            self._name(held, places["service"]) or inner.service,
+            self._name(held, places["logger"]) or inner.logger,
+            escape(_text(held, places["trace"]), 200) or inner.trace_id,
+            self._measures(held, places) or inner.fields,
         )
         below = escape(stack.rstrip(), self._chars_max) if stack else ""
-        return Read(line, self._name(flat, "host"), below)
+        return Read(line, self._name(held, places["host"]), below)
 
-    def _name(self, flat: Mapping[str, Json], ours: str) -> str:
+    def _name(self, held: Mapping[str, Json], places: tuple[Place, ...]) -> str:
         """A text of which there are few: made safe once."""
-        text = self._text(flat, ours)
+        text = _text(held, places) if places else ""
         if not text:
             return ""
         if (safe := self._safe.get(text)) is None:
@@ -137,44 +146,42 @@ class DocumentReader:
                 self._safe[text] = safe
         return safe
 
-    def _text(self, flat: Mapping[str, Json], ours: str) -> str:
-        for name in self._names[ours]:
-            value = flat.get(name)
-            if isinstance(value, str):
-                if value:
-                    return value
-            elif value is not None:
-                return str(value)
-        return ""
-
-    def _severity(self, flat: Mapping[str, Json]) -> int:
-        for name in self._names["level"]:
-            if (value := flat.get(name)) is not None and (found := severity_of(value)) != UNKNOWN:
-                return found
-        for name in _NUMBER:
-            number = flat.get(name)
-            if isinstance(number, int) and 1 <= number <= 24:
-                return number
-        return severity_of(flat.get(_SYSLOG))
-
-    def _measures(self, flat: Mapping[str, Json]) -> str:
+    def _measures(self, held: Mapping[str, Json], places: Mapping[str, tuple[Place, ...]]) -> str:
         found = []
         for name in self._numbers:
-            value = flat.get(name)
+            value = _first(held, places[_MEASURE + name])
             if type(value) in (int, float) and 0 <= value < _MEASURE_MAX:  # type: ignore[operator]
                 found.append(f"{name}={value}")
         return " ".join(found)
 
 
-def _flatten(data: Mapping[str, Json], front: str, flat: dict[str, Json], depth: int) -> None:
-    """Names with dots, however they were nested; of a list its first value."""
-    for name, value in data.items():
-        if isinstance(value, list):
-            value = value[0] if value else None
-        if isinstance(value, dict):
-            if depth:
-                _flatten(value, f"{front}{name}.", flat, depth - 1)
-        elif value is not None and not isinstance(value, list):
-            name = front + name
-            if name not in flat:
-                flat[name] = value
+def _first(held: Mapping[str, Json], places: tuple[Place, ...]) -> Json:
+    for place in places:
+        if (value := place.value(held)) is not None:
+            return value
+    return None
+
+
+def _text(held: Mapping[str, Json], places: tuple[Place, ...]) -> str:
+    for place in places:
+        value = held[place.key]
+        if place.rest or type(value) is not str:
+            value = place.value(held)
+        if isinstance(value, str):
+            if value:
+                return value
+        elif value is not None:
+            return str(value)
+    return ""
+
+
+def _severity(held: Mapping[str, Json], places: Mapping[str, tuple[Place, ...]]) -> int:
+    for place in places["level"]:
+        value = place.value(held)
+        if value is not None and (found := severity_of(value)) != UNKNOWN:
+            return found
+    for place in places["number"]:
+        number = place.value(held)
+        if isinstance(number, int) and 1 <= number <= 24:
+            return number
+    return severity_of(_first(held, places["syslog"]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from collectors.elastic_fields import Read
 from model.errors import TransientError
@@ -17,8 +17,7 @@ class BadPage(TransientError):
     """A page is too long, or cannot be read: fewer documents at a time may."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A document.
 
     Attributes

@@ -14,7 +14,7 @@ import orjson
 
 from collectors.elastic_hits import BadPage, Gone
 from collectors.fetch import Request, TooLong, basic, secret
-from collectors.http_client import HttpClient, Server, printable
+from collectors.http_client import HttpClient, Reply, Server, printable
 from model.clock import Clock
 from model.errors import PermanentError
 
@@ -72,10 +72,17 @@ class ElasticHttp:
         PermanentError
             If it refuses (4xx), redirects elsewhere, or is no Elasticsearch.
         """
+        return self.parsed(self.reply(method, path, body))
+
+    def reply(self, method: str, path: str, body: Mapping[str, Any] | bytes | None) -> Reply:
+        """The answer as it came; raises as `ask` does."""
         try:
-            reply = self._http.ask(self._request(method, path, body))
+            return self._http.ask(self._request(method, path, body))
         except TooLong as error:
             raise BadPage(str(error)) from None
+
+    def parsed(self, reply: Reply) -> dict[str, Any]:
+        """The JSON of an answer; raises as `ask` does."""
         return _parsed(reply.body, reply.media_type)
 
     def _request(self, method: str, path: str, body: Mapping[str, Any] | bytes | None) -> Request:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.elastic_api import ElasticApi
 from collectors.elastic_hits import Hit
 from collectors.elastic_round import Reading, Round
@@ -12,7 +10,7 @@ from collectors.elastic_seen import Seen
 from collectors.elastic_settings import ElasticsearchSettings
 from collectors.logbatches import LogBatches
 from collectors.loglines import LogLine
-from collectors.patience import Patience
+from collectors.rounds import Rounds
 from collectors.up import Up
 from model.batch import LogBatch, MetricBatch
 from model.clock import Clock
@@ -53,10 +51,8 @@ class ElasticPoll:
             source=self._source,
         )
         self._behind_max_ms = min(settings.behind_max_ms, logs.watermark.lateness_ms)
-        self._problems = Problems()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="elasticsearch")
-        self._running: Future[Round] | None = None
-        self._patience = Patience(settings.interval_ms)
+        self.problems = Problems()
+        self._asked: Rounds[Round] = Rounds("elasticsearch", settings.interval_ms)
         self._well: bool | None = None
         self._lag_ms = 0
         self._rounds = self._failed = self._lines = self._repeated = 0
@@ -65,25 +61,16 @@ class ElasticPoll:
     def poll(self, now_ms: int) -> list[MetricBatch | LogBatch]:
         """Hand over what has come, and ask again when it is time."""
         found: list[MetricBatch | LogBatch] = []
-        if self._running is not None and self._running.done():
-            got, self._running = self._running.result(), None
+        if (got := self._asked.came()) is not None:
             found += self._finish(got, now_ms)
-        if self._running is None and self._patience.due(now_ms):
+        if not self._asked.under_way and self._asked.patience.due(now_ms):
             self._start(now_ms)
         found += self._up.samples(self._well, now_ms)
         return found
 
     def wait(self, timeout_s: float) -> None:
         """Wait until the answers under way have come, for tests."""
-        wait([self._running] if self._running else [], timeout=timeout_s)
-
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
+        self._asked.wait(timeout_s)
 
     def counters(self) -> Counters:
         """Running totals."""
@@ -102,7 +89,7 @@ class ElasticPoll:
 
     def close(self) -> None:
         """Stop; a request under way is left to its timeout."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._asked.close()
         self.api.close()
 
     def save(self) -> bytes:
@@ -121,13 +108,12 @@ class ElasticPoll:
 
     def _start(self, now_ms: int) -> None:
         settings, seen = self.settings, self.seen
-        self._patience.begin(now_ms)
         if not seen.cursor_ms:
             seen.begin(now_ms - min(settings.since_ms, self._behind_max_ms))
         elif seen.cursor_ms < now_ms - self._behind_max_ms:
             seen.begin(now_ms - self._behind_max_ms)
         reading = Reading(self.api, seen)
-        self._running = self._pool.submit(reading.run, now_ms + settings.ahead_ms)
+        self._asked.begin(now_ms, reading.run, now_ms + settings.ahead_ms)
 
     def _finish(self, got: Round, now_ms: int) -> list[LogBatch]:
         """Move the cursor; batch what is new."""
@@ -143,11 +129,11 @@ class ElasticPoll:
         self._lag_ms = max(0, now_ms - seen.cursor_ms) if got.more else 0
         if got.error is not None:
             self._failed += 1
-            self._patience.failed(got.error, now_ms)
+            self._asked.patience.failed(got.error, now_ms)
         else:
-            self._patience.well()
+            self._asked.patience.well()
             if got.more:
-                self._patience.at_once(now_ms)
+                self._asked.patience.at_once(now_ms)
         self._say(got, now_ms)
         batch = self._batch(got.hits, now_ms)
         return [] if batch is None else [batch]
@@ -164,9 +150,9 @@ class ElasticPoll:
             )
         for kind in ("ask", "index", "fields", "text", "size", "limit"):
             if kind in wrong:
-                self._problems.note(self._source, kind, wrong[kind], now_ms=now_ms)
+                self.problems.note(self._source, kind, wrong[kind], now_ms=now_ms)
             elif kind in ("ask", "index") or got.hits:
-                self._problems.mend(self._source, kind)
+                self.problems.mend(self._source, kind)
 
     def _batch(self, hits: list[Hit], now_ms: int) -> LogBatch | None:
         """Lines in the order they were written, late ones among them."""

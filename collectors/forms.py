@@ -39,6 +39,7 @@ def shape(words: list[str]) -> tuple[Form, Form]:
     """
     form: list[str] = []
     shown: list[str] = []
+    since = _PERIOD_MAX
     for word in _enclosed(words):
         if form and PARAMETER in form[-1]:
             bare = word.rstrip(CLOSE)
@@ -53,11 +54,13 @@ def shape(words: list[str]) -> tuple[Form, Form]:
                 if shown[-1].endswith((PARAMETER, ",", ";", "|")):
                     shown[-1] = form[-1]
                 continue
-        if form and is_dotted(word.strip(OPEN + CLOSE)):
+        if form and "." in word and is_dotted(word.strip(OPEN + CLOSE)):
             word = PARAMETER
         form.append(word)
         shown.append(word)
-        _once(form, shown)
+        since = 0 if PARAMETER in word else since + 1
+        if since < _PERIOD_MAX:  # without a value in it nothing counts as a record
+            _once(form, shown)
     return tuple(form), tuple(shown)
 
 
@@ -78,7 +81,8 @@ def _enclosed(words: list[str]) -> list[str]:
     for at, word in enumerate(words):
         if at < until:
             continue
-        opened = _ENCLOSING.fullmatch(word) if word != PARAMETER else None
+        named = word != PARAMETER and PARAMETER in word
+        opened = _ENCLOSING.fullmatch(word) if named else None
         if opened:
             stem = opened[1] or opened[2]
             closer = _CLOSER[stem[-1]] if opened[1] else word[len(stem)]
@@ -95,6 +99,8 @@ def _enclosed(words: list[str]) -> list[str]:
 def _once(form: list[str], shown: list[str]) -> None:
     """A run of records of the same form counts as one record."""
     for period in range(1, min(_PERIOD_MAX, len(form) // 2) + 1):
+        if form[-1] != form[-1 - period]:
+            continue
         tail = form[-period:]
         if tail == form[-2 * period : -period] and any(PARAMETER in word for word in tail):
             del form[-period:], shown[-period:]

@@ -138,17 +138,23 @@ class Heartbeats:
         }
 
 
+def missing_labels(beat: Heartbeat) -> Labels:
+    """Labels of the alert that a heartbeat is missing."""
+    return Labels.of(
+        {
+            "alertname": ALERT_NAME,
+            "heartbeat": beat.name,
+            "sender": beat.source,
+            "service": beat.service or beat.name,
+            "severity": "critical",
+            "signal": "availability",
+        }
+    )
+
+
 def _missing(beat: Heartbeat, now_ms: int) -> Alert:
-    labels = {
-        "alertname": ALERT_NAME,
-        "heartbeat": beat.name,
-        "sender": beat.source,
-        "service": beat.service or beat.name,
-        "severity": "critical",
-        "signal": "availability",
-    }
     return Alert(
-        labels=Labels.of(labels),
+        labels=missing_labels(beat),
         source="heartbeat",
         starts_ms=beat.time_ms + beat.timeout_ms,
         arrival_ms=now_ms,

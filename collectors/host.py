@@ -8,7 +8,8 @@ from typing import Protocol
 
 import psutil
 
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
+from collectors.patience import Patience
 from collectors.settings import HostSettings
 from model.batch import STALE_NAN, LogBatch, MetricBatch, Rows
 from model.labels import Labels
@@ -92,7 +93,7 @@ class HostCollector:
     def __init__(self, settings: HostSettings, index: SeriesIndex) -> None:
         self.settings = settings
         self._index = index
-        self._problems = Problems()
+        self.problems = Problems()
         self._base = {
             "job": "host",
             "instance": settings.instance or platform.node() or "localhost",
@@ -100,16 +101,15 @@ class HostCollector:
         }
         self._rows: dict[tuple[str, tuple[tuple[str, str], ...]], int] = {}
         self._present: set[int] = set()
-        self._due_ms: int | None = None
+        self._beat = Patience(max(1, settings.interval_ms))
         self._failed = self._left_out = 0
         index.on_evict(self._forget)
 
     def poll(self, now_ms: int) -> list[MetricBatch | LogBatch]:
         """One batch when the interval has passed, else nothing."""
-        if not self.settings.enabled or (self._due_ms is not None and now_ms < self._due_ms):
+        if not self.settings.enabled or not self._beat.due(now_ms):
             return []
-        interval_ms = max(1, self.settings.interval_ms)
-        self._due_ms = (now_ms // interval_ms + 1) * interval_ms
+        self._beat.begin(now_ms)
         rows: list[int] = []
         values: list[float] = []
         for part in self._parts():
@@ -119,7 +119,7 @@ class HostCollector:
                 self._failed += 1
                 name = part.__name__.removeprefix("_")
                 why = because("{part} of the host cannot be read", part=name)
-                self._problems.note("host", name, why, now_ms=now_ms)
+                self.problems.note("host", name, why, now_ms=now_ms)
                 continue
             for metric, labels, value in readings:
                 row = self._row(metric, labels, now_ms)
@@ -137,14 +137,6 @@ class HostCollector:
         )
         self._index.touch(batch.rows, now_ms)
         return [batch]
-
-    def problems(self) -> list[SourceProblem]:
-        """What cannot be read."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What could not be read since the last call."""
-        return self._problems.fresh()
 
     def counters(self) -> Counters:
         """Running totals."""

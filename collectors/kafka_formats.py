@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -301,7 +300,7 @@ def _labels(pairs: dict[str, object], name: object) -> Labels:
 def _with_service(line: LogLine, service: str) -> LogLine:
     if line.service:
         return line
-    return replace(line, service=service)
+    return line._replace(service=service)
 
 
 def _log_push(source: str, lines: Sequence[LogLine]) -> tuple[Push, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from collectors.accepting import Accepting, Journalling
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.kafka_feed import KafkaFeed, Place, Portion
 from collectors.kafka_messages import Poison, Reader
 from collectors.kafka_settings import KafkaSourceSettings
@@ -67,7 +67,7 @@ class KafkaRead:
         self._waiting: deque[Portion] = deque()  # for the journal
         self._handed: list[Portion] = []
         self._kept: dict[Place, int] = {}
-        self._problems = Problems()
+        self.problems = Problems()
         self._messages = self._samples = self._lines = self._entries = self._set_aside = 0
         self._recorded: deque[int] = deque()
         self._up = Up(
@@ -97,14 +97,6 @@ class KafkaRead:
         self._say(now_ms)
         found += self._up.samples(self._feed.state.well, now_ms)
         return found
-
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
 
     def counters(self) -> Counters:
         """Running totals."""
@@ -198,28 +190,28 @@ class KafkaRead:
             self._waiting.extendleft(reversed(handed))
             self._not_taken(now_ms)
             return
-        self._problems.mend(self._source, "journal")
+        self.problems.mend(self._source, "journal")
         for portion in handed:
             self._entries += len(portion.read.entries)
             self.positions[portion.place] = portion.next
 
     def _not_taken(self, now_ms: int) -> None:
         why = because("the journal does not take what came; it will be tried again")
-        self._problems.note(self._source, "journal", why, now_ms=now_ms)
+        self.problems.note(self._source, "journal", why, now_ms=now_ms)
 
     def _say(self, now_ms: int) -> None:
         assert self._feed is not None
         state = self._feed.state
         if state.well is False:
             why = because("no broker answers: {error}", error=state.error or "no connection")
-            self._problems.note(self._source, "broker", why, now_ms=now_ms)
+            self.problems.note(self._source, "broker", why, now_ms=now_ms)
         elif state.well:
-            self._problems.mend(self._source, "broker")
+            self.problems.mend(self._source, "broker")
         if state.missing:
             why = because("there is no topic {topic}", topic=", ".join(state.missing)[:200])
-            self._problems.note(self._source, "topic", why, now_ms=now_ms)
+            self.problems.note(self._source, "topic", why, now_ms=now_ms)
         else:
-            self._problems.mend(self._source, "topic")
+            self.problems.mend(self._source, "topic")
 
     def _put_aside(self, poison: Poison, now_ms: int) -> None:
         """Count a message that cannot be read, say why, and keep some in the audit trail (F23)."""
@@ -227,7 +219,7 @@ class KafkaRead:
         message = poison.message
         where = f"{message.topic}/{message.partition}/{message.offset}"
         why = because("message {where} is set aside: {why}", where=where, why=poison.why[:300])
-        self._problems.note(self._source, "poison", why, now_ms=now_ms)
+        self.problems.note(self._source, "poison", why, now_ms=now_ms)
         while self._recorded and self._recorded[0] <= now_ms - RECORDED_EVERY_MS:
             self._recorded.popleft()
         if len(self._recorded) >= RECORDED_MAX:

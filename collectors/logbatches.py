@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from itertools import compress
 
 import numpy as np
 
-from collectors.loglines import LogLine
+from collectors.logformats import Row
 from collectors.masking import Masking
 from collectors.templates import TemplateMiner
 from collectors.watermark import Watermark
-from model.batch import Bools, Ints, LogBatch
+from model.batch import Bools, Ints, LogBatch, Rows
 
 _EPOCH_MS = 86_400_000
 _FARTHEST_MS = 2**62
@@ -38,7 +38,7 @@ class LogBatches:
 
     def make(
         self,
-        lines: Sequence[LogLine],
+        lines: Sequence[Row],
         *,
         source: str,
         now_ms: int,
@@ -49,48 +49,59 @@ class LogBatches:
 
         Parameters
         ----------
+        lines : sequence of `LogLine`, or of rows that have its attributes
         service : str
             Of lines that name none.
         joined : dict of int to str
             What followed a line (by its place in `lines`), such as a stack trace, made safe already: it is
             masked and kept with the line, but not mined.
         """
-        lines = [replace(line, message=self.masking.mask(line.message)) for line in lines]
-        self.lines += len(lines)
-        times, kept = settle(lines, self.watermark, now_ms)
-        numbers = self._miner.mine([line.message for line in lines])
-        picked = np.flatnonzero(kept).tolist()
-        if not picked:
+        if not lines:
             return None
-        # Templates may have been merged while the lines were mined.
-        templates = np.array([self._miner.current(numbers[n]) for n in picked], dtype=np.int32)
+        self.lines += len(lines)
+        said, told, severities, services, _, _, fields = zip(*lines, strict=True)
+        messages = self.masking.mask_all(said)
+        times, kept = settle(told, self.watermark, now_ms)
+        picked: list[bool] = kept.tolist()
+        numbers = np.array(self._miner.mine(messages), dtype=np.int32)[kept]
+        if not len(numbers):
+            return None
+        for place, text in (joined or {}).items():
+            if picked[place]:
+                messages[place] += "\\n" + self.masking.mask(text)
+        templates, texts = self._named(numbers)
         return LogBatch(
             times_ms=times[kept],
             templates=templates,
-            severities=np.array([lines[n].severity for n in picked], dtype=np.int8),
-            services=tuple(lines[n].service or service for n in picked),
-            lines=tuple(self._whole(n, lines[n], joined or {}) for n in picked),
-            template_texts={n: self._miner.text(n) for n in sorted(set(templates.tolist()))},
+            severities=np.array(severities, dtype=np.int8)[kept],
+            services=tuple(compress([name or service for name in services], picked)),
+            lines=tuple(compress(messages, picked)),
+            template_texts=texts,
             arrival_ms=now_ms,
             source=source,
             merged=self._miner.drain_merged(),
-            fields=tuple(lines[n].fields for n in picked),
+            fields=tuple(compress(fields, picked)),
         )
 
-    def _whole(self, place: int, line: LogLine, joined: Mapping[int, str]) -> str:
-        if place not in joined:
-            return line.message
-        return line.message + "\\n" + self.masking.mask(joined[place])
+    def _named(self, numbers: Rows) -> tuple[Rows, dict[int, str]]:
+        """Numbers as they are now, and their texts: templates may have been merged while lines were mined."""
+        known, place = np.unique(numbers, return_inverse=True)
+        current = [self._miner.current(number) for number in known.tolist()]
+        texts = {number: self._miner.text(number) for number in sorted(set(current))}
+        return np.array(current, dtype=np.int32)[place], texts
 
 
-def settle(lines: Sequence[LogLine], watermark: Watermark, now_ms: int) -> tuple[Ints, Bools]:
+def settle(told: Sequence[int | None], watermark: Watermark, now_ms: int) -> tuple[Ints, Bools]:
     """Event times of lines, and which are kept.
 
     A line that claims to be from the future or from no time at all was written just now.
     """
-    told = [now_ms if line.time_ms is None else line.time_ms for line in lines]
-    times = np.array([max(-_FARTHEST_MS, min(_FARTHEST_MS, time)) for time in told], dtype=np.int64)
-    settled = watermark.settle(times, now_ms=now_ms)
+    known = [now_ms if time is None else time for time in told]
+    try:
+        times = np.array(known, dtype=np.int64)
+    except OverflowError:
+        times = np.array([max(-_FARTHEST_MS, min(_FARTHEST_MS, time)) for time in known])
+    settled = watermark.settle(times.clip(-_FARTHEST_MS, _FARTHEST_MS), now_ms=now_ms)
     keep, times = settled.keep.copy(), settled.times_ms.copy()
     wrong = ~keep & ((times > now_ms) | (np.abs(times) < _EPOCH_MS))
     times[wrong] = now_ms

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 
 from collectors.json_input import read_time_ms
 
+_REMEMBERED, _TEXT_MAX = 8_192, 40
+"""Moments, to the second, of which the result is kept: most lines have that of the line before."""
 _ISO = re.compile(
-    r"\s*[\[(]?(\d{4})[-/](\d\d)[-/](\d\d)[T _](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,9}))?"
+    r"\s*[\[(]?(\d{4}[-/]\d\d[-/]\d\d[T _]\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?"
     r" ?(Z|UTC|GMT|[+-]\d\d:?\d\d)?(?=[\s\])|,;:]|$)[\])]?[\s,|:-]*"
 )
 _EPOCH = re.compile(r"\s*[\[(]?(\d{10}(?:\.\d{1,9})?|\d{13}|\d{16}|\d{19})[\])]?[\s,|:]+")
-_BSD = re.compile(r"([A-Z][a-z]{2}) ([ \d]\d) (\d\d):(\d\d):(\d\d)(?:\.\d+)? ")
-_ACCESS = re.compile(r"\[(\d\d)/([A-Z][a-z]{2})/(\d{4}):(\d\d):(\d\d):(\d\d) ([+-]\d{4})\] ?")
+_BSD = re.compile(r"([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?:\.\d+)? ")
+_ACCESS = re.compile(r"\[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d) ([+-]\d{4})\] ?")
 _MONTHS = {
     name: number
     for number, name in enumerate(
         "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), start=1
     )
 }
+_MILLISECONDS = {f"{ms:03}": ms for ms in range(1_000)}
 _DAY_MS = 86_400_000
+_TWICE_MS = 7_200_000  # the most by which clocks are put back
+_LAST_SECOND_MS = 253_402_300_799_000  # of the year 9999
 
 
 def time_at_front(text: str, *, zone: tzinfo | None = None) -> tuple[int | None, int]:
@@ -45,10 +51,11 @@ def time_at_front(text: str, *, zone: tzinfo | None = None) -> tuple[int | None,
     """
     match = _ISO.match(text)
     if match:
-        *moment, fraction, offset = match.groups()
-        ms = int((fraction or "0").ljust(3, "0")[:3])
-        time_ms = _to_ms([int(x) for x in moment], _zone(offset) or zone)
-        return (None, 0) if time_ms is None else (time_ms + ms, match.end())
+        moment, fraction, offset = match.groups()
+        time_ms = _iso_ms(moment, offset, zone)
+        if time_ms is None:
+            return None, 0
+        return time_ms + int((fraction or "0").ljust(3, "0")[:3]), match.end()
     match = _EPOCH.match(text)
     if match:
         return from_number(float(match[1])), match.end()
@@ -62,16 +69,24 @@ def bsd_time(text: str, *, now_ms: int, zone: tzinfo | None = None) -> tuple[int
     --------
     >>> bsd_time("Dec 31 23:59:59 host x", now_ms=1_704_067_201_000, zone=UTC)
     (1704067199000, 16)
+
+    An hour that comes twice, when daylight saving ends, is the one nearer to now.
+
+    >>> from zoneinfo import ZoneInfo
+    >>> berlin, first_ms = ZoneInfo("Europe/Berlin"), 1_729_989_000_000
+    >>> told = [bsd_time("Oct 27 02:30:00 x", now_ms=ms, zone=berlin) for ms in (first_ms, first_ms + 3_600_000)]
+    >>> [time_ms - first_ms for time_ms, _ in told]
+    [0, 3600000]
     """
     match = _BSD.match(text) if text[3:4] == " " else None
-    if not match or match[1] not in _MONTHS:
+    if not match:
         return None, 0
-    month, day = _MONTHS[match[1]], int(match[2])
-    clock = [int(match[3]), int(match[4]), int(match[5])]
-    year = datetime.fromtimestamp(now_ms / 1000, UTC).year
-    times = [_to_ms([y, month, day, *clock], zone) for y in (year - 1, year, year + 1)]
-    known = [time_ms for time_ms in times if time_ms is not None and time_ms <= now_ms + _DAY_MS]
-    return (max(known), match.end()) if known else (None, 0)
+    times = _bsd_times(match[1], _year(now_ms // _DAY_MS), zone)
+    known = [time_ms for time_ms in times if time_ms <= now_ms + _DAY_MS]
+    if len(known) < 2:
+        return (known[0], match.end()) if known else (None, 0)
+    latest = [time_ms for time_ms in known if time_ms >= max(known) - _TWICE_MS]
+    return min(latest, key=lambda time_ms: abs(now_ms - time_ms)), match.end()
 
 
 def access_time(text: str) -> tuple[int | None, int, int]:
@@ -83,11 +98,8 @@ def access_time(text: str) -> tuple[int | None, int, int]:
     (1700000000000, 8, 37)
     """
     match = _ACCESS.search(text, 0, 512) if "[" in text else None
-    if not match or match[2] not in _MONTHS:
-        return None, 0, 0
-    moment = [int(match[3]), _MONTHS[match[2]], int(match[1])]
-    moment += [int(match[4]), int(match[5]), int(match[6])]
-    return _to_ms(moment, _zone(match[7])), match.start(), match.end()
+    time_ms = _access_ms(match[1], match[2]) if match else None
+    return (None, 0, 0) if match is None or time_ms is None else (time_ms, *match.span())
 
 
 def from_number(number: float) -> int | None:
@@ -110,28 +122,90 @@ def from_number(number: float) -> int | None:
 def from_field(value: object) -> int | None:
     """Time in a field of a JSON or logfmt line: RFC 3339 text, or an epoch number (also as text)."""
     if isinstance(value, str):
+        ms = _MILLISECONDS.get(value[20:23])
+        if ms is not None and (second_ms := _seconds.get(value[:20] + value[23:])) is not None:
+            return second_ms + ms
         if value.replace(".", "", 1).isascii() and value.replace(".", "", 1).isdigit():
             return from_number(float(value[:32]))
-        return read_time_ms(value.replace(",", "."))
+        return _from_text(value, ms)
     if isinstance(value, int | float) and not isinstance(value, bool):
         return from_number(value)
     return None
 
 
-def _zone(offset: str | None) -> tzinfo | None:
-    if not offset:
+_seconds: dict[str, int] = {}  # text without its milliseconds to the time without them
+
+
+def _from_text(text: str, ms: int | None) -> int | None:
+    """RFC 3339: the whole second is remembered, the milliseconds are added."""
+    if len(text) > _TEXT_MAX:
+        return read_time_ms(text.replace(",", "."))
+    if ms is not None and text[19:20] in (".", ",") and text[4:14:3] == "--T:":
+        zone = text[23:26].lstrip("0123456789") + text[26:]
+        # A zone of hours and minutes: one with a fraction of its own is not to be taken apart.
+        second_ms = _text_ms(text[:19] + ".000" + zone) if len(zone) <= 6 else None
+        if second_ms is not None and second_ms < _LAST_SECOND_MS:
+            if len(_seconds) >= _REMEMBERED:
+                _seconds.clear()
+            if len(zone) == len(text) - 23:
+                _seconds[text[:20] + zone] = second_ms
+            return second_ms + ms
+    return _text_ms(text)
+
+
+@lru_cache(_REMEMBERED)
+def _text_ms(text: str) -> int | None:
+    return read_time_ms(text.replace(",", "."))
+
+
+@lru_cache(_REMEMBERED)
+def _iso_ms(moment: str, offset: str | None, zone: tzinfo | None) -> int | None:
+    parts = [moment[:4], moment[5:7], moment[8:10], moment[11:13], moment[14:16], moment[17:]]
+    return _to_ms([int(part) for part in parts], offset, zone)
+
+
+@lru_cache(_REMEMBERED)
+def _bsd_times(moment: str, year: int, zone: tzinfo | None) -> tuple[int, ...]:
+    """What "Nov 14 22:13:20" can mean: in this year, the one before, and the one after; twice, where clocks go back."""
+    month = _MONTHS.get(moment[:3])
+    if month is None:
+        return ()
+    rest = [month, int(moment[4:6]), int(moment[7:9]), int(moment[10:12]), int(moment[13:])]
+    years = [[y, *rest] for y in (year - 1, year, year + 1)]
+    times = {_to_ms(parts, None, zone, fold=fold) for parts in years for fold in (0, 1)}
+    return tuple(time_ms for time_ms in times if time_ms is not None)
+
+
+@lru_cache(16)
+def _year(day: int) -> int:
+    return datetime.fromtimestamp(day * _DAY_MS / 1000, UTC).year
+
+
+@lru_cache(_REMEMBERED)
+def _access_ms(moment: str, offset: str) -> int | None:
+    month = _MONTHS.get(moment[3:6])
+    if month is None:
         return None
+    day, clock = int(moment[:2]), [moment[12:14], moment[15:17], moment[18:]]
+    return _to_ms([int(moment[7:11]), month, day, *map(int, clock)], offset, None)
+
+
+def _zone(offset: str) -> tzinfo:
+    """Raises ValueError for what is none, such as +99:99."""
     if offset[0] in "+-":
-        return datetime.strptime(offset.replace(":", ""), "%z").tzinfo
+        zone = datetime.strptime(offset.replace(":", ""), "%z").tzinfo
+        assert zone is not None
+        return zone
     return UTC
 
 
-def _to_ms(parts: list[int], zone: tzinfo | None) -> int | None:
+def _to_ms(
+    parts: list[int], offset: str | None, zone: tzinfo | None, *, fold: int = 0
+) -> int | None:
     try:
         year, month, day, hour, minute, second = parts
-        return (
-            int(datetime(year, month, day, hour, minute, min(second, 59), tzinfo=zone).timestamp())
-            * 1000
-        )
+        zone = _zone(offset) if offset else zone
+        at = datetime(year, month, day, hour, minute, min(second, 59), tzinfo=zone, fold=fold)
+        return int(at.timestamp()) * 1000
     except (ValueError, OverflowError, OSError):
         return None

@@ -13,7 +13,8 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1 import trace_pb2
 
-from collectors.loglines import LogLine, escape, severity_of
+from collectors.loglines import LogLine
+from collectors.logwords import escape, severity_of
 from collectors.otlp_push import Rejected
 from collectors.otlp_settings import OtlpSettings
 from collectors.otlp_wire import text_of

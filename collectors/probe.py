@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.probe_run import run_probe
 from collectors.probe_settings import ProbeSettings, ProbeTarget
 from collectors.probing import AddressInfo, Names, Result, Series, system_addresses
@@ -113,7 +113,7 @@ class Prober:
         self._index = index
         self._clock = clock
         self._names = Names(settings.lookups_max, addresses)
-        self._problems = Problems()
+        self.problems = Problems()
         self._pool = ThreadPoolExecutor(settings.workers, thread_name_prefix="probe")
         self._lanes = [self._lane(target) for target in settings.targets]
         self._probes = self._failed = self._skipped = 0
@@ -147,14 +147,6 @@ class Prober:
         """Wait until the probes under way have finished, for tests."""
         wait([lane.running for lane in self._lanes if lane.running], timeout=timeout_s)
 
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now: the probes that fail, with the reason."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
-
     def close(self) -> None:
         """Stop; probes under way are left to their timeout."""
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -185,13 +177,13 @@ class Prober:
         since_ms = state.failing_since_ms
         if result.reason is None:
             since_ms = None
-            self._problems.mend(name, "probe")
+            self.problems.mend(name, "probe")
         else:
             self._failed += 1
             since_ms = lane.started_ms if since_ms is None else since_ms
             if state.result is not None and state.result.reason != result.reason:
-                self._problems.mend(name, "probe")  # it fails in another way now
-            self._problems.note(name, "probe", result.reason, now_ms=now_ms)
+                self.problems.mend(name, "probe")  # it fails in another way now
+            self.problems.note(name, "probe", result.reason, now_ms=now_ms)
         lane.state = ProbeState(state.target, result, lane.started_ms, since_ms)
         return self._batch(lane, result, name, now_ms)
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import numpy as np
 
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.prometheus_api import PrometheusApi, Track
 from collectors.prometheus_settings import PollSettings
+from collectors.rounds import Rounds
 from collectors.settings import WatermarkSettings
 from collectors.snapshot import seal, unseal
+from collectors.up import up_labels
 from collectors.watermark import Watermark
 from model.batch import Floats, Ints, LogBatch, MetricBatch, Rows
 from model.clock import Clock
@@ -66,10 +66,10 @@ class PrometheusPoll:
         self.watermark = Watermark.for_samples(bounds)
         self._behind_max_ms = min(settings.behind_max_ms, bounds.lateness_ms)
         self._index = index
-        self._problems = Problems()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="prometheus-poll")
-        self._running: Future[_Got] | None = None
-        self._due_ms = 0
+        self.problems = Problems()
+        self._asked: Rounds[_Got] = Rounds("prometheus-poll", settings.interval_ms)
+        up = up_labels(settings.name, settings.url)
+        self._up = Labels.of({**settings.labels, **up})
         self._kinds_due_ms = 0
         self._cursors: dict[str, int] = {}
         self._rows: dict[Labels, int] = {}
@@ -80,12 +80,11 @@ class PrometheusPoll:
     def poll(self, now_ms: int) -> list[MetricBatch | LogBatch]:
         """Hand over what has come, and ask again when it is time."""
         found: list[MetricBatch | LogBatch] = []
-        if self._running is not None and self._running.done():
-            got, self._running = self._running.result(), None
+        if (got := self._asked.came()) is not None:
             found.append(self._finish(got, now_ms))
-        if now_ms >= self._due_ms:
-            self._due_ms = now_ms - now_ms % self.settings.interval_ms + self.settings.interval_ms
-            if self._running is not None:
+        if self._asked.patience.due(now_ms):
+            if self._asked.under_way:
+                self._asked.patience.begin(now_ms)
                 self._skipped += 1
             else:
                 self._start(now_ms)
@@ -93,15 +92,7 @@ class PrometheusPoll:
 
     def wait(self, timeout_s: float) -> None:
         """Wait until the answers under way have come, for tests."""
-        wait([self._running] if self._running else [], timeout=timeout_s)
-
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
+        self._asked.wait(timeout_s)
 
     def counters(self) -> Counters:
         """Running totals."""
@@ -118,7 +109,7 @@ class PrometheusPoll:
     def close(self) -> None:
         """Stop; a request under way is left to its timeout."""
         self.api.close()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._asked.close()
 
     def save(self) -> bytes:
         """Where each selector stands."""
@@ -149,7 +140,7 @@ class PrometheusPoll:
             for selector in self.settings.selectors
         }
         kinds = now_ms >= self._kinds_due_ms
-        self._running = self._pool.submit(self._ask, windows, until_ms, kinds)
+        self._asked.begin(now_ms, self._ask, windows, until_ms, kinds)
 
     def _ask(self, windows: Mapping[str, int], until_ms: int, kinds: bool) -> _Got:
         """In the worker's thread: nothing of the collector's state is touched here."""
@@ -183,9 +174,9 @@ class PrometheusPoll:
                 self._failed += 1
                 why = because("{selector} could not be asked for: {error}",
                               selector=selector, error=answer)  # fmt: skip
-                self._problems.note(self.api.name, selector, why, now_ms=now_ms)
+                self.problems.note(self.api.name, selector, why, now_ms=now_ms)
                 continue
-            self._problems.mend(self.api.name, selector)
+            self.problems.mend(self.api.name, selector)
             self._cursors[selector] = got.until_ms
             columns += self._fresh(selector, answer, now_ms)
         return self._batch(columns, well, now_ms)
@@ -198,9 +189,9 @@ class PrometheusPoll:
         if len(tracks) > room:
             self._refused += len(tracks) - room
             limit = because("more series than a limit allows; the rest is dropped")
-            self._problems.note(self.api.name, f"limit {selector}", limit, now_ms=now_ms)
+            self.problems.note(self.api.name, f"limit {selector}", limit, now_ms=now_ms)
         else:
-            self._problems.mend(self.api.name, f"limit {selector}")
+            self.problems.mend(self.api.name, f"limit {selector}")
         found = []
         for track in tracks[:room]:
             row = self._row(track.labels, now_ms)
@@ -232,11 +223,7 @@ class PrometheusPoll:
     def _batch(
         self, columns: list[tuple[Rows, Ints, Floats]], well: bool, now_ms: int
     ) -> MetricBatch:
-        name = self.settings.name
-        where = urlsplit(self.settings.url).netloc.rpartition("@")[2]
-        up = {"__name__": "up", "job": name, "instance": where, "service": name}
-        labels = Labels.of({**self.settings.labels, **up})
-        own = self._index.intern(labels, source=self.source, now_ms=now_ms)
+        own = self._index.intern(self._up, source=self.source, now_ms=now_ms)
         mine = np.array([own] if own >= 0 else [], dtype=np.int32)
         rows = np.concatenate([*(c[0] for c in columns), mine]).astype(np.int32)
         times = np.concatenate([*(c[1] for c in columns), np.full(len(mine), now_ms)])

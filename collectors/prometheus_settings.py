@@ -31,6 +31,10 @@ class ApiSettings:
         Decoded bytes of one answer.
     tries_max : int
         Attempts at one request, with growing pauses, where another may help.
+    selectors : tuple of str
+        Which series are asked for, such as `{job=~"shop|db"}`.
+    series_max : int
+        Series that are taken up; further ones are left out and counted.
     """
 
     url: str = ""
@@ -42,6 +46,8 @@ class ApiSettings:
     timeout_ms: Milliseconds = 30_000
     body_bytes_max: SizeBytes = 64 * 2**20
     tries_max: int = 3
+    selectors: tuple[str, ...] = ()
+    series_max: int = 50_000
 
     def __post_init__(self) -> None:
         if self.url and not self.url.startswith(("http://", "https://")):
@@ -56,9 +62,6 @@ class BackfillSettings(ApiSettings):
 
     Attributes
     ----------
-    url : str
-        The address of a Prometheus HTTP API without `/api/v1`, such as "http://prometheus:9090"; Thanos,
-        Mimir ("http://mimir/prometheus") and VictoriaMetrics answer as well. "": there is no back-fill.
     selectors : tuple of str
         What is fetched, such as `{job=~"shop|db"}`; default: by the `job` and `instance` of each target.
     days : int
@@ -80,12 +83,10 @@ class BackfillSettings(ApiSettings):
         After each answer nothing is asked for this many times as long as it took.
     """
 
-    selectors: tuple[str, ...] = ()
     days: int = 14
     coarse_step_ms: Milliseconds = 300_000
     fine_ms: Milliseconds = 3 * 3_600_000
     hold_ms: Milliseconds = 120_000
-    series_max: int = 50_000
     samples_max: int = 500_000
     targets_per_query: int = 50
     pause_ratio: float = 0.5
@@ -130,12 +131,10 @@ class PollSettings(ApiSettings):
     """
 
     name: str = "prometheus"
-    selectors: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     interval_ms: Milliseconds = 15_000
     delay_ms: Milliseconds = 0
     behind_max_ms: Milliseconds = 300_000
-    series_max: int = 50_000
     tries_max: int = 1
 
     def __post_init__(self) -> None:

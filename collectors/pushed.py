@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.logbatches import LogBatches
 from collectors.otlp_deltas import Deltas
 from collectors.senders import Senders, SenderSettings
@@ -136,7 +136,7 @@ class Pushed:
     def __init__(self, queue: PushQueue, door: Door) -> None:
         self._queue = queue
         self._door = door
-        self._problems = Problems()
+        self.problems = Problems()
         self._pushes = self._samples = self._lines = 0
 
     def poll(self, now_ms: int) -> list[MetricBatch | LogBatch]:
@@ -154,20 +154,12 @@ class Pushed:
             if self._door.index.refused > refused:
                 refused = self._door.index.refused
                 why = because("{source} sends more series than are allowed", source=push.source)
-                self._problems.note(push.source, "limit", why, now_ms=now_ms)
+                self.problems.note(push.source, "limit", why, now_ms=now_ms)
         for batch in self._door.spans.samples(self._door.index, now_ms):
             found.append(batch)
             self._samples += len(batch)
         found += self._door.senders.samples(self._door.index, now_ms)
         return found
-
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now, by source and kind."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
 
     def counters(self) -> Counters:
         """Running totals and gauges by metric name."""

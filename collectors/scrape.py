@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import requests
 
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.discovery import Discovery
 from collectors.fetch import Answer, fetch, open_session, safe_url
 from collectors.layout import NO_TIME, Layout, Scraped
@@ -93,8 +93,8 @@ class Scraper:
         self.watermark = Watermark.for_samples(watermark or WatermarkSettings())
         self._index = index
         self._clock = clock
-        self._problems = Problems()
-        self._discovery = Discovery(settings, self._problems)
+        self.problems = Problems()
+        self._discovery = Discovery(settings, self.problems)
         self._pool = ThreadPoolExecutor(max(1, settings.workers), thread_name_prefix="scrape")
         self._lanes: dict[str, _Lane] = {}
         self._ended: list[MetricBatch] = []
@@ -121,7 +121,7 @@ class Scraper:
     def reload(self, settings: ScrapeSettings) -> None:
         """Take over new settings at the next poll; unchanged targets go on undisturbed."""
         self.settings = settings
-        self._discovery = Discovery(settings, self._problems)
+        self._discovery = Discovery(settings, self.problems)
 
     @property
     def targets(self) -> tuple[ScrapeTarget, ...]:
@@ -141,14 +141,6 @@ class Scraper:
     def wait(self, timeout_s: float) -> None:
         """Wait until the scrapes under way have finished, for tests and a tidy end."""
         wait([lane.running for lane in self._lanes.values() if lane.running], timeout=timeout_s)
-
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now, by target and kind."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
 
     def reset_rows(self) -> None:
         """Forget all row numbers, as after `SeriesIndex.load`."""
@@ -224,7 +216,7 @@ class Scraper:
                 rows, now_ms, [STALE_NAN] * len(rows), arrival_ms=now_ms, source=lane.name
             )
         )
-        self._problems.forget(lane.name)
+        self.problems.forget(lane.name)
         lane.session.close()
 
     def _start(self, lane: _Lane, now_ms: int) -> None:
@@ -265,7 +257,7 @@ class Scraper:
         if scraped.truncated:
             why = because("the answer does not end with # EOF; it was cut off")
             return self._batch_failed(lane, why, seconds, now_ms, ended=scraped.rows)
-        self._problems.mend(lane.name, "scrape")
+        self.problems.mend(lane.name, "scrape")
         self._tally(lane, scraped, now_ms)
         return self._batch(lane, scraped, seconds, now_ms)
 
@@ -282,9 +274,9 @@ class Scraper:
         self, lane: _Lane, kind: str, reason: Reason | None, times: int, now_ms: int
     ) -> None:
         if reason is None:
-            self._problems.mend(lane.name, kind)
+            self.problems.mend(lane.name, kind)
         else:
-            self._problems.note(lane.name, kind, reason, now_ms=now_ms, times=times)
+            self.problems.note(lane.name, kind, reason, now_ms=now_ms, times=times)
 
     def _batch(self, lane: _Lane, scraped: Scraped, seconds: float, now_ms: int) -> MetricBatch:
         rows, values = scraped.rows, scraped.values
@@ -304,7 +296,7 @@ class Scraper:
         self, lane: _Lane, why: Reason, seconds: float, now_ms: int, ended: Rows | None = None
     ) -> MetricBatch:
         self._failed += 1
-        self._problems.note(lane.name, "scrape", why, now_ms=now_ms)
+        self.problems.note(lane.name, "scrape", why, now_ms=now_ms)
         gone = lane.layout.fail() if ended is None else np.union1d(lane.layout.fail(), ended)
         nothing = (
             np.zeros(0, dtype=np.int32),

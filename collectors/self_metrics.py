@@ -5,9 +5,10 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.exposition import Format
 from collectors.layout import Layout
+from collectors.patience import Patience
 from collectors.settings import SelfSettings
 from model.batch import STALE_NAN, LogBatch, MetricBatch
 from model.reason import because
@@ -38,28 +39,27 @@ class SelfMetrics:
         self.settings = settings
         self._index = index
         self._registry = registry
-        self._problems = Problems()
+        self.problems = Problems()
         target = {"job": "tocsin", "service": "tocsin", "instance": instance}
         # The text goes through the same reader as any target's: one set of rules for all metrics.
         self._layout = Layout(index, source="self", target=target)
-        self._due_ms: int | None = None
+        self._beat = Patience(max(1, settings.interval_ms))
         self._failed = 0
         index.on_evict(self._layout.forget)
 
     def poll(self, now_ms: int) -> list[MetricBatch | LogBatch]:
         """One batch when the interval has passed, else nothing."""
-        if not self.settings.enabled or (self._due_ms is not None and now_ms < self._due_ms):
+        if not self.settings.enabled or not self._beat.due(now_ms):
             return []
-        interval_ms = max(1, self.settings.interval_ms)
-        self._due_ms = (now_ms // interval_ms + 1) * interval_ms
+        self._beat.begin(now_ms)
         try:
             body = generate_latest(self._registry)
         except Exception as error:  # a collector of the registry may raise anything
             self._failed += 1
             why = because("own metrics cannot be read: {error}", error=type(error).__name__)
-            self._problems.note("self", "scrape", why, now_ms=now_ms)
+            self.problems.note("self", "scrape", why, now_ms=now_ms)
             return []
-        self._problems.mend("self", "scrape")
+        self.problems.mend("self", "scrape")
         scraped = self._layout.read(body, Format.TEXT, now_ms=now_ms)
         ended = [STALE_NAN] * len(scraped.gone)
         rows = [*scraped.rows.tolist(), *scraped.gone.tolist()]
@@ -67,14 +67,6 @@ class SelfMetrics:
         batch = MetricBatch.of(rows, now_ms, values, arrival_ms=now_ms, source="self")
         self._index.touch(batch.rows, now_ms)
         return [batch] if len(batch) else []
-
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
 
     def counters(self) -> Counters:
         """Running totals."""

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.metrics import METRICS
 from collectors.pushed import Push
 from collectors.syslog_lines import Services, SyslogReader
@@ -59,7 +59,7 @@ class SyslogIntake:
         self, settings: SyslogSettings, feed: Callable[[Push], bool], clock: Clock
     ) -> None:
         self._to = Taking(settings, feed, clock)
-        self._problems = Problems()
+        self.problems = Problems()
         self._drops = KernelDrops()
         self._selector = selectors.DefaultSelector()
         self._streams = Streams(self._to, self._selector)
@@ -142,18 +142,10 @@ class SyslogIntake:
         while self._to.reports:
             source, kind, reason = self._to.reports.popleft()
             if reason is None:
-                self._problems.mend(source, kind)
+                self.problems.mend(source, kind)
             else:
-                self._problems.note(source, kind, reason, now_ms=now_ms)
+                self.problems.note(source, kind, reason, now_ms=now_ms)
         return []
-
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now, by source and kind."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
 
     def counters(self) -> Counters:
         """Running totals."""

@@ -9,13 +9,15 @@ from datetime import tzinfo
 from fnmatch import translate
 from zoneinfo import ZoneInfo
 
-from collectors.loglines import LogLine, of_syslog, parse_line, tidy, without_colour
+from collectors.logformats import Row, of_syslog, plain_syslog, printable, read_row, tidy
+from collectors.loglines import LogLine
+from collectors.logwords import without_colour
 from collectors.pushed import Door
 from collectors.syslog_header import read_header
 from collectors.syslog_settings import SyslogListener, SyslogSettings
 from model.batch import LogBatch, MetricBatch
 
-_LINE_BYTES = 200
+_LINE_BYTES, _CHARS_MAX = 200, 4_096
 _NAMES_MAX = 10_000
 _NAME = re.compile(r"[\w./@:+ -]{1,100}")
 
@@ -31,12 +33,17 @@ class SyslogPush:
     """
 
     source: str
-    lines: tuple[LogLine, ...]
+    rows: Sequence[Row]
     size_bytes: int
+
+    @property
+    def lines(self) -> tuple[LogLine, ...]:
+        """The same with names."""
+        return tuple(LogLine(*row) for row in self.rows)
 
     def batches(self, door: Door, now_ms: int) -> Sequence[MetricBatch | LogBatch]:
         """One batch, in the order the lines came."""
-        batch = door.logs.make(self.lines, source=self.source, now_ms=now_ms)
+        batch = door.logs.make(self.rows, source=self.source, now_ms=now_ms)
         return [] if batch is None else [batch]
 
 
@@ -51,30 +58,32 @@ class SyslogReader:
 
     def push(self, messages: Sequence[bytes], source: str, now_ms: int) -> SyslogPush:
         """All of them as log lines; what is no syslog is a line too, and counted."""
-        lines = tuple(self._read(message, now_ms) for message in messages)
-        return SyslogPush(source, lines, sum(map(len, messages)) + _LINE_BYTES * len(messages))
+        texts = [message.decode("utf-8", "replace") for message in messages]
+        clean = printable(texts)
+        rows = [self._read(text, now_ms, clean) for text in texts]
+        return SyslogPush(source, rows, sum(map(len, messages)) + _LINE_BYTES * len(messages))
 
-    def _read(self, message: bytes, now_ms: int) -> LogLine:
-        text = without_colour(message.decode("utf-8", "replace"))
+    def _read(self, text: str, now_ms: int, clean: bool) -> Row:
+        read = plain_syslog(text.strip()) if clean and len(text) <= _CHARS_MAX else None
+        if read is not None:
+            row, host = read
+            app = row[4]
+        else:
+            row, host, app = self._any(text, now_ms)
+        if self._service or not row[3]:
+            said, time_ms, severity, _, logger, trace, fields = row
+            service = self._service or self._services.of(app, host)
+            return said, time_ms, severity, service, logger, trace, fields
+        return row
+
+    def _any(self, text: str, now_ms: int) -> tuple[Row, str, str]:
+        text = without_colour(text)
         header = read_header(text, now_ms=now_ms, zone=self._zone)
         if header is None:
             self.malformed += 1
-            line, host, app = parse_line(text, now_ms=now_ms, zone=self._zone), "", ""
-        else:
-            line = tidy(of_syslog(header, text, now_ms=now_ms, zone=self._zone))
-            host, app = header.host, header.app
-        service = self._service or line.service or self._services.of(app, host)
-        if service == line.service:
-            return line
-        return LogLine(
-            line.message,
-            line.time_ms,
-            line.severity,
-            service,
-            line.logger,
-            line.trace_id,
-            line.fields,
-        )
+            return read_row(text, now_ms, self._zone, _CHARS_MAX), "", ""
+        row = of_syslog(header, text, now_ms, self._zone)
+        return tidy(row, _CHARS_MAX), header.host, header.app
 
 
 class Services:

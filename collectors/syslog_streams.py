@@ -216,7 +216,7 @@ class Streams:
                 if stream in self.paused:
                     self.resume(stream, float("inf"))
                     if stream.held is not None:
-                        self._to.count("lost_at_stop_total", len(stream.held.lines))
+                        self._to.count("lost_at_stop_total", len(stream.held.rows))
                         break
                     continue
                 if before == self._to.counts["tocsin_syslog_bytes_total"]:

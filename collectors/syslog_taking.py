@@ -44,7 +44,7 @@ class Taking:
         """Hand over what was read; False where there is no room."""
         if not self._feed(push):
             return False
-        self.count("messages_total", len(push.lines))
+        self.count("messages_total", len(push.rows))
         return True
 
     def count(self, name: str, amount: int = 1) -> None:

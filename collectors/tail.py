@@ -12,12 +12,13 @@ import os
 import stat
 from dataclasses import asdict, dataclass, replace
 
-from collectors.base import Counters, Problems, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.cursor import Cursor, packed, planted, siblings
 from collectors.logbatches import LogBatches
-from collectors.loglines import escape, parse_line
+from collectors.logformats import read_rows
+from collectors.logwords import escape
 from collectors.masking import Masking
-from collectors.records import Chunk, Record, split_records
+from collectors.records import Chunk, split_records
 from collectors.settings import LogSettings, LogSource, WatermarkSettings
 from collectors.snapshot import seal, unseal
 from collectors.templates import TemplateMiner
@@ -58,7 +59,7 @@ class LogTail:
         self._miner = miner
         self._logs = LogBatches(Masking(settings.mask), miner, self.watermark)
         self._masked_before = 0
-        self._problems = Problems()
+        self.problems = Problems()
         self._files: dict[tuple[int, int], _Open] = {}
         self._known_patterns: set[str] = set()
         self._first = True
@@ -91,14 +92,6 @@ class LogTail:
             if batch is not None:
                 batches.append(batch)
         return batches
-
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now, by file."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
 
     def counters(self) -> Counters:
         """Running totals."""
@@ -207,7 +200,7 @@ class LogTail:
                         present.add(identity)
         self._first = False
         if self._refused == refused:
-            self._problems.mend("log files", "limit")
+            self.problems.mend("log files", "limit")
         for identity, file in self._files.items():
             if identity in present:
                 file.gone_ms = None
@@ -232,14 +225,14 @@ class LogTail:
         if len(self._files) >= self.settings.files_max:
             self._refused += 1
             why = because("more than {max} files", max=self.settings.files_max)
-            self._problems.note("log files", "limit", why, now_ms=now_ms)
+            self.problems.note("log files", "limit", why, now_ms=now_ms)
             return None
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
             self._report(path, "permission", error, now_ms)
             return None
-        self._problems.mend(path, "permission")
+        self.problems.mend(path, "permission")
         if self._is_copy(path, fd):
             os.close(fd)
             return None
@@ -287,8 +280,8 @@ class LogTail:
             joined_lines_max=self.settings.joined_lines_max,
         )
         growing = grew or file.cursor.offset + len(data) < size
-        records, consumed = _release(chunk, held=growing and not final, full=len(data) == wanted)
-        batch = self._batch(file, records, now_ms) if records else None
+        count, consumed = _release(chunk, held=growing and not final, full=len(data) == wanted)
+        batch = self._batch(file, chunk, count, now_ms) if count else None
         skip = file.cursor.skip
         if consumed:
             skip = chunk.skip and consumed == chunk.consumed
@@ -314,15 +307,13 @@ class LogTail:
             os.close(fd)
         file.cursor = Cursor(old.path, old.device, old.inode)
 
-    def _batch(self, file: _Open, records: list[Record], now_ms: int) -> LogBatch | None:
+    def _batch(self, file: _Open, chunk: Chunk, count: int, now_ms: int) -> LogBatch | None:
+        """Of the first so many records."""
         chars_max = self.settings.message_chars_max
-        lines = [parse_line(r.text, now_ms=now_ms, message_chars_max=chars_max) for r in records]
-        self._joined += sum(len(record.joined) for record in records)
-        joined = {
-            place: escape("\n".join(record.joined), chars_max)
-            for place, record in enumerate(records)
-            if record.joined
-        }
+        lines = read_rows(chunk.texts[:count], now_ms, None, chars_max)
+        below = {place: lines for place, lines in chunk.joined.items() if place < count}
+        self._joined += sum(map(len, below.values()))
+        joined = {place: escape("\n".join(lines), chars_max) for place, lines in below.items()}
         return self._logs.make(
             lines, source=file.cursor.path, now_ms=now_ms, service=file.service, joined=joined
         )
@@ -330,24 +321,24 @@ class LogTail:
     def _report(self, path: str, kind: str, error: OSError, now_ms: int) -> None:
         self._errors += 1
         why = because("{path}: {error}", path=path, error=error.strerror or type(error).__name__)
-        self._problems.note(path, kind, why, now_ms=now_ms)
+        self.problems.note(path, kind, why, now_ms=now_ms)
 
     def _close(self, file: _Open) -> None:
         os.close(file.fd)
         self._files.pop(file.cursor.identity, None)
 
 
-def _release(chunk: Chunk, *, held: bool, full: bool) -> tuple[list[Record], int]:
-    """Which records are handed over now, and how many bytes are done with by that.
+def _release(chunk: Chunk, *, held: bool, full: bool) -> tuple[int, int]:
+    """How many records are handed over now, and how many bytes are done with by that.
 
     The last one waits for one poll without growth, because its stack trace may still be written.
     """
-    records = chunk.records
-    if not held or not records or records[-1].text.startswith("{") or chunk.skip:
-        return records, chunk.consumed
-    if len(records) == 1:
-        return (records, chunk.consumed) if full else ([], 0)
-    return records[:-1], records[-2].end
+    texts = chunk.texts
+    if not held or not texts or texts[-1].startswith("{") or chunk.skip:
+        return len(texts), chunk.consumed
+    if len(texts) == 1:
+        return (1, chunk.consumed) if full else (0, 0)
+    return len(texts) - 1, chunk.begins
 
 
 def _patterns(settings: LogSettings) -> set[str]:

@@ -12,6 +12,7 @@ turn out to be one, the lower number stands for both (union-find).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from collectors.base import Counters
 from collectors.forms import Form, shape
@@ -23,6 +24,9 @@ OVERFLOW = 0
 """Number of the template that stands for lines beyond `templates_max`."""
 
 _KEY_CHARS_MAX = 1024
+_PARAMETER: Form = (PARAMETER,)
+_SHAPES_MAX = 20_000
+_DIGITLESS = bytes.maketrans(b"123456789", b"000000000")
 
 
 class TemplateMiner:
@@ -43,10 +47,15 @@ class TemplateMiner:
 
     def __init__(self, settings: TemplateSettings | None = None) -> None:
         self.settings = settings or TemplateSettings()
+        told = self.settings
+        self._least = min(
+            *(told.identifiers_min, told.names_min, told.words_min, told.first_words_min)
+        )
         self.overflowed = 0
         self.lines = 0
         self._masks = Masks(self.settings.keys_max)
         self._numbers: dict[str, int] = {}  # masked line to number: the fast path
+        self._shapes: dict[bytes, int] = {}  # line without its digits to number: faster still
         self._forms: dict[Form, int] = {}  # clustered form to number
         self._contexts: dict[
             tuple[int, Form], dict[str, int]
@@ -62,16 +71,29 @@ class TemplateMiner:
 
     def mine(self, messages: Sequence[str]) -> list[int]:
         """The template number of each message; learns from them in their order."""
-        masks, numbers = self._masks, self._numbers
+        numbers, parents = self._shapes, self._parents
         self.lines += len(messages)
         found: list[int] = []
-        for message in messages:
-            key = " ".join([masks[word] for word in message.split()])
-            number = numbers.get(key)
+        for message, bare in zip(messages, _digitless(messages), strict=True):
+            number = numbers.get(bare)
             if number is None:
-                number = self._learn(key)
-            found.append(self._root(number))
+                number = self._mine(message, bare)
+            found.append(number if parents[number] == number else self._root(number))
         return found
+
+    def _mine(self, message: str, bare: bytes) -> int:
+        masks = self._masks
+        key = " ".join([masks[word] for word in message.split()])
+        number = self._numbers.get(key)
+        if number is None:
+            number = self._learn(key)
+        coded = key.encode("utf-8", "surrogatepass")
+        digits = len(coded) - len(coded.translate(None, b"0123456789"))
+        if not digits and len(bare) <= _KEY_CHARS_MAX and key in self._numbers:
+            if len(self._shapes) >= _SHAPES_MAX:
+                self._shapes.clear()
+            self._shapes[bare] = number
+        return number
 
     def text(self, number: int) -> str:
         """The template of a number, parameters written `<*>`."""
@@ -113,17 +135,17 @@ class TemplateMiner:
             number = self._new(general, shown)
         if len(self._numbers) >= self.settings.keys_max:
             self._numbers.clear()
+            self._shapes.clear()
         if number != OVERFLOW and len(line) <= _KEY_CHARS_MAX:
             self._numbers[line] = number
         return number
 
     def _generalise(self, form: Form) -> Form:
         """Put parameters where this form's contexts already have one."""
-        for position in range(len(form)):
-            if form[position] != PARAMETER:
-                hole = _hole(form, position)
-                if hole in self._open:
-                    return self._generalise(hole)
+        known = self._open
+        for position, word in enumerate(form):
+            if word != PARAMETER and (hole := _hole(form, position)) in known:
+                return self._generalise(hole)
         return form
 
     def _new(self, form: Form, shown: Form) -> int:
@@ -145,14 +167,20 @@ class TemplateMiner:
             # The older half has waited long enough for more values.
             recent = list(self._contexts.items())[len(self._contexts) // 2 :]
             self._contexts = dict(recent)
+        opened = form in self._open
+        fixed = [_lettered(word) for word in form]
+        fixed_count = sum(fixed)
         for position, word in enumerate(form):
             # A masked value is one of the values of its position, until that is found a parameter.
-            if (word == PARAMETER and form in self._open) or _fixed(form, position) < 1:
+            # Without a word with a letter beside the parameter it would be no template.
+            if (opened and word == PARAMETER) or fixed_count - fixed[position] < 1:
                 continue
-            values = self._contexts.setdefault((position, _hole(form, position)), {})
+            hole = _hole(form, position)
+            values = self._contexts.setdefault((position, hole), {})
             values[word] = number
-            if len(values) + (PARAMETER in values) >= self._needed(form, position, values):
-                self._merge(position, _hole(form, position), values)
+            count = len(values) + (PARAMETER in values)
+            if count >= self._least and count >= self._needed(form, position, values):
+                self._merge(position, hole, values)
                 return
 
     def _needed(self, form: Form, position: int, values: dict[str, int]) -> int:
@@ -237,17 +265,24 @@ class TemplateMiner:
         self._contexts = {(at, tuple(hole)): dict(seen) for at, hole, seen in saved["contexts"]}
         self._open = {tuple(form) for form in saved["open"]}
         self._numbers = dict(saved["numbers"])
+        self._shapes.clear()
         self.lines, self.overflowed = saved["lines"], saved["overflowed"]
         self._merged = dict(saved.get("merged", ()))
 
 
+def _digitless(messages: Sequence[str]) -> list[bytes]:
+    """The messages with every digit a 0. Which digit it is does not matter to what is masked (`tokens.py`)."""
+    block = "\n".join(messages).encode("utf-8", "surrogatepass").translate(_DIGITLESS)
+    shapes = block.split(b"\n")
+    if len(shapes) == len(messages):
+        return shapes
+    return [m.encode("utf-8", "surrogatepass").translate(_DIGITLESS) for m in messages]
+
+
 def _hole(form: Form, position: int) -> Form:
-    return (*form[:position], PARAMETER, *form[position + 1 :])
+    return form[:position] + _PARAMETER + form[position + 1 :]
 
 
-def _fixed(form: Form, position: int) -> int:
-    """Words with a letter that are left when a position becomes a parameter: none is no template."""
-    return sum(
-        other != position and any(map(str.isalpha, word.replace(PARAMETER, "")))
-        for other, word in enumerate(form)
-    )
+@lru_cache(20_000)
+def _lettered(word: str) -> bool:
+    return any(map(str.isalpha, word.replace(PARAMETER, "")))

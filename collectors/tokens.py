@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 PARAMETER = "<*>"
 
@@ -21,6 +22,7 @@ _DOTTED = re.compile(r"[A-Za-z_][\w\-]*(?:\.[\w\-$]+){2,}")
 _HEX = frozenset("abcdefABCDEF")
 _HEX_MIN = 8  # no English word of eight letters has only these
 _WORD_MAX = 256
+_ID_MAX = 12
 _CALENDAR = frozenset(
     "Mon Tue Wed Thu Fri Sat Sun Jan Feb Mar Apr Jun Jul Aug Sep Oct Nov Dec".split()
 )
@@ -46,10 +48,12 @@ class Masks(dict[str, str]):
         self.words_max = words_max
 
     def __missing__(self, word: str) -> str:
-        if len(self) >= self.words_max:
-            self.clear()
-        masked = mask(word)
-        if len(word) <= _WORD_MAX:
+        value = word.isalnum() and _quick(word)
+        masked = PARAMETER if value and len(word) <= _WORD_MAX else mask(word)
+        # A long value is an identifier, not to be met again.
+        if len(word) <= (_ID_MAX if masked == PARAMETER else _WORD_MAX):
+            if len(self) >= self.words_max:
+                self.clear()
             self[word] = masked
         return masked
 
@@ -68,10 +72,21 @@ def mask(word: str) -> str:
     >>> mask("openFile(3)"), mask("r24=0xfe"), mask("retries.......0"), mask("org.apache.http")
     ('openFile(<*>)', 'r<*>=<*>', 'retries...<*>', 'org.apache.http')
     """
-    if len(word) > _WORD_MAX or _NUMBER.fullmatch(word):
-        return PARAMETER
     core = word.lstrip(OPEN)
     front = word[: len(word) - len(core)]
+    bare = core.rstrip(CLOSE)
+    # The same as below in few steps: most words that were not seen before are numbers and identifiers.
+    if len(word) <= _WORD_MAX and bare.isascii():
+        name, sign, value = bare.partition("=" if "=" in bare else ":")
+        if _quick(value) and name.isalpha() and value.isalnum():
+            return f"{front}{name}{sign}{PARAMETER}{core[len(bare) :]}"
+        if not sign and _quick(bare) and bare.isalnum():
+            back = core[len(bare) :]
+            if front and bare[0].isdigit() and not back.startswith(">"):
+                front = front.rstrip("<")
+            return f"{front}{PARAMETER}{back}"
+    if len(word) > _WORD_MAX or _NUMBER.fullmatch(word):
+        return PARAMETER
     bare = _without_close(core)
     back = core[len(bare) :]
     if not bare:
@@ -81,6 +96,11 @@ def mask(word: str) -> str:
     if not bare.isalnum() and (compound := _compound(bare, back)):
         return front + compound
     return f"{front}{PARAMETER}{back}" if _is_value(bare) and not is_dotted(bare) else word
+
+
+def _quick(word: str) -> bool:
+    """Whether a word of letters and digits has a digit in it."""
+    return word.isascii() and not word.isalpha()
 
 
 def _compound(bare: str, back: str) -> str:
@@ -148,6 +168,7 @@ def is_dotted(word: str) -> bool:
     return _DOTTED.fullmatch(word) is not None
 
 
+@lru_cache(10_000)
 def looks_identifier(word: str) -> bool:
     """Whether a word looks like a name somebody gave, rather than a word of a sentence.
 

@@ -6,9 +6,22 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from collectors.patience import Patience
 from model.batch import MetricBatch
 from model.labels import Labels
 from model.series import SeriesIndex
+
+
+def up_labels(name: str, where: str) -> dict[str, str]:
+    """The labels of `up` of a source; of its address only host and port are told.
+
+    Examples
+    --------
+    >>> up_labels("site", "https://me:secret@mimir:9009/prometheus")
+    {'__name__': 'up', 'job': 'site', 'instance': 'mimir:9009', 'service': 'site'}
+    """
+    instance = urlsplit(where).netloc.rpartition("@")[2] or where
+    return {"__name__": "up", "job": name, "instance": instance, "service": name}
 
 
 class Up:
@@ -29,20 +42,16 @@ class Up:
     def __init__(
         self, index: SeriesIndex, *, name: str, where: str, interval_ms: int, source: str
     ) -> None:
-        instance = urlsplit(where).netloc.rpartition("@")[2] or where
-        self._labels = Labels.of(
-            {"__name__": "up", "job": name, "instance": instance, "service": name}
-        )
+        self._labels = Labels.of(up_labels(name, where))
         self._index = index
         self._source = source
-        self._interval_ms = interval_ms
-        self._due_ms = 0
+        self._beat = Patience(interval_ms)
 
     def samples(self, well: bool | None, now_ms: int) -> list[MetricBatch]:
         """The sample of this beat; none before the next, and none while nothing is known."""
-        if well is None or now_ms < self._due_ms:
+        if well is None or not self._beat.due(now_ms):
             return []
-        self._due_ms = now_ms - now_ms % self._interval_ms + self._interval_ms
+        self._beat.begin(now_ms)
         row = self._index.intern(self._labels, source=self._source, now_ms=now_ms)
         if row < 0:
             return []

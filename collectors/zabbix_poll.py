@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-
 from collectors.accepting import Accepting, Journalling
-from collectors.base import Counters, Problems, SourceProblem
-from collectors.patience import Patience
+from collectors.base import Counters, Problems
+from collectors.rounds import Rounds
 from collectors.up import Up
 from collectors.zabbix_api import ZabbixApi
 from collectors.zabbix_book import Book
@@ -43,12 +41,10 @@ class ZabbixPoll:
         self.book = Book()
         self._accepting = accepting
         self._journal = Journalling(accepting.submit)
-        self._problems = Problems()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="zabbix")
-        self._running: Future[Round] | None = None
+        self.problems = Problems()
+        self._asked: Rounds[Round] = Rounds("zabbix", settings.interval_ms)
         self._handed: Round | None = None
         self._adopted = False
-        self._patience = Patience(settings.interval_ms)
         self._well: bool | None = None
         self._rounds = self._failed = self._fired = self._ended = self._acts = self._left_out = 0
         self._up = Up(
@@ -63,27 +59,18 @@ class ZabbixPoll:
         """Hand over what has come, and ask again when it is time."""
         if self._handed is not None and (durable := self._journal.settled()) is not None:
             self._settle(self._handed, durable, now_ms)
-        if self._running is not None and self._running.done():
-            got, self._running = self._running.result(), None
+        if (got := self._asked.came()) is not None:
             self._finish(got, now_ms)
-        if self._running is None and self._handed is None and self._patience.due(now_ms):
-            self._patience.begin(now_ms)
+        waits = self._asked.under_way or self._handed is not None
+        if not waits and self._asked.patience.due(now_ms):
             asking = Asking(self.api, self.book, self._accepting, adopts=not self._adopted)
-            self._running = self._pool.submit(asking.run, now_ms)
+            self._asked.begin(now_ms, asking.run, now_ms)
         return list(self._up.samples(self._well, now_ms))
 
     def wait(self, timeout_s: float) -> None:
         """Wait until the answers under way have come and the journal has said what it took, for tests."""
-        wait([self._running] if self._running else [], timeout=timeout_s)
+        self._asked.wait(timeout_s)
         self._journal.wait(timeout_s)
-
-    def problems(self) -> list[SourceProblem]:
-        """What is wrong now."""
-        return self._problems.all()
-
-    def fresh_problems(self) -> list[SourceProblem]:
-        """What became wrong since the last call."""
-        return self._problems.fresh()
 
     def counters(self) -> Counters:
         """Running totals."""
@@ -99,7 +86,7 @@ class ZabbixPoll:
 
     def close(self) -> None:
         """Stop; a request under way is left to its timeout."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._asked.close()
         self.api.close()
 
     def save(self) -> bytes:
@@ -121,18 +108,18 @@ class ZabbixPoll:
         self._well = got.error is None
         if got.error is not None:
             self._failed += 1
-            self._patience.failed(got.error, now_ms)
+            self._asked.patience.failed(got.error, now_ms)
             why = because("problems could not be asked for: {error}", error=got.error)
-            self._problems.note(self._source, "ask", why, now_ms=now_ms)
+            self.problems.note(self._source, "ask", why, now_ms=now_ms)
             return
-        self._patience.well()
-        self._problems.mend(self._source, "ask")
+        self._asked.patience.well()
+        self.problems.mend(self._source, "ask")
         self._left_out = got.left_out
         if got.left_out:
             limit = because("more problems are open than problems_max; the newest are left out")
-            self._problems.note(self._source, "limit", limit, now_ms=now_ms)
+            self.problems.note(self._source, "limit", limit, now_ms=now_ms)
         else:
-            self._problems.mend(self._source, "limit")
+            self.problems.mend(self._source, "limit")
         self._hand_over(got, now_ms)
 
     def _hand_over(self, got: Round, now_ms: int) -> None:
@@ -151,9 +138,9 @@ class ZabbixPoll:
         self._handed = None
         if not durable:
             why = because("the journal does not take what came; it will be tried again")
-            self._problems.note(self._source, "journal", why, now_ms=now_ms)
+            self.problems.note(self._source, "journal", why, now_ms=now_ms)
             return
-        self._problems.mend(self._source, "journal")
+        self.problems.mend(self._source, "journal")
         self.book, self._adopted = got.book, True
         self._fired += got.fired
         self._ended += got.ended

@@ -137,7 +137,8 @@ def _read_logs(call: Call, as_json: bool) -> tuple[Push, Rejected]:
 def _read_traces(call: Call, as_json: bool) -> tuple[Push, Rejected]:
     request = _decode(call, traces.ExportTraceServiceRequest, as_json)
     push, rejected = read_traces(request, call.ports.otlp, source=call.who.name, now_ms=call.now_ms)
-    call.ports.exemplars.keep(of_spans(push.spans))
+    if forgotten := call.ports.exemplars.keep(of_spans(push.spans)):
+        call.ports.counters.add("tocsin_exemplars_forgotten_total", forgotten)
     return push, rejected
 
 

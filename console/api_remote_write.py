@@ -133,7 +133,7 @@ class RemoteWriteApi:
             # Not 429: until told to (retry_on_http_429), Prometheus drops what that answers.
             problem = refuse(503, "too much waits already; try again", retry_after=RETRY_AFTER_S)
             return _told(problem, version)
-        call.ports.exemplars.keep(reading.exemplars)
+        forgotten = call.ports.exemplars.keep(reading.exemplars)
         counters.add("tocsin_intake_pushes_total")
         for name, amount in (
             ("tocsin_remote_write_invalid_samples_total", reading.bad),
@@ -141,6 +141,7 @@ class RemoteWriteApi:
             ("tocsin_remote_write_histograms_refused_total", reading.histograms_bad),
             ("tocsin_remote_write_exemplars_total", len(reading.exemplars)),
             ("tocsin_remote_write_exemplars_refused_total", reading.exemplars_bad),
+            ("tocsin_exemplars_forgotten_total", forgotten),
         ):
             if amount:
                 counters.add(name, amount)

@@ -25,8 +25,14 @@ class Exemplars:
     >>> kept = Exemplars()
     >>> series = Labels.of({"__name__": "wait_seconds_bucket", "service": "cart"})
     >>> kept.keep([Exemplar(series, Labels.of({"trace_id": "a"}), 5_000, 2.5)])
+    0
     >>> [one.trace_id for one in kept.around(["cart"], 0, 9_000)], kept.around(["cart"], 6_000, 9_000)
     (['a'], [])
+    >>> small = Exemplars(services_max=1, exemplars_max=1)
+    >>> cart, till = (Labels.of({"service": name}) for name in ("cart", "till"))
+    >>> trace = Labels.of({"trace_id": "a"})
+    >>> small.keep([Exemplar(one, trace, 5_000, 2.5) for one in (cart, cart, till)])
+    2
     """
 
     def __init__(
@@ -37,18 +43,21 @@ class Exemplars:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, deque[Exemplar]] = OrderedDict()
 
-    def keep(self, found: Iterable[Exemplar]) -> None:
-        """Keep what names a trace."""
+    def keep(self, found: Iterable[Exemplar]) -> int:
+        """Keep what names a trace; how many others had to be forgotten for it."""
+        forgotten = 0
         with self._lock:
             for one in found:
                 if not one.trace_id:
                     continue
                 service = service_of(one.series)
                 mine = self._kept.setdefault(service, deque(maxlen=self._exemplars_max))
+                forgotten += len(mine) == self._exemplars_max
                 mine.append(one)
                 self._kept.move_to_end(service)
             while len(self._kept) > self._services_max:
-                self._kept.popitem(last=False)
+                forgotten += len(self._kept.popitem(last=False)[1])
+        return forgotten
 
     def around(self, services: Sequence[str], begin_ms: int, end_ms: int) -> list[Exemplar]:
         """Of these services and this time, what failed first, then the largest, each trace once."""

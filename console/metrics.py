@@ -35,6 +35,10 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Exemplars refused because their labels, or those of their series, are not valid.",
     ),
+    "tocsin_exemplars_forgotten_total": (
+        "counter",
+        "Exemplars forgotten for newer ones: at most 256 are kept of a service, and of 1,000 services.",
+    ),
     "tocsin_otlp_rejected_total": (
         "counter",
         "Data points, log records and spans of OTLP that were rejected, each with a reason to its sender.",

@@ -17,7 +17,8 @@ class Book(dict[str, Case]):
     def __init__(self, topology: Topology, settings: CorrelatorSettings) -> None:
         super().__init__()
         self._topology = topology
-        self._ground = settings.infrastructure_services
+        ground = settings.infrastructure_services
+        self._ground = tuple(place for place in ground if topology.is_ground(place))
         self._far = settings.graph_distance_max + 1
         self._at: dict[str, dict[str, None]] = {}
 
@@ -79,6 +80,8 @@ class Book(dict[str, Case]):
     def _over_ground(self, place: str) -> list[str]:
         if place in self._ground:
             return list(self)
+        if not any(ground in self._at for ground in self._ground):
+            return []
         return [
             case_id
             for ground in self._ground

@@ -42,7 +42,7 @@ class Correlated:
 
 
 class Correlator:
-    """Groups alerts into incidents and names the likely cause of each.
+    """Groups alerts into incidents and names the likely cause of each; `silences` are those that are not over.
 
     Parameters
     ----------
@@ -71,8 +71,8 @@ class Correlator:
         self._rows = Rows(remember_ms=settings.remember_ms)
         self._cases = Book(self._topology, settings)
         self._waiting = Waiting(self._topology)
-        self._silences = Silences()
-        self._inhibitor = Inhibitor(settings.inhibit)
+        self.silences = Silences()
+        self._inhibitor = Inhibitor(settings.inhibit, self._topology.domain)
         self._changes = Changes(settings.changes_per_service_max)
         self._look_again: dict[str, None] = {}
         self._voice = Voice(self._rows, self._changes, settings)
@@ -86,7 +86,7 @@ class Correlator:
             elif isinstance(item, Change):
                 self._take_change(item)
             elif isinstance(item, Silence):
-                self._silences.put(item)
+                self.silences.put(item)
             else:
                 self._take_act(item, now_ms)
         return Correlated()
@@ -126,8 +126,8 @@ class Correlator:
             labels, firing = status.alert.labels, status.alert.firing
             for other in self._inhibitor.note(key, labels, firing):
                 self._look_again[other] = None
-            if firing:
-                status = replace(status, silenced_by=self._muting(status, now_ms))
+            if firing and (muting := self._muting(status, now_ms)) != status.silenced_by:
+                status = replace(status, silenced_by=muting)
         self._rows.write(key, status)
         case = self._cases.get(status.incident_id)
         if case is not None and not case.quiet:
@@ -140,7 +140,7 @@ class Correlator:
 
     def _muting(self, status: AlertStatus, now_ms: int) -> tuple[str, ...]:
         labels = status.alert.labels
-        return self._silences.muting(labels, now_ms) + self._inhibitor.muting(labels)
+        return self.silences.muting(labels, now_ms) + self._inhibitor.muting(labels)
 
     def _seat(self, status: AlertStatus) -> Seat:
         return self._topology.place(status.alert), status.alert.simulated
@@ -247,7 +247,7 @@ class Correlator:
 
     def _mute(self, now_ms: int) -> None:
         keys = self._look_again
-        if self._silences.due(now_ms):
+        if self.silences.due(now_ms):
             keys = dict.fromkeys(key for key, status in self._rows.items() if status.alert.firing)
         for key in keys:
             status = self._rows.get(key)
@@ -337,7 +337,7 @@ class Correlator:
         """Go on from the rows that were said last; what was here is gone."""
         self._set_up()
         for silence in silences:
-            self._silences.put(silence)
+            self.silences.put(silence)
         for change in sorted(changes, key=lambda c: (c.arrival_ms, c.time_ms, c.id)):
             self._changes.add(change)
         for grouping in groupings:
@@ -346,7 +346,7 @@ class Correlator:
         rows = {status.alert.key: status for status in statuses}
         for key in sorted(rows):
             self._restore_row(key, rows[key])
-        self._silences.look_again()
+        self.silences.look_again()
         for case in self._cases.values():
             self._voice.note(case)
 
@@ -369,7 +369,7 @@ class Correlator:
             Snapshot(
                 tuple(self._rows[key] for key in sorted(self._rows)),
                 tuple(self._cases[name].said for name in sorted(self._cases)),
-                tuple(self._silences),
+                tuple(self.silences),
                 tuple(c for name in sorted(self._changes) for c in self._changes[name]),
             )
         )
@@ -392,6 +392,7 @@ class Correlator:
             "tocsin_correlator_alerts_max": self._settings.alerts_max,
             "tocsin_correlator_incidents": len(self._cases),
             "tocsin_correlator_waiting": len(self._waiting),
+            "tocsin_correlator_edges_apart": self._topology.edges_apart,
         }
         return {name: float(value) for name, value in {**self._counts, **now}.items()}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from correlator.settings import InhibitRule
 from model.alert import INHIBITED_BY
 from model.labels import Labels, Matcher, matches_all
 
 _Equal = tuple[str, ...]
+"""A domain, and the values of the labels that must be equal."""
 
 
 class _Rule:
@@ -23,9 +24,9 @@ class _Rule:
         self._sources: dict[_Equal, dict[str, bool]] = {}
         self._targets: dict[_Equal, dict[str, None]] = {}
 
-    def note(self, key: str, labels: Labels, firing: bool) -> list[str]:
+    def note(self, key: str, labels: Labels, firing: bool, domain: str) -> list[str]:
         """Take note of an alert; the targets whose muting may have changed."""
-        values = tuple(labels.get(name, "") for name in self._equal)
+        values = (domain, *[labels.get(name, "") for name in self._equal])
         is_target = matches_all(self._target, labels)
         if is_target:
             targets = self._targets.setdefault(values, {})
@@ -43,11 +44,11 @@ class _Rule:
             return []
         return list(self._targets.get(values, ()))
 
-    def mutes(self, labels: Labels) -> bool:
+    def mutes(self, labels: Labels, domain: str) -> bool:
         """Whether the rule mutes an alert with these labels now."""
         if not matches_all(self._target, labels):
             return False
-        sources = self._sources.get(tuple(labels.get(name, "") for name in self._equal))
+        sources = self._sources.get((domain, *[labels.get(name, "") for name in self._equal]))
         if not sources:
             return False
         # As in Alertmanager: an alert that is both is not muted by another that is both.
@@ -61,6 +62,11 @@ def _kinds(sources: dict[str, bool]) -> tuple[bool, bool]:
 class Inhibitor:
     """All rules.
 
+    Parameters
+    ----------
+    domain : Callable
+        The domain of an alert by its labels: a rule acts within one.
+
     Examples
     --------
     >>> down = InhibitRule(("alertname=Down",), ("alertname=Slow",), ("job",), "down")
@@ -71,13 +77,18 @@ class Inhibitor:
     ('inhibit:down',)
     """
 
-    def __init__(self, rules: Sequence[InhibitRule]) -> None:
+    def __init__(
+        self, rules: Sequence[InhibitRule], domain: Callable[[Labels], str] = lambda _: ""
+    ) -> None:
+        self._domain = domain
         self._rules = [_Rule(number, rule) for number, rule in enumerate(rules, 1)]
 
     def note(self, key: str, labels: Labels, firing: bool) -> list[str]:
         """Take note that an alert fires, or no longer; keys of alerts to look at again."""
-        return [target for rule in self._rules for target in rule.note(key, labels, firing)]
+        domain = self._domain(labels)
+        return [t for rule in self._rules for t in rule.note(key, labels, firing, domain)]
 
     def muting(self, labels: Labels) -> tuple[str, ...]:
         """Marks of the rules that mute an alert now, in the order of the rules."""
-        return tuple(rule.mark for rule in self._rules if rule.mutes(labels))
+        domain = self._domain(labels)
+        return tuple([rule.mark for rule in self._rules if rule.mutes(labels, domain)])

@@ -20,5 +20,9 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_correlator_alerts": ("gauge", "Alerts remembered now."),
     "tocsin_correlator_alerts_max": ("gauge", "Alerts remembered at most."),
     "tocsin_correlator_incidents": ("gauge", "Incidents remembered now, quiet ones included."),
+    "tocsin_correlator_edges_apart": (
+        "gauge",
+        "Calls learnt from traces between two correlation domains: they join nothing.",
+    ),
     "tocsin_correlator_waiting": ("gauge", "Alerts that wait for companions."),
 }

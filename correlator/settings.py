@@ -70,6 +70,10 @@ class CorrelatorSettings:
         A start longer ago than this (seconds taken for milliseconds, a null date) is not believed.
     inhibit : tuple of InhibitRule
         Which alerts mute which.
+    separate_domains : bool
+        Trouble never joins, and never mutes, across correlation domains: the connected parts of the
+        catalogue, or what its `domain` says; whatever the catalogue does not list is a domain of its own.
+        Several who decide (`kafka.domains`) need it.
     alert_keys_max : int
         Members named in one grouping.
     alerts_max : int
@@ -97,6 +101,7 @@ class CorrelatorSettings:
     explain_lag_ms: Milliseconds = 45_000
     start_age_max_ms: Milliseconds = 31_536_000_000
     inhibit: tuple[InhibitRule, ...] = ()
+    separate_domains: bool = False
     alert_keys_max: int = 50
     alerts_max: int = 100_000
     changes_per_service_max: int = 100

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+from correlator.domains import Domains
 from correlator.settings import CorrelatorSettings
-from model.alert import Alert
+from model.alert import Alert, service_in
 from model.calls import Calls
 from model.catalogue import Catalogue
+from model.labels import Labels
 
 EXPIRY = "expiry"  # the `signal` of what is told long before it happens
 GROUP = "\x00"
@@ -30,6 +32,8 @@ class Topology:
 
     def __init__(self, catalogue: Catalogue, settings: CorrelatorSettings) -> None:
         self._catalogue = catalogue
+        self._domains = Domains(catalogue) if settings.separate_domains else None
+        self.edges_apart = 0
         self._distance_max = settings.graph_distance_max
         self._group_by = settings.group_by
         self._infrastructure = frozenset(settings.infrastructure_services)
@@ -41,6 +45,9 @@ class Topology:
         self._callees: dict[str, tuple[str, ...]] = {}
         self._callers: dict[str, tuple[str, ...]] = {}
         self._calls = lru_cache(maxsize=100_000)(self._calls_within)
+        # Both follow from the labels alone, and are asked for again and again while an alert is handled.
+        self._service = lru_cache(maxsize=16_384)(self._service_of)
+        self._place = lru_cache(maxsize=16_384)(self._place_of)
 
     def learn(self, calls: Iterable[Calls]) -> bool:
         """Take calls that were seen as edges beside the catalogue's; whether that changed anything.
@@ -58,8 +65,11 @@ class Topology:
         self._seen = calls
         callees: dict[str, list[str]] = {}
         callers: dict[str, list[str]] = {}
+        self.edges_apart = 0
         for caller, callee in sorted((self._named(c.caller), self._named(c.callee)) for c in calls):
-            if caller != callee:
+            if not self._together(caller, callee):
+                self.edges_apart += 1
+            elif caller != callee:
                 callees.setdefault(caller, []).append(callee)
                 callers.setdefault(callee, []).append(caller)
         found = {name: tuple(dict.fromkeys(names)) for name, names in callees.items()}
@@ -82,11 +92,27 @@ class Topology:
 
     def callees(self, service: str) -> tuple[str, ...]:
         """Services it calls directly, by the catalogue or as was seen."""
-        return self._catalogue.callees(service) + self._callees.get(service, ())
+        return self._near_by(service, self._catalogue.callees(service)) + self._callees.get(
+            service, ()
+        )
 
     def callers(self, service: str) -> tuple[str, ...]:
         """Services that call it directly, by the catalogue or as was seen."""
-        return self._catalogue.callers(service) + self._callers.get(service, ())
+        return self._near_by(service, self._catalogue.callers(service)) + self._callers.get(
+            service, ()
+        )
+
+    def _near_by(self, service: str, others: tuple[str, ...]) -> tuple[str, ...]:
+        if self._domains is None:
+            return others
+        return tuple([name for name in others if self._together(service, name)])
+
+    def _together(self, one: str, other: str) -> bool:
+        return self._domains is None or self._domains.together(one, other)
+
+    def domain(self, labels: Labels) -> str:
+        """The correlation domain of an alert with these labels; "" where domains are not kept apart."""
+        return "" if self._domains is None else self._domains.of(self._service(labels))
 
     def learnt(self, caller: str, callee: str) -> bool:
         """Whether one calls the other by what was seen alone: the catalogue knows no such way."""
@@ -96,12 +122,15 @@ class Topology:
 
     def service(self, alert: Alert) -> str:
         """The service an alert is about: by its catalogue name, an alias of it, or as the alert says."""
-        named = alert.service
+        return self._service(alert.labels)
+
+    def _service_of(self, labels: Labels) -> str:
+        named = service_in(labels)
         known = self._catalogue.services
         if named in known:
             return named
         if self._aliases:
-            for pair in alert.labels.pairs:
+            for pair in labels.pairs:
                 if pair in self._aliases:
                     return self._aliases[pair]
         return named
@@ -113,18 +142,30 @@ class Topology:
         service, in the catalogue or not: errors and slowness of one service are one trouble. What
         will expire in weeks is a matter of its own, which must not swallow the trouble of today.
         """
-        service = self.service(alert)
-        if service and alert.signal == EXPIRY:
+        return self._place(alert.labels)
+
+    def _place_of(self, labels: Labels) -> str:
+        service, signal = self._service(labels), labels.get("signal", "")
+        if service and signal == EXPIRY:
             return GROUP.join(("", service, EXPIRY))
         if service in self._catalogue.services or service in self._infrastructure:
             return service
-        if service and alert.signal:
-            return GROUP.join(("", SERVICE, service, alert.labels.get("cluster", "")))
-        return GROUP + GROUP.join(alert.labels.get(name, "") for name in self._group_by)
+        if service and signal:
+            return GROUP.join(("", SERVICE, service, labels.get("cluster", "")))
+        group = GROUP + GROUP.join([labels.get(name, "") for name in self._group_by])
+        return group if self._domains is None else GROUP.join((group, self._domains.of(service)))
+
+    def domain_pairs(self) -> list[tuple[str, str]]:
+        """Each service of the catalogue with its domain; empty where domains are not kept apart."""
+        return [] if self._domains is None else self._domains.pairs()
 
     def is_infrastructure(self, place: str) -> bool:
         """Whether others stand on it."""
         return place in self._infrastructure
+
+    def is_ground(self, place: str) -> bool:
+        """Whether its alerts join whatever they may explain: with separate domains nothing does."""
+        return self._domains is None and place in self._infrastructure
 
     def calls(self, caller: str, callee: str) -> int | None:
         """Calls from one down to the other, None beyond `graph_distance_max`; 0 for the same."""

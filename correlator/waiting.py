@@ -56,7 +56,7 @@ class Waiting:
     def _connected(self, start: Seat) -> list[Seat]:
         simulated = start[1]
         ground = sorted(
-            s for s in self._seats if s[1] == simulated and self._topology.is_infrastructure(s[0])
+            s for s in self._seats if s[1] == simulated and self._topology.is_ground(s[0])
         )
         if start in ground:
             # What stands on the host opens with it; the earliest, if several unconnected do.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from model.batch import LogBatch
 
 WINDOW_MS = 10_000
 LEVELS = ("info", "warn", "error")
+_ERROR = 17
 _LINES_MAX = 3
 _FUTURE_MS = 5_000
 
@@ -24,7 +25,7 @@ def level_of(severity: int) -> str:
     >>> level_of(9), level_of(13), level_of(21)
     ('info', 'warn', 'error')
     """
-    return "error" if severity >= 17 else "warn" if severity >= 13 else "info"
+    return "error" if severity >= _ERROR else "warn" if severity >= 13 else "info"
 
 
 @dataclass(slots=True)
@@ -48,20 +49,23 @@ class LogRates:
     def take(self, batch: LogBatch, now_ms: int) -> None:
         """Count a batch."""
         seconds = np.minimum(batch.times_ms, now_ms + _FUTURE_MS) // 1000
-        for at, severity in enumerate(batch.severities.tolist()):
-            level = level_of(severity)
-            stream = self._stream(batch.services[at], level)
-            if stream is None:
-                continue
-            _count(stream.counts, int(seconds[at]))
-            if level == "error":
+        severities = batch.severities.tolist()
+        # Most lines of a batch are of few services, levels and seconds: those are counted, not the lines.
+        many = Counter(zip(batch.services, severities, seconds.tolist(), strict=True))
+        for (service, severity, second), lines in many.items():
+            stream = self._stream(service, level_of(severity), lines)
+            if stream is not None:
+                _count(stream.counts, second, lines)
+        for at in np.flatnonzero(batch.severities >= _ERROR).tolist():
+            stream = self._streams.get((batch.services[at], "error"))
+            if stream is not None:
                 stream.lines.append(batch.lines[at])
 
-    def _stream(self, service: str, level: str) -> _Stream | None:
+    def _stream(self, service: str, level: str, lines: int) -> _Stream | None:
         stream = self._streams.get((service, level))
         if stream is None:
             if len(self._streams) >= self._streams_max:
-                self.refused += 1
+                self.refused += lines
                 return None
             for each in LEVELS:  # a service's silence about errors is learnt from its first line on
                 self._streams[(service, each)] = _Stream(deque(), deque(maxlen=_LINES_MAX))
@@ -124,15 +128,15 @@ class LogRates:
         self._evaluated_ms, self.refused = saved["evaluated_ms"], saved["refused"]
 
 
-def _count(counts: deque[tuple[int, int]], second: int) -> None:
-    """Add one line; lines may come a little out of order."""
+def _count(counts: deque[tuple[int, int]], second: int, lines: int) -> None:
+    """Add lines; they may come a little out of order."""
     if counts and counts[-1][0] == second:
-        counts[-1] = (second, counts[-1][1] + 1)
+        counts[-1] = (second, counts[-1][1] + lines)
         return
     at = len(counts)
     while at and counts[at - 1][0] > second:
         at -= 1
     if at and counts[at - 1][0] == second:
-        counts[at - 1] = (second, counts[at - 1][1] + 1)
+        counts[at - 1] = (second, counts[at - 1][1] + lines)
     else:
-        counts.insert(at, (second, 1))
+        counts.insert(at, (second, lines))

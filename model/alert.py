@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from model.identity import derive_id
 from model.labels import Labels
@@ -130,7 +131,7 @@ class Alert:
     @property
     def key(self) -> str:
         """What it is about: a hash of source and labels, 16 hex digits."""
-        return derive_id("alert", self.source, *[x for pair in self.labels.pairs for x in pair])
+        return _key(self.source, self.labels)
 
     @property
     def id(self) -> str:
@@ -150,15 +151,26 @@ class Alert:
     @property
     def service(self) -> str:
         """The `service` label, or else `job`, `app`, `instance`; "" where none is set."""
-        for name in ("service", "service_name", "job", "app", "instance"):
-            if value := self.labels.get(name):
-                return value
-        return ""
+        return service_in(self.labels)
 
     @property
     def severity(self) -> Severity:
         """The `severity` label, read."""
         return Severity.of(self.labels.get("severity", ""))
+
+
+def service_in(labels: Labels) -> str:
+    """What an alert with these labels says it is about: `Alert.service`."""
+    for name in ("service", "service_name", "job", "app", "instance"):
+        if value := labels.get(name):
+            return value
+    return ""
+
+
+# An alert's key is asked for by every stage it passes, within moments of each other.
+@lru_cache(maxsize=16_384)
+def _key(source: str, labels: Labels) -> str:
+    return derive_id("alert", source, *[x for pair in labels.pairs for x in pair])
 
 
 INHIBITED_BY = "inhibit:"

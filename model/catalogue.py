@@ -21,6 +21,9 @@ class Service:
     labels : tuple of (name, value)
         Label values besides `service` by which telemetry is recognised as this service's
         (`("job", "pg")`).
+    domain : str
+        The correlation domain that it belongs to, where `correlator.separate_domains` is set and the graph
+        of calls should not say it.
     """
 
     name: str
@@ -30,6 +33,7 @@ class Service:
     depends_on: tuple[str, ...] = ()
     runbooks: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
+    domain: str = ""
 
 
 @dataclass(frozen=True, slots=True)

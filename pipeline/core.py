@@ -26,6 +26,7 @@ from model.feedback import Feedback
 from model.incident import Act, Grouping
 from model.journal import Heartbeat, JournalEntry, JournalKind
 from model.silence import Silence
+from pipeline.remembered import MEMORY, Memory, Remembered, Share
 from store import alerts as alert_rows
 from store import audit as audit_rows
 from store import changes as change_rows
@@ -91,20 +92,17 @@ class StepOutput:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """How far back `restore` reads: at least as far as the stages remember, milliseconds."""
-
-    alerts_ms: int = 86_400_000
-    incidents_ms: int = 7 * 86_400_000
-
-
 class Core:
     """The stages that make alerts into incidents, and the transaction that keeps them.
 
     Memory of correlator, bridge and heartbeats is what the store holds: `restore` after a start.
     If the store refuses a commit, the decisions are kept and written with the next step's, so that
     a full disk does not stop the noticing; at most `WAITING_MAX` steps' worth.
+
+    Parameters
+    ----------
+    journal : str
+        Under which name the offset of what was taken is kept.
 
     Attributes
     ----------
@@ -122,11 +120,13 @@ class Core:
         heartbeats: Heartbeats,
         correlator: Correlator,
         bridge: Bridge,
-        memory: Memory = Memory(),
+        memory: Memory = MEMORY,
         simulated: bool = False,
         report: Callable[[str], None] = lambda _: None,
+        journal: str = offset_rows.JOURNAL,
     ) -> None:
         self.memory = memory
+        self.journal = journal
         self.simulated = simulated
         self.store = store
         self.engine = engine
@@ -146,39 +146,36 @@ class Core:
         """Whether no further step can be made before a `flush` succeeds."""
         return len(self._waiting) >= WAITING_MAX
 
-    def restore(self, now_ms: int) -> None:
-        """Take up the store's memory; what was committed is exactly what is known."""
-        simulated = self.simulated
-        alerts_since_ms = now_ms - self.memory.alerts_ms
-        incidents_since_ms = now_ms - self.memory.incidents_ms
-        with self.store.records.read() as conn:
-            self.offset = offset_rows.get(conn, offset_rows.JOURNAL)
-            statuses = alert_rows.active(
-                conn, resolved_since_ms=alerts_since_ms, simulated=simulated
-            )
-            groupings = grouping_rows.restorable(
-                conn, since_ms=alerts_since_ms, simulated=simulated
-            )
-            silences = silence_rows.current(conn, now_ms=now_ms)
-            # All of them: it is the latest that are suspected.
-            changes = change_rows.between(
-                conn, alerts_since_ms, now_ms, simulated=simulated, limit=CHANGES_MAX
-            )
-            incidents = incident_rows.restorable(
-                conn, since_ms=incidents_since_ms, simulated=simulated
-            )
-            clocks = clock_rows.restorable(conn, since_ms=incidents_since_ms, simulated=simulated)
-            ledger = ledger_rows.restorable(conn, since_ms=incidents_since_ms, simulated=simulated)
-            # A simulated past has no heartbeats; those of the store are of the living.
-            heartbeats = [] if simulated else heartbeat_rows.everything(conn)
-            said = feedback_rows.active(conn)
-        self.taken = self.offset
-        self.correlator.restore(statuses, groupings, silences, changes)
-        self.bridge.restore(incidents, clocks, ledger)
-        firing = [status.alert for status in statuses if status.alert.firing]
-        self.heartbeats.restore(heartbeats, (a for a in firing if a.source == HEARTBEAT_SOURCE))
-        self._said = {feedback.id: feedback for feedback in said}
-        self.engine.heed(said)
+    def restore(
+        self,
+        now_ms: int,
+        *,
+        share: Share | None = None,
+        silences: Sequence[Silence] | None = None,
+    ) -> None:
+        """Take up the store's memory; what was committed is exactly what is known.
+
+        Parameters
+        ----------
+        share
+            What of it is ours, where others decide beside us; all by default.
+        silences
+            Those to go by instead of the store's.
+        """
+        found = Remembered.read(
+            self.store, now_ms, self.memory, simulated=self.simulated, journal=self.journal
+        )
+        if share is not None:
+            found = found.part(share)
+        self.taken = self.offset = found.offset
+        silences = found.silences if silences is None else silences
+        self.correlator.restore(found.statuses, found.groupings, silences, found.changes)
+        self.bridge.restore(found.incidents, found.clocks, found.ledger)
+        firing = [status.alert for status in found.statuses if status.alert.firing]
+        missing = (alert for alert in firing if alert.source == HEARTBEAT_SOURCE)
+        self.heartbeats.restore(found.heartbeats, missing)
+        self._said = {feedback.id: feedback for feedback in found.said}
+        self.engine.heed(found.said)
         self.engine.adopt(alert for alert in firing if alert.source in OWN_SOURCES)
 
     def step(
@@ -253,7 +250,7 @@ class Core:
         self.flush()
         with self.store.records.write() as conn:
             audit_rows.save(conn, [record])
-            offset_rows.put(conn, offset_rows.JOURNAL, entry.offset)
+            offset_rows.put(conn, self.journal, entry.offset)
         self.taken = self.offset = entry.offset
         self.poisoned += 1
         self._report(
@@ -272,7 +269,7 @@ class Core:
         if self._waiting:
             with self.store.records.write() as conn:
                 for out in self._waiting:
-                    _write(conn, out)
+                    _write(conn, out, self.journal)
             self.offset = self.taken
             self._waiting = []
 
@@ -286,7 +283,7 @@ class Core:
                 self._report(f"journal entry {entry.offset} ({entry.kind}) is not usable: {error}")
 
 
-def _write(conn: Connection, out: StepOutput) -> None:
+def _write(conn: Connection, out: StepOutput, journal: str) -> None:
     change_rows.save(conn, out.changes)
     silence_rows.save(conn, out.silences)
     heartbeat_rows.save(conn, out.heartbeats)
@@ -302,7 +299,7 @@ def _write(conn: Connection, out: StepOutput) -> None:
         outbox_rows.add(conn, bridged.actions)
         outbox_rows.cancel(conn, bridged.cancelled, now_ms=out.now_ms)
     if out.offset is not None:
-        offset_rows.put(conn, offset_rows.JOURNAL, out.offset)
+        offset_rows.put(conn, journal, out.offset)
     if out.also is not None:
         out.also(conn)
 

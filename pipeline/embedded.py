@@ -312,7 +312,7 @@ class Embedded:
             found += batches
             if self._logs is not None and not isinstance(collector, ElasticPoll):
                 self._logs.take(batches)  # lines out of an Elasticsearch are in one
-            for problem in collector.fresh_problems():
+            for problem in collector.problems.fresh():
                 log.warning("%s: %s", problem.source, problem.reason.text())
         return found
 

@@ -98,7 +98,7 @@ def sources_of(collectors: Iterable[Collector]) -> list[SourceHealth]:
     """Each collector that is well, and each source of the others that is not."""
     found = []
     for collector in collectors:
-        problems = collector.problems()
+        problems = collector.problems.all()
         if not problems:
             name = _COLLECTORS.get(type(collector), type(collector).__name__)
             found.append(SourceHealth(name, "collector", True))

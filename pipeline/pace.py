@@ -13,8 +13,6 @@ class Pace:
     ----------
     tick_ms, checkpoint_ms
         Between steps, and between snapshots of what was learnt.
-    retention_ms
-        How old history may become.
     series_idle_ms
         How long a series may be silent before it is forgotten.
     checkpoint_rate_bytes
@@ -24,7 +22,6 @@ class Pace:
     tick_ms: int = 1_000
     checkpoint_ms: int = 30_000
     checkpoint_rate_bytes: int = 2 * 2**20
-    retention_ms: int = 400 * 86_400_000
     series_idle_ms: int = 3_600_000
 
     def until_checkpoint_s(self, size_bytes: int) -> float:

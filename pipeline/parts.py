@@ -72,7 +72,7 @@ class Parts:
             checkpoints=checkpoints,
             saved=saved,
             clock=clock,
-            pace=machine.pipeline.pace(machine.store.history_ms),
+            pace=machine.pipeline.pace(),
             counting=(
                 self.core.engine,
                 self.core.heartbeats,

@@ -105,13 +105,12 @@ class PipelineSettings:
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise ValueError("log_level must be debug, info, warning or error")
 
-    def pace(self, history_ms: int) -> Pace:
+    def pace(self) -> Pace:
         """What the loop needs of it."""
         return Pace(
             tick_ms=self.tick_ms,
             checkpoint_ms=self.checkpoint_interval_ms,
             checkpoint_rate_bytes=self.checkpoint_rate_bytes,
-            retention_ms=history_ms,
             series_idle_ms=self.series_idle_ms,
         )
 
@@ -236,6 +235,9 @@ def load(folder: Path) -> Settings:
     _check_routes(routes_doc, catalogue_doc)
     _check_sla(sla_doc, catalogue_doc)
     _check_machine(machine_doc)
+    if machine and machine.kafka.domains > 1 and not machine.correlator.separate_domains:
+        what = "more than one needs correlator.separate_domains: true; else trouble could join across them"
+        machine_doc.problem(("kafka", "domains"), what)
     for document in (machine_doc, catalogue_doc, routes_doc, sla_doc, slo_doc):
         problems += document.problems
     if problems or not (machine and listed and routes and sla and rules and slos):

@@ -65,6 +65,7 @@ from pipeline.telemetry import Telemetry
 from runbooks.library import Library, shipped
 from runbooks.library import load as load_runbooks
 from store import metrics as store_metrics
+from store import offsets as offset_rows
 from store.store import Store
 
 METRICS: dict[str, tuple[str, str]] = {
@@ -121,6 +122,7 @@ def build_core(
     simulated: bool = False,
     tells: bool = False,
     report: Callable[[str], None] = lambda _: None,
+    journal: str = offset_rows.JOURNAL,
 ) -> Core:
     """The stages from a batch to an action: what the live loop, scenarios and backtests share.
 
@@ -147,6 +149,7 @@ def build_core(
         ),
         simulated=simulated,
         report=report,
+        journal=journal,
     )
 
 

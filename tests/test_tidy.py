@@ -165,6 +165,31 @@ def test_nothing_runs_what_it_reads() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+_STARTS = re.compile(r"system|popen|exec[lv]\w*|spawn[lv]\w*|posix_spawnp?|forkp?t?y?")
+
+
+def _starting(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for line, module in _imports(tree):
+        if module.partition(".")[0] in ("subprocess", "multiprocessing", "pty"):
+            yield line, module
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            of_os = isinstance(node.value, ast.Name) and node.value.id == "os"
+            if (of_os and _STARTS.fullmatch(node.attr)) or node.attr.startswith("create_subproc"):
+                yield node.lineno, node.attr
+
+
+def test_a11_nothing_but_the_demo_starts_a_program() -> None:
+    """A12 as well: runbooks, what they name, and what alerts say are text, shown and never run."""
+    found = {
+        f"{_name(path)}: {what}"
+        for path in SOURCES
+        if any(path.is_relative_to(ROOT / package) for package in PACKAGES)
+        for _, what in _starting(_tree(path))
+    }
+    assert found == {"pipeline/demo/shop.py: subprocess"}
+
+
 def test_no_package_index_and_no_path_of_one_machine() -> None:
     wrong = [
         f"{_name(path)}:{number}: {line.strip()[:80]}"

@@ -1,4 +1,4 @@
-"""How far is far: the distance that a row exceeds some fourteen times a day."""
+"""How far is far: the distance that a row exceeds at most some fourteen times a day."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 from detectors.full.tails import Array32, At
 
 _PERIOD_MS = np.float32(6_000_000.0)  # a hundred minutes lie between two distances above the gate
-_LEAST, _MOST = np.float32(0.001), np.float32(0.1)  # shares of samples, however dense or sparse
+_LEAST, _MOST = (
+    np.float32(0.001),
+    np.float32(0.01),
+)  # shares of samples: what is often is not extreme
 _RUN = np.float32(4.0)  # samples after one above the gate that do not count again
 _RATE = np.float32(0.005)  # what the gate's rate ends at; it begins at 50 / (20 + age)
 _MEMORY = np.float32(1 / 20_000)  # a sample's weight in the mean square
@@ -22,7 +25,8 @@ _ONE, _ZERO = np.float32(1.0), np.float32(0.0)
 class Extremes:
     """A gate per view and row that distances exceed once in a hundred minutes, a run of them counted once.
 
-    By time and not by samples: people count by day what they call unusual, however often it is measured. An
+    By time and not by samples: people count by day what they call unusual, however often it is measured. But
+    where less than one sample a minute comes, once in a hundred samples: one of twenty is nothing extreme. An
     outage of ten minutes is not ten outages. A sample at which a row stands still teaches nothing: else the
     gate of a series that is idle but for bursts lies among its bursts' smallest. The gate is at least half
     the root mean square: an idle series would take weeks to climb from nothing.

@@ -1,4 +1,4 @@
-"""Levels at three speeds, and what differs between them: running mean, short mean, change, drift."""
+"""Levels at several speeds, and what differs between them: running mean, change, drift, step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from detectors.full.rounds import block_of, cell_of
 from detectors.full.tails import Array32, At
 
 _LONG = 4000.0  # samples: two weeks at 5 min
-_SHORT = 12.0
 _DAY = 144.0
 _FAST = 5.0
 BLOCK, BLOCKS = 12, 12  # a ring of the last 144 points' means
@@ -23,7 +22,6 @@ class Levels:
     def __init__(self, capacity: int) -> None:
         self.mean = np.zeros(capacity, dtype=np.float32)
         self.spread = np.zeros(capacity, dtype=np.float32)
-        self.short = np.zeros(capacity, dtype=np.float32)
         self.day = np.zeros(capacity, dtype=np.float32)
         self.fast = np.zeros(capacity, dtype=np.float32)
         self.last = np.zeros(capacity, dtype=np.float32)
@@ -32,16 +30,15 @@ class Levels:
     def look(
         self, at: At, rows: NDArray[np.int64], age: Array32, values: Array32
     ) -> tuple[Array32, ...]:
-        """Residuals from the running and the short mean, change of level, fast drift, step, standard score."""
+        """Residual from the running mean, change of level, fast drift, step, standard score."""
         # Views where rows are neighbours, so nothing is written before all is computed.
-        mean, short, day, last = self.mean[at], self.short[at], self.day[at], self.last[at]
+        mean, day, last = self.mean[at], self.day[at], self.last[at]
         youngest = age.min()
         if youngest < 1.0:
             fresh = age < 1.0
-            mean, short, day, last = (np.where(fresh, values, x) for x in (mean, short, day, last))
+            mean, day, last = (np.where(fresh, values, x) for x in (mean, day, last))
         spread, fast = self.spread[at], self.fast[at]
         error = values - mean
-        near = values - short
         jump = values - last
         standard = error / np.maximum(spread, np.float32(1e-6) * np.abs(mean) + np.float32(1e-12))
         quick = 1.0 / (age + np.float32(1.0))
@@ -54,9 +51,8 @@ class Levels:
         change = day - self._turn(at, rows, age, mean, day)
         self.mean[at] = mean + np.maximum(quick, np.float32(1.0 / _LONG)) * error
         self.spread[at] = spread + np.maximum(quick, np.float32(1.0 / 1000.0)) * (wide - spread)
-        self.short[at] = short + np.maximum(quick, np.float32(1.0 / _SHORT)) * near
         self.day[at], self.fast[at], self.last[at] = day, fast, values
-        return error, near, change, fast, jump, standard
+        return error, change, fast, jump, standard
 
     def _turn(
         self, at: At, rows: NDArray[np.int64], age: Array32, mean: Array32, day: Array32
@@ -88,6 +84,5 @@ class Levels:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """State by name."""
         return {
-            name: getattr(self, name)
-            for name in ("mean", "spread", "short", "day", "fast", "last", "ring")
+            name: getattr(self, name) for name in ("mean", "spread", "day", "fast", "last", "ring")
         }

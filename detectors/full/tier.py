@@ -137,7 +137,7 @@ class FullTier:
     ) -> Array32:
         mean = self._levels.mean[at]
         before = np.where(age < 1.0, values, mean) if age.min() < 1.0 else mean.copy()
-        error, _, change, fast, step, standard = self._levels.look(at, rows, age, values)
+        error, change, fast, step, standard = self._levels.look(at, rows, age, values)
         day = self._day.look(at, rows, times_ms, values, before, age)
         week = self._week.look(at, rows, times_ms, values, before, age)
         sizes = np.empty((len(CONTEXT), len(rows)), dtype=np.float32)

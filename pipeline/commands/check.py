@@ -7,11 +7,12 @@ from typing import Annotated
 
 import typer
 
+from correlator.domains import Domains
 from model.units import format_duration
 from pipeline import output
 from pipeline.commands.options import DEFAULT_CONFIG, AsJson, Config
 from pipeline.problems import ConfigurationError
-from pipeline.settings import load
+from pipeline.settings import Settings, load
 
 
 def check(
@@ -54,9 +55,24 @@ def check(
         f"{len(settings.machine.scrape.targets)} targets, {len(settings.rules)} rules, "
         f"{len(settings.machine.probes.targets)} probes, {len(settings.slos)} objectives"
     )
+    if settings.machine.correlator.separate_domains:
+        typer.echo(_domains(settings))
     for target in settings.machine.probes.targets:
         every = format_duration(settings.machine.probes.interval_of(target))
         typer.echo(
             f"probe {target.name}: {target.kind.value} {target.instance} every {every}, "
             f"of {target.service or target.name}"
         )
+
+
+def _domains(settings: Settings) -> str:
+    """How far alerts can be shared out: a domain is decided in one place."""
+    sizes = Domains(settings.catalogue).sizes()
+    partitions = settings.machine.kafka.domains
+    if not sizes:
+        return f"domains: the catalogue lists no service; each that is heard of is one, over {partitions} partitions"
+    largest = max(sizes, key=lambda name: (sizes[name], name))
+    return (
+        f"domains: {len(sizes)} over {partitions} partitions; the largest, {largest}, "
+        f"has {sizes[largest]} of {sum(sizes.values())} services"
+    )

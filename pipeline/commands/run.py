@@ -17,7 +17,7 @@ import typer
 
 from incident_bridge.settings import BridgeSettings
 from model.clock import SystemClock
-from pipeline import logs, output
+from pipeline import garbage, logs, output
 from pipeline.commands.options import DEFAULT_CONFIG, Config
 from pipeline.runtime import Runtime
 from pipeline.server import WebServer, listen
@@ -44,6 +44,7 @@ def run(
 
     settings = read()
     logs.set_up(settings.machine.pipeline.log_level)
+    garbage.collect_seldom()
     with ExitStack() as undo:
         bound = undo.enter_context(listen(settings.machine.console.listen))
         runtime = Runtime(settings, SystemClock(), read=read)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +13,7 @@ import typer
 
 from model.clock import SystemClock
 from model.errors import InputError
-from pipeline import logs, wiring
+from pipeline import garbage, logs, wiring
 from pipeline.commands.options import DEFAULT_CONFIG, Config
 from pipeline.commands.run import override
 from pipeline.settings import Settings, load
@@ -32,6 +34,7 @@ def worker(
     """Join a distributed Tocsin on Kafka: any number of workers, each with any of the stages."""
     settings = override(load(config), data=data, address="")
     logs.set_up(settings.machine.pipeline.log_level)
+    garbage.collect_seldom()
     asyncio.run(_work(settings, _named(stages), metrics))
 
 
@@ -67,3 +70,7 @@ async def _work(settings: Settings, names: list[str], metrics: str) -> None:
         await worker.run(stopping)
     finally:
         store.close()
+    if not worker.in_order:
+        # Whatever hangs would hold up the end of the loop, too. All that matters is kept by now.
+        logging.shutdown()
+        os._exit(1)

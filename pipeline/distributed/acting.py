@@ -9,6 +9,7 @@ from collections.abc import Callable
 from collectors.accepting import act_entry
 from incident_bridge.desk_changes import DeskWatch
 from incident_bridge.elastic_sink import ElasticSink
+from incident_bridge.kafka_events import KafkaEvents
 from incident_bridge.performer import Performer
 from model.clock import Clock
 from model.errors import StoreError
@@ -39,6 +40,7 @@ class Acting:
         self.lease = lease
         self.performer: Performer | None = None
         self.sink: ElasticSink | None = None
+        self.events: KafkaEvents | None = None
         self._ending: list[Callable[[], object]] = []
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -102,7 +104,7 @@ class Acting:
         self.performer.start()
         watch.start(self._clock, lambda acts: self._submit(acts, loop))
         retention.start()
-        events = wiring.build_events(self._settings.machine, self._store, log.warning)
+        self.events = events = wiring.build_events(self._settings.machine, self._store, log.warning)
         if events is not None:
             events.start()
             self._ending.insert(0, lambda: events.stop(PATIENCE_S))
@@ -112,7 +114,7 @@ class Acting:
     def counters(self) -> dict[str, float]:
         """What is counted by whoever performs."""
         found = {"tocsin_acting": float(self.performer is not None)}
-        for part in (self.performer, self.sink):
+        for part in (self.performer, self.sink, self.events):
             found.update({} if part is None else part.counters())
         return found
 
@@ -120,7 +122,7 @@ class Acting:
         for end in self._ending:
             end()
         self._ending = []
-        self.performer = self.sink = None
+        self.performer = self.sink = self.events = None
 
     def _submit(self, acts: list[Act], loop: asyncio.AbstractEventLoop) -> None:
         now_ms = self._clock.now_ms()

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from model.alert import Alert
 from model.errors import SnapshotError
 from model.journal import JournalEntry
-from pipeline.distributed.wire import Entry, Told
+from pipeline.distributed.wire import Entries, Entry, Told
 
 CLOCK = -1
 """The source number of ticks that say only that time has passed."""
@@ -86,7 +87,11 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _Accepted:
-    entry: JournalEntry
+    """The pushes of one message: all are of one offset."""
+
+    offset: int
+    entries: tuple[JournalEntry, ...]
+    arrival_ms: int
     read_ms: int
 
 
@@ -111,23 +116,30 @@ class Alignment:
         self._entries = mark.entries
         self._used = dict(mark.told)
         self._latest: dict[int, int] = dict(mark.told)
+        self._newest_ms = max(self._latest.values(), default=0)
         self._waiting: list[_Waiting] = []
         self._accepted: deque[_Accepted] = deque()
         self._began_ms = mark.now_ms
         self.repeated = 0
         self.late = 0
 
+    def taken(self, message: Told | Entry | Entries, offset: int) -> bool:
+        """Whether it was taken before."""
+        if isinstance(message, Told):
+            return message.now_ms <= self._latest.get(message.partition, 0)
+        return offset <= self._entries
+
     @property
     def waiting(self) -> int:
         """Messages that wait for their step."""
         return len(self._waiting) + len(self._accepted)
 
-    def take(self, message: Told | Entry, offset: int) -> list[Round]:
+    def take(self, message: Told | Entry | Entries, offset: int) -> list[Round]:
         """One message; the rounds that are complete with it."""
-        if isinstance(message, Entry):
-            self._accept(message, offset)
+        if isinstance(message, (Entry, Entries)):
+            self._accept((message,) if isinstance(message, Entry) else message.entries, offset)
             return []
-        if message.now_ms <= self._latest.get(message.partition, 0):
+        if self.taken(message, offset):
             self.repeated += 1  # by a worker that read again what it had told
             return []
         if not self._latest:
@@ -138,17 +150,17 @@ class Alignment:
         self._waiting.append(_Waiting(offset, message))
         return self._rounds(offset)
 
-    def _accept(self, entry: Entry, offset: int) -> None:
-        if offset <= self._entries:
-            return
-        journalled = JournalEntry(
-            offset + 1, entry.kind, entry.source, entry.arrival_ms, entry.body
+    def _accept(self, entries: Sequence[Entry], offset: int) -> None:
+        if offset <= self._entries or not entries:
+            return  # taken before, or nothing to take
+        journalled = tuple(
+            [JournalEntry(offset + 1, e.kind, e.source, e.arrival_ms, e.body) for e in entries]
         )
-        newest_ms = max(self._latest.values(), default=0)
-        self._accepted.append(_Accepted(journalled, newest_ms))
+        arrival_ms = max(entry.arrival_ms for entry in entries)
+        self._accepted.append(_Accepted(offset, journalled, arrival_ms, self._newest_ms))
 
     def _rounds(self, offset: int) -> list[Round]:
-        newest_ms = max(self._latest.values())
+        newest_ms = self._newest_ms = max(self._latest.values())
         present = [at for at in self._latest.values() if newest_ms - at <= self._patience_ms]
         ready = [one for one in self._waiting if one.told.now_ms <= min(present)]
         if not ready:
@@ -170,7 +182,7 @@ class Alignment:
             self._used[one.partition] = one.now_ms
         entries = self._due(now_ms)
         offsets = [one.offset for one in (*self._waiting, *left)]
-        offsets += [one.entry.offset - 1 for one in self._accepted]
+        offsets += [self._accepted[0].offset] if self._accepted else []
         resume = min(offsets, default=offset + 1)
         return Round(
             now_ms,
@@ -181,14 +193,14 @@ class Alignment:
 
     def _due(self, now_ms: int) -> list[JournalEntry]:
         """Pushes that had arrived by then, in their order; one whose clock is ahead waits, within patience."""
-        due = []
+        due: list[JournalEntry] = []
         while self._accepted:
             first = self._accepted[0]
             read_ms = first.read_ms or self._began_ms
-            ahead = first.entry.arrival_ms > now_ms
+            ahead = first.arrival_ms > now_ms
             if ahead and now_ms - read_ms < self._patience_ms:
                 break
-            due.append(first.entry)
-            self._entries = first.entry.offset - 1
+            due += first.entries
+            self._entries = first.offset
             self._accepted.popleft()
         return due

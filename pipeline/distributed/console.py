@@ -26,6 +26,7 @@ from pipeline.distributed import shown
 from pipeline.distributed.asking import Asking
 from pipeline.distributed.feeding import Feeding
 from pipeline.distributed.outlet import Outlet
+from pipeline.distributed.placing import services_in
 from pipeline.serving import build_app
 from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry
@@ -51,7 +52,7 @@ class DistributedConsole:
         self._library = wiring.build_library(settings, log.warning)
         self._telemetry = Telemetry(wiring.METRICS, version=VERSION)
         self._counters = console_metrics.Counters()
-        self._outlet = Outlet(settings.machine.kafka)
+        self._outlet = Outlet(settings, services_in(self._store))
         self._pushes = PushQueue(settings.machine.pushes)
         index = wiring.build_index(settings.machine)
         miner = TemplateMiner(settings.machine.templates)
@@ -147,7 +148,9 @@ class DistributedConsole:
         now_ms = self._clock.now_ms()
         with self._store.records.read() as conn:
             dead = outbox_rows.counts(conn, simulated=False).get(ActionState.DEAD, 0)
-            decided_ms = snapshot_rows.saved_ms(conn, "correlate.0") or 0
+            # Of several who decide, the one that is furthest behind.
+            each = range(self.settings.machine.kafka.domains)
+            decided_ms = min(snapshot_rows.saved_ms(conn, f"correlate.{n}") or 0 for n in each)
             offset = offset_rows.get(conn, offset_rows.JOURNAL)
         waiting = self._outlet.counters()["tocsin_kafka_waiting_bytes"]
         stuck = bool(waiting) and not self._outlet.empty

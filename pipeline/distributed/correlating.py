@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
@@ -10,15 +11,20 @@ from detectors.engine import Engine
 from model.alert import Alert
 from model.batch import LogBatch, MetricBatch
 from model.calls import Calls
+from model.codec import decode, encode
 from model.errors import TocsinError
 from model.feedback import Feedback
+from model.journal import JournalKind
 from model.series import SeriesIndex
+from model.silence import Silence
 from pipeline import wiring
 from pipeline.core import StepOutput
 from pipeline.distributed.aligning import CLOCK, Alignment, Mark, Round
 from pipeline.distributed.calling import Calling
-from pipeline.distributed.wire import Called, Entry, Message, Tick, Told
+from pipeline.distributed.placing import FIRST, Placing, Share, services_in
+from pipeline.distributed.wire import Called, Entries, Entry, Message, Tick, Told, write
 from pipeline.settings import Settings
+from store import offsets as offset_rows
 from store import snapshots as snapshot_rows
 from store.store import Store
 
@@ -55,10 +61,16 @@ class Elsewhere(Engine):
 
 
 class Correlating:
-    """The stages after the detectors, for one partition.
+    """The stages after the detectors, for one partition of the alerts topic.
 
     The mark of what was read is written in the transaction of what was decided, and only where the mark
     before it is still ours: two workers on one partition cannot both write (`Fenced`).
+
+    Attributes
+    ----------
+    misplaced : list of (int, bytes)
+        Messages for other partitions: what came here by a placing of before. They must have arrived before
+        the next message is taken.
     """
 
     def __init__(
@@ -69,10 +81,20 @@ class Correlating:
         *,
         sources: int,
         patience_ms: int,
+        placing: Placing | None = None,
         report: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._name = f"correlate.{partition}"
+        self._silenced = f"silences.{partition}"
+        self._partition = partition
+        self._placing = placing or Placing(settings)
+        if partition >= self._placing.count:
+            raise Fenced(f"{self._name}: kafka.domains knows {self._placing.count} partitions only")
+        self._services_of = services_in(store)
+        self._store = store
+        self._to_keep = False
         self.steps = 0
+        self.misplaced: list[tuple[int, bytes]] = []
         with store.records.read() as conn:
             data = snapshot_rows.get(conn, self._name)
             self._calling = Calling.of(conn, f"calls.{partition}")
@@ -81,7 +103,13 @@ class Correlating:
         self._alignment = Alignment(sources, patience_ms=patience_ms, mark=self.mark)
         self._elsewhere = engine = Elsewhere(settings.machine.detectors, SeriesIndex(1, 1))
         self.core = wiring.build_core(
-            settings, store, SeriesIndex(1, 1), engine=engine, tells=True, report=report
+            settings,
+            store,
+            SeriesIndex(1, 1),
+            engine=engine,
+            tells=True,
+            report=report,
+            journal=offset_rows.JOURNAL if partition == FIRST else f"journal.{partition}",
         )
         self._marked_ms = self.mark.now_ms
         self._restored = False
@@ -112,17 +140,62 @@ class Correlating:
             Nothing was written. Build a new one and read again from its mark.
         """
         if isinstance(message, Tick):
-            message = Told(CLOCK, message.now_ms)
+            message = Told(CLOCK, message.now_ms, stamp=self._placing.stamp)
         if isinstance(message, Called):
             self._calling.take(message)
-        if not isinstance(message, (Told, Entry)):
+        if not isinstance(message, (Told, Entry, Entries)):
             return []
+        if getattr(message, "stamp", "") != self._placing.stamp:
+            message = self._look_through(message, offset)
         return [self._step(one) for one in self._alignment.take(message, offset)]
+
+    def _look_through(self, message: Told | Entry | Entries, offset: int) -> Told | Entries:
+        """What is ours of a message of another placing; the rest is put among the misplaced."""
+        away: dict[int, list[Entry]] = {}
+        if isinstance(message, Told):
+            mine = []
+            for alert in message.alerts:
+                place = self._placing.of_labels(alert.labels)
+                if place == self._partition:
+                    mine.append(alert)
+                else:
+                    body = encode(alert)
+                    entry = Entry(JournalKind.ALERT, alert.source, message.now_ms, body)
+                    away.setdefault(place, []).append(entry)
+            ours: Told | Entries = replace(message, alerts=tuple(mine))
+        else:
+            kept = []
+            for entry in (message,) if isinstance(message, Entry) else message.entries:
+                places = self._placing.of_push(entry.kind, entry.body, self._services_of)
+                if self._partition in places:
+                    kept.append(entry)
+                    # A silence: whoever sent it has told all that it knew of, among them the first.
+                    places = places if self._partition == FIRST else ()
+                for place in set(places) - {self._partition}:
+                    away.setdefault(place, []).append(entry)
+            ours = Entries(tuple(kept))
+        if not self._alignment.taken(message, offset):
+            stamp = self._placing.stamp
+            self.misplaced += [(p, write(Entries(tuple(e), stamp))) for p, e in away.items()]
+        return ours
+
+    def _restore(self, now_ms: int) -> None:
+        # Where others decide too, silences are remembered beside the mark: the common rows may be ahead.
+        if self._placing.count == 1:
+            self.core.restore(now_ms)
+            return
+        with self._store.records.read() as conn:
+            kept = snapshot_rows.get(conn, self._silenced)
+        # The first mark takes them along: before the next start the common rows may have gone ahead.
+        self._to_keep = kept is None
+        silences = None if kept is None else decode(list[Silence], kept)
+        share = Share(self._placing, self._partition)
+        self.core.restore(now_ms, share=share, silences=silences)
 
     def _step(self, one: Round) -> StepOutput:
         if not self._restored:
             # The time of a start is that of the stream, not of the machine.
-            self.core.restore(self.mark.now_ms or one.now_ms)
+            self._restore(self.mark.now_ms or one.now_ms)
             self._restored = True
         self._elsewhere.seen = self._calling.upto(one.now_ms)
         out = self.core.step(
@@ -140,5 +213,12 @@ class Correlating:
         before = self._written
         if not snapshot_rows.replace(conn, self._name, data, before=before, now_ms=one.now_ms):
             raise Fenced(f"{self._name}: another worker has gone on")
+        if not self._placing.holds(conn):
+            raise Fenced(f"{self._name}: a worker with other domains has started")
+        silenced = any(entry.kind is JournalKind.SILENCE for entry in one.entries)
+        if self._placing.count > 1 and (silenced or self._to_keep):
+            self._to_keep = False
+            silences = encode(list(self.core.correlator.silences))
+            snapshot_rows.put(conn, self._silenced, silences, now_ms=one.now_ms)
         self._calling.write(conn, now_ms=one.now_ms)
         self._written, self.mark, self._marked_ms = data, one.mark, one.now_ms

@@ -19,6 +19,7 @@ from model.journal import JournalKind
 from model.series import SeriesIndex
 from pipeline import wiring
 from pipeline.checkpoints import pack, unpack
+from pipeline.distributed.blocks import unpack_labels
 from pipeline.distributed.past import Learning
 from pipeline.distributed.wire import (
     Called,
@@ -30,7 +31,6 @@ from pipeline.distributed.wire import (
     Samples,
     Tick,
     Told,
-    unpack_labels,
 )
 from pipeline.settings import Settings
 from pipeline.version import VERSION

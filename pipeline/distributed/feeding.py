@@ -157,7 +157,7 @@ class Feeding:
         batches = collector.poll(now_ms)
         if self._logs is not None and not isinstance(collector, ElasticPoll):
             self._logs.take(batches)  # lines out of an Elasticsearch are in one
-        for problem in collector.fresh_problems():
+        for problem in collector.problems.fresh():
             log.warning("%s: %s", problem.source, problem.reason.text())
         return batches
 
@@ -171,7 +171,8 @@ class Feeding:
         """Say the time to all partitions."""
         tick = write(Tick(now_ms))
         telemetry = [(self._kafka.telemetry, n, tick) for n in range(self._kafka.partitions)]
-        self._outlet.put([*telemetry, (self._kafka.alerts, 0, tick)])
+        alerts = [(self._kafka.alerts, n, tick) for n in range(self._kafka.domains)]
+        self._outlet.put([*telemetry, *alerts])
 
     async def _teach(self, until_s: float, stopping: asyncio.Event) -> None:
         """Send of the past as much as there is time for, and no more than brokers take."""

@@ -11,17 +11,20 @@ import json
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 from sqlalchemy import Connection
 
 from model.account import AuditRecord
+from model.alert import Alert
 from model.errors import InputError, SnapshotError, StoreError
 from pipeline.distributed import shown
 from pipeline.distributed.correlating import Correlating
 from pipeline.distributed.detecting import RELEASE, Detecting
+from pipeline.distributed.placing import Placing
 from pipeline.distributed.topics import TELEMETRY_KEPT_MS
-from pipeline.distributed.wire import Ask, Newer, read, write
+from pipeline.distributed.wire import Ask, Entries, Newer, Told, read, write
 from pipeline.settings import Settings
 from store import audit as audit_rows
 from store import offsets as offset_rows
@@ -33,6 +36,8 @@ log = logging.getLogger("tocsin.kafka")
 TRIES_MAX = 3
 _BEFORE = ".before"
 _DETAIL_MAX = 2_000
+Sent = tuple[int, bytes]
+"""A partition of the alerts topic, and a message."""
 
 
 class Held(Protocol):
@@ -46,9 +51,15 @@ class Held(Protocol):
         Offset from which messages are needed to build this again.
     newer : int
         Messages that only a newer release understands.
+    prompt : bool
+        Whether what is sent must have arrived before the next message is taken.
+    kept_bytes : int
+        Size of what was kept of it last.
     """
 
     next: int | None
+    prompt: bool
+    kept_bytes: int
 
     @property
     def newer(self) -> int:
@@ -65,7 +76,7 @@ class Held(Protocol):
         """The time that its messages have come to; 0 before the first."""
         ...
 
-    def take(self, data: bytes, offset: int) -> list[bytes]:
+    def take(self, data: bytes, offset: int) -> list[Sent]:
         """One message; what is to be sent to the alerts topic.
 
         Raises
@@ -73,6 +84,10 @@ class Held(Protocol):
         InputError
             If it does not read; nothing has changed, go on with the next.
         """
+        ...
+
+    def split(self, data: bytes) -> list[bytes]:
+        """A message of several as several messages, of which one may be poison; nothing where it is one."""
         ...
 
     def save(self, now_ms: int) -> Callable[[], None]:
@@ -83,11 +98,17 @@ class Held(Protocol):
 class DetectingPartition:
     """Detectors, kept as snapshots beside the offset that they contain."""
 
-    def __init__(self, settings: Settings, store: Store, partition: int) -> None:
+    prompt = False
+
+    def __init__(
+        self, settings: Settings, store: Store, partition: int, placing: Placing | None = None
+    ) -> None:
         self._settings = settings
         self._store = store
+        self._placing = placing or Placing(settings)
         self._name = f"detect.{partition}"
         self._before: bytes | None = None
+        self.kept_bytes = 0
         self.next: int | None = None
         self.stage = self._begin(partition)
         self.resume = self.next or 0
@@ -125,8 +146,8 @@ class DetectingPartition:
         """Of the last tick."""
         return self.stage.now_ms
 
-    def take(self, data: bytes, offset: int) -> list[bytes]:
-        """One message; at a tick, what was told."""
+    def take(self, data: bytes, offset: int) -> list[Sent]:
+        """One message; at a tick, what was told: to each who decides, if only that there is nothing."""
         message = read(data)
         if isinstance(message, Ask):
             self._answer(message)
@@ -135,12 +156,18 @@ class DetectingPartition:
         if told is None:
             return []
         called = self.stage.called()
-        return [*([] if called is None else [write(called)]), write(told)]
+        seen = [] if called is None else [(n, write(called)) for n in range(self._placing.count)]
+        return [*seen, *[(n, write(one)) for n, one in shared_out(told, self._placing)]]
+
+    def split(self, data: bytes) -> list[bytes]:
+        """It is one."""
+        return []
 
     def save(self, now_ms: int) -> Callable[[], None]:
         """The state of now; writing it may go on in another thread."""
         at = self.next or 0
         data = at.to_bytes(8, "big") + self.stage.save()
+        self.kept_bytes = len(data)
         seen = shown.judged_by(self.stage.engine)
 
         def keep() -> None:
@@ -168,15 +195,39 @@ class DetectingPartition:
             shown.keep_band(conn, asked.labels, evidence, asked_ms=asked.now_ms)
 
 
+def shared_out(told: Told, placing: Placing) -> list[tuple[int, Told]]:
+    """What was told, for each partition of the alerts topic."""
+    parts: list[list[Alert]] = [[] for _ in range(placing.count)]
+    for alert in told.alerts:
+        parts[placing.of_labels(alert.labels)].append(alert)
+    return [
+        (number, replace(told, alerts=tuple(alerts), stamp=placing.stamp))
+        for number, alerts in enumerate(parts)
+    ]
+
+
 class CorrelatingPartition:
     """Correlator and bridge, whose memory is the records themselves."""
 
+    prompt = True
+    kept_bytes = 0
+
     def __init__(
-        self, settings: Settings, store: Store, partition: int, on_commit: Callable[[], None]
+        self,
+        settings: Settings,
+        store: Store,
+        partition: int,
+        on_commit: Callable[[], None],
+        placing: Placing | None = None,
     ) -> None:
         kafka = settings.machine.kafka
         self.stage = Correlating(
-            settings, store, partition, sources=kafka.partitions, patience_ms=kafka.patience_ms
+            settings,
+            store,
+            partition,
+            sources=kafka.partitions,
+            patience_ms=kafka.patience_ms,
+            placing=placing,
         )
         self._on_commit = on_commit
         self.newer = 0
@@ -192,15 +243,23 @@ class CorrelatingPartition:
         """Of the last step."""
         return self.stage.now_ms
 
-    def take(self, data: bytes, offset: int) -> list[bytes]:
-        """One message; nothing is sent on: what is decided is in the records."""
+    def take(self, data: bytes, offset: int) -> list[Sent]:
+        """One message; what is decided is in the records, what is not for us is sent on."""
         message = read(data)
         self.newer += isinstance(message, Newer)
         decided = self.stage.take(message, offset)
         self.next = offset + 1
         if any(bridged.actions for out in decided for bridged in out.bridged):
             self._on_commit()
-        return []
+        misplaced, self.stage.misplaced = self.stage.misplaced, []
+        return misplaced
+
+    def split(self, data: bytes) -> list[bytes]:
+        """Each push on its own."""
+        message = read(data)
+        if not isinstance(message, Entries) or len(message.entries) < 2:
+            return []
+        return [write(replace(message, entries=(one,))) for one in message.entries]
 
     def save(self, now_ms: int) -> Callable[[], None]:
         """Every step has done so."""

@@ -22,6 +22,7 @@ from pipeline.distributed.connecting import password, tls_context
 from pipeline.distributed.correlating import Fenced
 from pipeline.distributed.holding import Held, Suspects
 from pipeline.distributed.settings import KafkaSettings
+from pipeline.distributed.threads import Application, ended
 from pipeline.distributed.wire import Dead, write
 
 log = logging.getLogger("tocsin.kafka")
@@ -29,12 +30,13 @@ log = logging.getLogger("tocsin.kafka")
 ACK_EVERY_S = 1.0
 BUFFERED_MESSAGES_MAX = 1_024
 COMMIT_INTERVAL_S = 1.0
+SEND_WITHIN_S = 0.005  # what is told at one tick goes out together
 
 
-def application(name: str, kafka: KafkaSettings, folder: Path) -> faust.App:
+def application(name: str, kafka: KafkaSettings, folder: Path) -> Application:
     """A Faust application of ours; nothing runs yet."""
     session_s = kafka.session_timeout_ms / 1000
-    return faust.App(
+    return Application(
         f"{kafka.prefix}-{name}",
         broker=[f"kafka://{address}" for address in kafka.brokers],
         broker_credentials=credentials(kafka),
@@ -51,6 +53,7 @@ def application(name: str, kafka: KafkaSettings, folder: Path) -> faust.App:
         broker_commit_interval=COMMIT_INTERVAL_S,
         producer_acks=-1,
         producer_max_request_size=2**20,
+        producer_linger=SEND_WITHIN_S,
         stream_wait_empty=False,
         stream_buffer_maxsize=BUFFERED_MESSAGES_MAX,
     )
@@ -86,8 +89,8 @@ class Joined:
     ----------
     hold
         Makes a partition's stage from what was kept of it.
-    keep_every_s : float
-        How often that is kept.
+    until_kept_s : Callable
+        From so many bytes that were kept of all partitions, seconds until they are kept again.
     """
 
     def __init__(
@@ -100,7 +103,7 @@ class Joined:
         clock: Clock,
         hold: Callable[[int], Held],
         suspects: Suspects,
-        keep_every_s: float,
+        until_kept_s: Callable[[int], float],
     ) -> None:
         self.name = name
         self.failed: asyncio.Event = asyncio.Event()
@@ -108,11 +111,10 @@ class Joined:
         self._clock = clock
         self._hold = hold
         self._suspects = suspects
-        self._keep_every_s = keep_every_s
+        self._until_kept_s = until_kept_s
         self.app = application(name, kafka, folder)
         self._topic_name = topic
-        self._alerts = _topic(self.app, kafka.alerts)
-        self._dead = _topic(self.app, kafka.dead)
+        self._alerts, self._dead = kafka.alerts, kafka.dead
         self.app.agent(_topic(self.app, topic), name=name)(self._consume)
         signals: Any = self.app  # Faust types their receivers more narrowly than it calls them
         signals.on_partitions_assigned.connect(self._assigned)
@@ -145,6 +147,8 @@ class Joined:
                 log.error("%s: the last snapshot is the one before: %s", self.name, error)
         self._mine.clear()
         await self.app.stop()
+        if not await ended():
+            log.warning("%s: the consumer's thread still runs", self.name)
 
     @property
     def crashed(self) -> bool:
@@ -225,8 +229,9 @@ class Joined:
             self.passed_over += 1
             return
         if offset == self._poison.get(partition):
-            why = "it crashed the stage again and again"
-            await self._set_aside(held, partition, offset, data, why)
+            if not await self._take_apart(held, partition, offset, data or b""):
+                why = "it crashed the stage again and again"
+                await self._set_aside(held, partition, offset, data, why)
             return
         await self._take(held, partition, offset, data or b"")
 
@@ -242,9 +247,18 @@ class Joined:
             self._suspects.crashed(partition, offset, self._clock.now_ms())
             raise
         self.taken += 1
-        for one in found:
-            self._sending[partition].append(await self._alerts.send(value=one, partition=0))
+        for to, one in found:
+            sending = await self._send(self._alerts, to, one)
+            if held.prompt:
+                await sending
+            else:
+                self._sending[partition].append(sending)
             self.sent += 1
+
+    async def _send(self, topic: str, partition: int, data: bytes) -> Any:
+        """What to wait for until the brokers have it. By Faust's producer, but past its topics: they make much of a message."""
+        producer = await self.app.maybe_start_producer()
+        return await producer.send(topic, None, data, partition, None, None)
 
     async def _missed(self, event: Any, held: Held) -> bool:
         """There is a gap before this message: have the missing ones read, if they are still there."""
@@ -263,29 +277,43 @@ class Joined:
         await self.app.consumer.seek(tp, held.next)
         return True
 
+    async def _take_apart(self, held: Held, partition: int, offset: int, data: bytes) -> bool:
+        """Have each of a poison message's pushes come alone: one of them is it, the others are accepted."""
+        parts = held.split(data)
+        for one in parts:
+            await (await self._send(self._alerts, partition, one))
+        if parts:
+            held.next = offset + 1
+            log.error(
+                "%s: message %d of partition %d crashed it again and again; its %d pushes are tried one by one",
+                self.name, offset, partition, len(parts),
+            )  # fmt: skip
+        return bool(parts)
+
     async def _set_aside(
         self, held: Held, partition: int, offset: int, data: bytes, why: str
     ) -> None:
         dead = Dead(self._topic_name, partition, offset, why, data or b"")
-        await (await self._dead.send(value=write(dead)))
+        await (await self._send(self._dead, 0, write(dead)))
         self._suspects.set_aside(partition, offset, why, self._clock.now_ms())
         self.set_aside += 1
         held.next = offset + 1
         log.error("%s: message %d of partition %d is set aside: %s", self.name, offset, partition, why)  # fmt: skip
 
     async def _keep_for_ever(self) -> None:
-        due_s = self._clock.monotonic_s() + self._keep_every_s
+        due_s = 0.0
         while not self.failed.is_set():
             await asyncio.sleep(ACK_EVERY_S)
             due = self._clock.monotonic_s() >= due_s
-            if due:
-                due_s = self._clock.monotonic_s() + self._keep_every_s
             try:
                 for partition in list(self.held):
                     async with self._busy:
                         if due and partition in self.held:
                             await self._keep(partition)
                         self._acknowledge(partition)
+                if due:
+                    kept_bytes = sum(held.kept_bytes for held in self.held.values())
+                    due_s = self._clock.monotonic_s() + self._until_kept_s(kept_bytes)
             except Exception as error:
                 self._fail(error)
 

@@ -13,8 +13,10 @@ from aiokafka.errors import KafkaError
 from model.errors import StoreError
 from model.journal import JournalKind, NewEntry
 from pipeline.distributed.connecting import client_options
-from pipeline.distributed.settings import KafkaSettings
+from pipeline.distributed.packing import packed
+from pipeline.distributed.placing import Placing, ServicesOf
 from pipeline.distributed.wire import Entry, write
+from pipeline.settings import Settings
 
 log = logging.getLogger("tocsin.outlet")
 
@@ -34,8 +36,10 @@ class Outlet:
         Of telemetry: what waits now, and what was sent and dropped in all.
     """
 
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._kafka = kafka
+    def __init__(self, settings: Settings, services_of: ServicesOf) -> None:
+        self._kafka = settings.machine.kafka
+        self._placing = Placing(settings)
+        self._services_of = services_of
         self._producer: AIOKafkaProducer | None = None
         self._waiting: deque[Sent] = deque()
         self._wake = asyncio.Event()
@@ -93,16 +97,27 @@ class Outlet:
 
     async def _submit(self, entries: Sequence[NewEntry]) -> list[int]:
         producer = await self._connected()
-        messages = [write(Entry(e.kind, e.source, e.arrival_ms, e.body)) for e in entries]
-        sending = [await producer.send(self._kafka.alerts, one, partition=0) for one in messages]
-        for entry, one in zip(entries, messages, strict=True):
+        # In a thread: where an act goes is asked of the records.
+        parts = await asyncio.to_thread(
+            lambda: list(packed(entries, self._placing, self._services_of))
+        )
+        sending = [
+            await producer.send(self._kafka.alerts, one.data, partition=one.partition)
+            for one in parts
+        ]
+        for entry in entries:
             if entry.kind is JournalKind.FEEDBACK:  # whoever detects is to know
+                said = write(Entry(entry.kind, entry.source, entry.arrival_ms, entry.body))
                 for number in range(self._kafka.partitions):
                     sending.append(
-                        await producer.send(self._kafka.telemetry, one, partition=number)
+                        await producer.send(self._kafka.telemetry, said, partition=number)
                     )
         done = await asyncio.gather(*sending)
-        return [int(record.offset) + 1 for record in done[: len(entries)]]
+        offsets = dict[int, int]()
+        for one, record in zip(parts, done, strict=False):
+            for number in one.numbers:
+                offsets.setdefault(number, int(record.offset) + 1)
+        return [offsets[number] for number in range(len(entries))]
 
     async def _connected(self) -> AIOKafkaProducer:
         if self._producer is None:

@@ -11,8 +11,9 @@ from collectors.backfill import Backfill
 from detectors.engine import Engine
 from model.batch import LogBatch, MetricBatch, Rows
 from model.series import SeriesIndex
+from pipeline.distributed.blocks import pack_labels
 from pipeline.distributed.shards import Splitter, owner, shard
-from pipeline.distributed.wire import Past, Samples, pack_labels
+from pipeline.distributed.wire import Past, Samples
 
 
 class Teaching:

@@ -19,6 +19,9 @@ class KafkaSettings(BrokerSettings):
     partitions : int
         Of the telemetry topic: as many workers can detect. Not to be changed later: a service's partition,
         and what was learnt there, would be another.
+    domains : int
+        Partitions of the alerts topic: as many workers can decide. More than one needs
+        `correlator.separate_domains`. May be raised later, not lowered.
     replication : int
         Copies of each partition, where `tocsin topics --create` makes them.
     patience_ms : duration
@@ -31,6 +34,7 @@ class KafkaSettings(BrokerSettings):
 
     prefix: str = "tocsin"
     partitions: int = 8
+    domains: int = 1
     replication: int = 3
     patience_ms: Milliseconds = 60_000
     session_timeout_ms: Milliseconds = 10_000
@@ -40,6 +44,8 @@ class KafkaSettings(BrokerSettings):
         BrokerSettings.__post_init__(self)
         if not 1 <= self.partitions <= 10_000:
             raise ValueError("partitions must lie between 1 and 10000")
+        if not 1 <= self.domains <= 1_000:
+            raise ValueError("domains must lie between 1 and 1000")
         if not 1 <= self.replication <= 15:
             raise ValueError("replication must lie between 1 and 15")
         if not self.prefix or not all(one.isalnum() or one in "._-" for one in self.prefix):

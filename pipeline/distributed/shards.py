@@ -16,7 +16,8 @@ from detectors.roles import service_of
 from model.batch import LogBatch, MetricBatch, Rows
 from model.labels import Labels
 from model.series import NAME, SeriesIndex
-from pipeline.distributed.wire import Lines, Samples, pack_labels
+from pipeline.distributed.blocks import pack_labels
+from pipeline.distributed.wire import Lines, Samples
 
 BLOCKS_MAX = 10_000
 SAMPLES_PER_MESSAGE = 5_000

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from aiokafka import AIOKafkaClient
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.errors import InvalidPartitionsError, KafkaError, TopicAlreadyExistsError
 
 from model.errors import InputError, TransientError
 from pipeline.distributed.connecting import client_options
@@ -40,7 +40,7 @@ def wanted(kafka: KafkaSettings) -> tuple[Topic, ...]:
     """The topics of a configuration."""
     return (
         Topic(kafka.telemetry, kafka.partitions, TELEMETRY_KEPT_MS),
-        Topic(kafka.alerts, 1, 7 * 24 * HOUR_MS),
+        Topic(kafka.alerts, kafka.domains, 7 * 24 * HOUR_MS),
         Topic(kafka.dead, 1, 30 * 24 * HOUR_MS),
     )
 
@@ -68,7 +68,9 @@ async def look(kafka: KafkaSettings) -> list[Topic]:
 
 
 async def create(kafka: KafkaSettings) -> list[str]:
-    """Make those that are not there; their names.
+    """Make those that are not there, and give the alerts topic the partitions that it lacks; their names.
+
+    Only it may grow: what comes for the old partitions is sent on by whoever decides (`placing`).
 
     Raises
     ------
@@ -77,18 +79,23 @@ async def create(kafka: KafkaSettings) -> list[str]:
     InputError
         If the broker refuses one, or one that is there does not fit.
     """
-    missing = [one for one in await look(kafka) if not one.found]
+    found = await look(kafka)
+    missing = [one for one in found if not one.found]
+    short = [one for one in found if one.name == kafka.alerts and 0 < one.found < one.partitions]
     admin = AIOKafkaAdminClient(**client_options(kafka))
     try:
         await admin.start()
-        await admin.create_topics([_new(one, kafka) for one in missing])
-    except TopicAlreadyExistsError:
+        if missing:
+            await admin.create_topics([_new(one, kafka) for one in missing])
+        for one in short:
+            await admin.create_partitions({one.name: NewPartitions(one.partitions)})
+    except (TopicAlreadyExistsError, InvalidPartitionsError):
         pass  # somebody else just did
     except KafkaError as error:
         raise InputError(f"the broker refuses a topic: {error}") from error
     finally:
         await admin.close()
-    return [one.name for one in missing]
+    return [one.name for one in (*missing, *short)]
 
 
 def _new(topic: Topic, kafka: KafkaSettings) -> NewTopic:

@@ -1,6 +1,6 @@
 """Messages between workers: columns that say themselves what they are about.
 
-    TCW1 | length of the head (4 bytes) | head: JSON | parts, one after another
+    TCW1 or TCW2 | length of the head (4 bytes) | head: JSON | parts, one after another
 
 A message stands alone: whoever reads it needs no earlier one, because a partition moves and old messages
 are forgotten. What is large in that, the label sets of a scrape, is one compressed part that stays the
@@ -10,7 +10,7 @@ same from scrape to scrape: its writer makes it once, and its reader knows it ag
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,11 +25,14 @@ from model.errors import InputError, TocsinError
 from model.journal import JournalKind
 from model.labels import Labels
 from model.reason import Reason
+from pipeline.distributed.blocks import inflate, pack_labels, unpack_labels
 
 MAGIC = b"TCW1"
+MAGIC_NEEDED = b"TCW2"
+"""Begins a kind that no stage can do without: who does not know it sets it aside, where people see it."""
 SAMPLES_MAX = 100_000
 LINES_MAX = 10_000
-DECODED_BYTES_MAX = 64 * 2**20
+ENTRIES_MAX = 10_000
 MESSAGE_BYTES_MAX = 1_000_000
 """What a broker takes by default (`message.max.bytes` 1 MiB), less its own frame."""
 
@@ -119,11 +122,15 @@ class Newer:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one partition's detectors told at one tick; also that they told nothing."""
+    """What one partition's detectors told at one tick; also that they told nothing.
+
+    `stamp` says by which placing the alerts came to this partition of the alerts topic.
+    """
 
     partition: int
     now_ms: int
     alerts: tuple[Alert, ...] = ()
+    stamp: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,17 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Entries:
+    """Accepted pushes that came together: one message costs little more with a hundred than with one.
+
+    `stamp` says by which placing they came to this partition of the alerts topic.
+    """
+
+    entries: tuple[Entry, ...]
+    stamp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Dead:
     """A message that no stage survives, or that does not read: where it stood, why, and its bytes."""
 
@@ -147,33 +165,7 @@ class Dead:
     body: bytes
 
 
-Message = Samples | Past | Lines | Tick | Ask | Called | Told | Entry | Dead | Newer
-
-
-def pack_labels(labels: Sequence[Labels]) -> bytes:
-    """Label sets as one compressed block.
-
-    Examples
-    --------
-    >>> up = Labels.of({"__name__": "up", "job": "a"})
-    >>> unpack_labels(pack_labels([up])) == [up]
-    True
-    """
-    return zlib.compress(orjson.dumps([one.pairs for one in labels]), 1)
-
-
-def unpack_labels(block: bytes) -> list[Labels]:
-    """The inverse of `pack_labels`.
-
-    Raises
-    ------
-    InputError
-        If it is damaged, or larger than is allowed.
-    """
-    try:
-        return [Labels.of(pairs) for pairs in orjson.loads(_inflate(block))]
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"not a block of label sets: {error}") from None
+Message = Samples | Past | Lines | Tick | Ask | Called | Told | Entry | Entries | Dead | Newer
 
 
 def write(message: Message) -> bytes:
@@ -184,28 +176,7 @@ def write(message: Message) -> bytes:
     >>> read(write(Tick(1_000)))
     Tick(now_ms=1000)
     """
-    if isinstance(message, Samples):
-        return _join(*_samples(message))
-    if isinstance(message, Past):
-        return _past(message)
-    if isinstance(message, Lines):
-        return _join(*_lines(message))
-    if isinstance(message, Tick):
-        return _join({"is": "tick", "now_ms": message.now_ms})
-    if isinstance(message, Ask):
-        return _join({"is": "ask", "now_ms": message.now_ms}, pack_labels([message.labels]))
-    if isinstance(message, Called):
-        return _join({"is": "called"}, zlib.compress(encode(message), 1))
-    if isinstance(message, Newer):
-        return _join({"is": message.kind})
-    if isinstance(message, Told):
-        head = {"is": "told", "partition": message.partition, "now_ms": message.now_ms}
-        return _join(head, zlib.compress(encode(list(message.alerts)), 1))
-    if isinstance(message, Dead):
-        head = {"is": "dead", "topic": message.topic, "partition": message.partition}
-        return _join({**head, "offset": message.offset, "reason": message.reason}, message.body)
-    head = {"is": "entry", "kind": message.kind.value, "source": message.source}
-    return _join({**head, "arrival_ms": message.arrival_ms}, message.body)
+    return _WRITERS[type(message)](message)
 
 
 def read(data: bytes) -> Message:
@@ -219,6 +190,8 @@ def read(data: bytes) -> Message:
     try:
         head, parts = _split(data)
         reader = _READERS.get(head["is"])
+        if reader is None and data.startswith(MAGIC_NEEDED):
+            raise InputError(f"of a newer release, and not to be passed over: {head['is']!r}")
         message: Message = Newer(str(head["is"])) if reader is None else reader(head, parts)
         return message
     except TocsinError:
@@ -227,7 +200,7 @@ def read(data: bytes) -> Message:
         raise InputError(f"not a message of ours: {error!r}") from None
 
 
-def _samples(message: Samples) -> tuple[dict[str, Any], bytes, bytes, bytes]:
+def _samples(message: Samples) -> bytes:
     times_ms, count = message.times_ms, len(message.values)
     same = count > 0 and bool((times_ms == times_ms[0]).all())  # one scrape has one time
     head = {
@@ -238,7 +211,7 @@ def _samples(message: Samples) -> tuple[dict[str, Any], bytes, bytes, bytes]:
         "notes": [[at, _plain(reason)] for at, reason in message.notes.items()],
     }
     times = (times_ms[:1] if same else times_ms).astype("<i8").tobytes()
-    return head, message.series, times, message.values.astype("<f8").tobytes()
+    return _join(head, message.series, times, message.values.astype("<f8").tobytes())
 
 
 def _past(message: Past) -> bytes:
@@ -247,24 +220,47 @@ def _past(message: Past) -> bytes:
     return _join(head, samples, message.renew)
 
 
+def _told(message: Told) -> bytes:
+    head = {"is": "told", "partition": message.partition, "now_ms": message.now_ms}
+    head.update({"stamp": message.stamp} if message.stamp else {})
+    return _join(head, zlib.compress(encode(list(message.alerts)), 1))
+
+
+def _entry(message: Entry) -> bytes:
+    head = {"is": "entry", "kind": message.kind.value, "source": message.source}
+    return _join({**head, "arrival_ms": message.arrival_ms}, message.body)
+
+
+def _dead(message: Dead) -> bytes:
+    head = {"is": "dead", "topic": message.topic, "partition": message.partition}
+    return _join({**head, "offset": message.offset, "reason": message.reason}, message.body)
+
+
+def _entries(message: Entries) -> bytes:
+    items = [[one.kind.value, one.source, one.arrival_ms] for one in message.entries]
+    head = {"is": "entries", "items": items, "stamp": message.stamp}
+    return _join(head, *[one.body for one in message.entries], magic=MAGIC_NEEDED)
+
+
 def _plain(reason: Reason) -> Any:
     return orjson.loads(encode(reason))
 
 
-def _lines(message: Lines) -> tuple[dict[str, Any], bytes, bytes, bytes]:
+def _lines(message: Lines) -> bytes:
     head = {"is": "lines", "arrival_ms": message.arrival_ms, "source": message.source}
     text = orjson.dumps([message.services, message.lines, message.fields])
     times = message.times_ms.astype("<i8").tobytes()
-    return head, times, message.severities.astype("<i1").tobytes(), zlib.compress(text, 1)
+    severities = message.severities.astype("<i1").tobytes()
+    return _join(head, times, severities, zlib.compress(text, 1))
 
 
-def _join(head: dict[str, Any], *parts: bytes) -> bytes:
+def _join(head: dict[str, Any], *parts: bytes, magic: bytes = MAGIC) -> bytes:
     words = orjson.dumps({**head, "parts": [len(part) for part in parts]})
-    return b"".join((MAGIC, len(words).to_bytes(4, "big"), words, *parts))
+    return b"".join((magic, len(words).to_bytes(4, "big"), words, *parts))
 
 
 def _split(data: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    if not data.startswith(MAGIC):
+    if not data.startswith((MAGIC, MAGIC_NEEDED)):
         raise InputError(f"a message of ours begins with {MAGIC!r}, got {data[:4]!r}")
     begin = 8 + int.from_bytes(data[4:8], "big")
     head = orjson.loads(data[8:begin])
@@ -307,7 +303,7 @@ def _read_past(head: dict[str, Any], parts: list[bytes]) -> Past:
 
 def _read_lines(head: dict[str, Any], parts: list[bytes]) -> Lines:
     times, severities, text = parts
-    services, lines, fields = orjson.loads(_inflate(text))
+    services, lines, fields = orjson.loads(inflate(text))
     message = Lines(
         np.frombuffer(times, "<i8").astype(np.int64),
         np.frombuffer(severities, "<i1").astype(np.int8),
@@ -333,8 +329,9 @@ def _texts(found: Any) -> tuple[str, ...]:
 
 
 def _read_told(head: dict[str, Any], parts: list[bytes]) -> Told:
-    alerts = decode(list[Alert], _inflate(parts[0]))
-    return Told(int(head["partition"]), int(head["now_ms"]), tuple(alerts))
+    alerts = decode(list[Alert], inflate(parts[0]))
+    stamp = str(head.get("stamp", ""))
+    return Told(int(head["partition"]), int(head["now_ms"]), tuple(alerts), stamp)
 
 
 def _read_entry(head: dict[str, Any], parts: list[bytes]) -> Entry:
@@ -343,10 +340,34 @@ def _read_entry(head: dict[str, Any], parts: list[bytes]) -> Entry:
     )
 
 
+def _read_entries(head: dict[str, Any], parts: list[bytes]) -> Entries:
+    if len(parts) > ENTRIES_MAX:
+        raise InputError(f"at most {ENTRIES_MAX} pushes in a message, got {len(parts)}")
+    entries = [
+        Entry(JournalKind(kind), str(source), int(arrival_ms), bytes(body))
+        for (kind, source, arrival_ms), body in zip(head["items"], parts, strict=True)
+    ]
+    return Entries(tuple(entries), str(head["stamp"]))
+
+
 def _read_dead(head: dict[str, Any], parts: list[bytes]) -> Dead:
     where = str(head["topic"]), int(head["partition"]), int(head["offset"])
     return Dead(*where, str(head["reason"]), bytes(parts[0]))
 
+
+_WRITERS: dict[type, Callable[[Any], bytes]] = {
+    Samples: _samples,
+    Past: _past,
+    Lines: _lines,
+    Tick: lambda tick: _join({"is": "tick", "now_ms": tick.now_ms}),
+    Ask: lambda ask: _join({"is": "ask", "now_ms": ask.now_ms}, pack_labels([ask.labels])),
+    Told: _told,
+    Called: lambda called: _join({"is": "called"}, zlib.compress(encode(called), 1)),
+    Entry: _entry,
+    Entries: _entries,
+    Dead: _dead,
+    Newer: lambda newer: _join({"is": newer.kind}),
+}
 
 _READERS: dict[str, Any] = {
     "samples": _read_samples,
@@ -355,19 +376,8 @@ _READERS: dict[str, Any] = {
     "tick": lambda head, _parts: Tick(int(head["now_ms"])),
     "ask": lambda head, parts: Ask(unpack_labels(parts[0])[0], int(head["now_ms"])),
     "told": _read_told,
-    "called": lambda _head, parts: decode(Called, _inflate(parts[0])),
+    "called": lambda _head, parts: decode(Called, inflate(parts[0])),
     "entry": _read_entry,
+    "entries": _read_entries,
     "dead": _read_dead,
 }
-
-
-def _inflate(data: bytes) -> bytes:
-    """Decompressed, at most `DECODED_BYTES_MAX`: a small message must not fill the memory."""
-    inflating = zlib.decompressobj()
-    try:
-        found = inflating.decompress(data, DECODED_BYTES_MAX)
-    except zlib.error as error:
-        raise InputError(f"does not decompress: {error}") from None
-    if not inflating.eof:
-        raise InputError(f"is cut short, or larger than {DECODED_BYTES_MAX} bytes")
-    return found

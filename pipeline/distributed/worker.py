@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 
@@ -17,6 +18,7 @@ from collectors.accepting import Accepting
 from collectors.pushed import PushQueue
 from collectors.syslog import SyslogIntake
 from model.clock import Clock
+from model.errors import StoreError
 from model.journal import NewEntry
 from pipeline import wiring
 from pipeline.checkpoints import Checkpoints
@@ -26,6 +28,7 @@ from pipeline.distributed.holding import CorrelatingPartition, DetectingPartitio
 from pipeline.distributed.joined import Joined
 from pipeline.distributed.lease import Lease
 from pipeline.distributed.outlet import Outlet
+from pipeline.distributed.placing import Placing, services_in
 from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry
 from pipeline.version import VERSION
@@ -36,6 +39,8 @@ log = logging.getLogger("tocsin.worker")
 LOOK_EVERY_S = 0.25
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 WELL_AFTER_S = 60.0
+END_WITHIN_S = 20.0
+"""Shorter than the 30 s that Kubernetes and systemd's unit give a process."""
 
 
 class StageName(StrEnum):
@@ -56,6 +61,7 @@ def joined(
 ) -> Joined:
     """The Faust application of a stage."""
     kafka = settings.machine.kafka
+    placing = Placing(settings)
     detects = stage is StageName.DETECT
     return Joined(
         stage.value,
@@ -63,21 +69,32 @@ def joined(
         kafka,
         folder=settings.data,
         clock=clock,
-        hold=(lambda partition: DetectingPartition(settings, store, partition))
+        hold=(lambda partition: DetectingPartition(settings, store, partition, placing))
         if detects
-        else (lambda partition: CorrelatingPartition(settings, store, partition, on_commit)),
+        else (
+            lambda partition: CorrelatingPartition(settings, store, partition, on_commit, placing)
+        ),
         suspects=Suspects(store, stage.value),
-        keep_every_s=settings.machine.pipeline.checkpoint_interval_ms / 1000,
+        until_kept_s=settings.machine.pipeline.pace().until_checkpoint_s,
     )
 
 
 class Tended:
     """Keeps one stage joined: when it fails, another is built, after a while that grows."""
 
-    def __init__(self, build: Callable[[], Joined], clock: Clock) -> None:
+    def __init__(
+        self,
+        name: StageName,
+        build: Callable[[], Joined],
+        clock: Clock,
+        may: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self.name = name
         self._build = build
+        self._may = may
         self._clock = clock
         self.restarts = 0
+        self.in_order = True
         self.present: Joined | None = None
 
     async def run(self, stopping: asyncio.Event) -> None:
@@ -85,6 +102,9 @@ class Tended:
         tries = 0
         while not stopping.is_set():
             began_s = self._clock.monotonic_s()
+            if not await asyncio.to_thread(self._may):
+                await _pause(stopping, BACKOFF_S[-1])
+                continue
             self.present = one = self._build()
             try:
                 await one.start()
@@ -97,10 +117,7 @@ class Tended:
             self.restarts += 1
             lasted = self._clock.monotonic_s() - began_s > WELL_AFTER_S
             tries = 0 if lasted else min(tries + 1, len(BACKOFF_S) - 1)
-            try:
-                await asyncio.wait_for(stopping.wait(), BACKOFF_S[tries])
-            except TimeoutError:
-                continue
+            await _pause(stopping, BACKOFF_S[tries])
 
     async def _watch(self, one: Joined, stopping: asyncio.Event) -> None:
         while not (stopping.is_set() or one.failed.is_set()):
@@ -111,10 +128,19 @@ class Tended:
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _end(self, one: Joined) -> None:
-        try:
-            await asyncio.wait_for(one.stop(), 20)
-        except Exception as error:
-            log.error("%s: did not end in order: %r", one.name, error)
+        # Not wait_for: it cancels, and then waits for as long as that takes; Faust goes on when it is cancelled.
+        ending = asyncio.create_task(one.stop())
+        await asyncio.wait({ending}, timeout=END_WITHIN_S)
+        self.in_order = ending.done() and ending.exception() is None
+        if not ending.done():
+            log.error("%s: did not end within %g s", one.name, END_WITHIN_S)
+        elif not self.in_order:
+            log.error("%s: did not end in order: %r", one.name, ending.exception())
+
+
+async def _pause(stopping: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stopping.wait(), seconds)
 
 
 class Worker:
@@ -131,11 +157,11 @@ class Worker:
         self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
         self.telemetry.add(self.counters)
         self.syslog: SyslogIntake | None = None
-        self.outlet = Outlet(settings.machine.kafka)
+        self.outlet = Outlet(settings, services_in(store))
         self.acting = self._build_acting() if StageName.ACT in stages else None
         self.feeding = self._build_feeding() if StageName.INTAKE in stages else None
         self.tended = [
-            Tended(partial(self._joined, stage), clock)
+            Tended(stage, partial(self._joined, stage), clock, partial(self._agreed, stage))
             for stage in stages
             if stage in (StageName.DETECT, StageName.CORRELATE)
         ]
@@ -154,6 +180,11 @@ class Worker:
             found.update(self.acting.counters())
         return found
 
+    @property
+    def in_order(self) -> bool:
+        """Whether all stages ended as they should."""
+        return all(one.in_order for one in self.tended)
+
     def serve_metrics(self, address: str) -> None:
         """Answer GET /metrics on HOST:PORT, in a thread of its own."""
         host, _, port = address.rpartition(":")
@@ -161,6 +192,10 @@ class Worker:
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until `stopping`."""
+        if any(one.name is StageName.CORRELATE for one in self.tended):
+            await asyncio.to_thread(
+                Placing(self.settings).announce, self.store, self.clock.now_ms()
+            )
         await self.outlet.start()
         if self.syslog is not None:
             self.syslog.start()
@@ -177,6 +212,23 @@ class Worker:
             if self.syslog is not None:
                 self.syslog.stop()
             await self.outlet.stop()
+
+    def _agreed(self, stage: StageName) -> bool:
+        """Whether what is decided here is what the others take for decided here."""
+        if stage is not StageName.CORRELATE:
+            return True
+        try:
+            with self.store.records.read() as conn:
+                if Placing(self.settings).holds(conn):
+                    return True
+        except StoreError as error:
+            log.error("%s", error)
+            return False
+        log.error(
+            "a worker with another catalogue or other kafka.domains has started: this one decides nothing; "
+            "restart it with that configuration"
+        )
+        return False
 
     def _joined(self, stage: StageName) -> Joined:
         return joined(stage, self.settings, self.store, self.clock, self._committed)

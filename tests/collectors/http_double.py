@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -18,12 +19,12 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):  # the client has hung up
+        if not isinstance(sys.exception(), OSError):  # the client has hung up, or wants no such TLS
             super().handle_error(request, client_address)
 
 
 @contextmanager
-def answering(ask: Asked) -> Iterator[str]:
+def answering(ask: Asked, tls: ssl.SSLContext | None = None) -> Iterator[str]:
     """Serve for a while; gives the address."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -40,20 +41,24 @@ def answering(ask: Asked) -> Iterator[str]:
             self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             try:
-                self.wfile.write(answer)
+                self.wfile.write(b"" if self.command == "HEAD" else answer)
             except OSError:
                 self.close_connection = True  # the client has hung up: some tests want that
 
-        do_GET = do_DELETE = do_POST
+        do_GET = do_HEAD = do_PUT = do_DELETE = do_POST
 
         def log_message(self, *_: object) -> None:
             pass
 
     server = _Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        server.socket = tls.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

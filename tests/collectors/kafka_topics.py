@@ -156,4 +156,4 @@ class Source(RecordingJournal):
 
     def wrong(self) -> dict[str, str]:
         """What is wrong, by kind."""
-        return {problem.kind: problem.reason.text() for problem in self.read.problems()}
+        return {problem.kind: problem.reason.text() for problem in self.read.problems.all()}

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import dns.flags
@@ -20,11 +19,13 @@ import dns.rrset
 import trustme
 
 from collectors.probe_run import run_probe
-from collectors.probe_settings import ProbeSettings, ProbeTarget
+from collectors.probe_settings import HttpProbe, ProbeKind, ProbeSettings, ProbeTarget, TlsProbe
 from collectors.probing import Names, Result
 from model.clock import SystemClock
+from tests.collectors.http_double import Answer, answering
 
 CLOCK = SystemClock()
+HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 def addresses(host: str, port: int) -> list[str]:
@@ -75,49 +76,28 @@ def web(context: ssl.SSLContext | None = None) -> Iterator[Page]:
     """A web server."""
     page = Page()
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            length = int(self.headers.get("Content-Length", 0))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            page.asked.append((self.command, self.path, headers, self.rfile.read(length)))
-            goal = page.redirects.get(self.path)
-            body = b"" if goal else page.bodies.get(self.path, b"")
-            self.send_response(302 if goal else page.status)
-            if goal:
-                self.send_header("Location", goal)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            try:
-                if self.command != "HEAD":
-                    self.wfile.write(body)
-            except OSError:
-                pass  # the probe has hung up
+    def ask(method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        page.asked.append((method, path, headers, body))
+        if goal := page.redirects.get(path):
+            return 302, b"", {"Location": goal}
+        return page.status, page.bodies.get(path, b""), {}
 
-        do_GET = do_POST = do_HEAD = answer
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *_: object) -> None:
-            pass  # handshakes that the probe ends
-
-    server = Server(("127.0.0.1", 0), Handler)
-    if context is not None:
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    page.port = server.server_port
-    try:
+    with answering(ask, context) as address:
+        page.port = int(address.rpartition(":")[2])
         yield page
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+
+
+def http(port: int, path: str = "/", host: str = "shop.test", **settings: object) -> ProbeTarget:
+    """A page to look at."""
+    made = HttpProbe(**settings)  # type: ignore[arg-type]
+    return ProbeTarget("shop", ProbeKind.HTTP, f"http://{host}:{port}{path}", http=made)
+
+
+def https(port: int, authority: Authority | str, **tls: object) -> ProbeTarget:
+    """Likewise, by TLS; an authority or the file of one."""
+    file = authority if isinstance(authority, str) else authority.file
+    made = TlsProbe(ca_file=file, **tls)  # type: ignore[arg-type]
+    return ProbeTarget("shop", ProbeKind.HTTP, f"https://shop.test:{port}/", tls=made)
 
 
 @contextmanager

@@ -238,7 +238,7 @@ def test_a_past_that_cannot_be_had_is_said_and_nobody_waits_for_it(double: Doubl
     (lesson,) = site.lessons(NOW)
     assert lesson.ends and len(site.backfill.hold([], NOW)[0]) == 1
     assert counted(site, "failures_total") == 2
-    assert "too many samples" in site.backfill.problems()[0].reason.text()
+    assert "too many samples" in site.backfill.problems.all()[0].reason.text()
 
 
 def test_a_past_that_takes_too_long_is_left(double: Double) -> None:
@@ -250,7 +250,7 @@ def test_a_past_that_takes_too_long_is_left(double: Double) -> None:
     site.backfill.hold([], began + 120_000)
     site.lessons(began + 120_000)
     assert len(site.backfill.hold([], began + 121_000)[0]) == 1
-    assert "took longer than 120 s" in site.backfill.problems()[0].reason.text()
+    assert "took longer than 120 s" in site.backfill.problems.all()[0].reason.text()
 
 
 def test_a_prometheus_that_knows_none_of_it_is_a_problem(double: Double) -> None:
@@ -258,7 +258,7 @@ def test_a_prometheus_that_knows_none_of_it_is_a_problem(double: Double) -> None
     site = Site(double)
     site.begin()
     site.lessons(NOW)
-    assert "do job and instance agree" in site.backfill.problems()[0].reason.text()
+    assert "do job and instance agree" in site.backfill.problems.all()[0].reason.text()
     assert counted(site, "unmatched_total") == 4
 
 

@@ -73,7 +73,7 @@ def ask(collector: Collector, wanted: str = "") -> list[MetricBatch | LogBatch]:
     ends_s = time.monotonic() + 30
     while time.monotonic() < ends_s:
         found += collector.poll(clock.now_ms())
-        if not wanted or collector.problems():
+        if not wanted or collector.problems.all():
             return found
         time.sleep(0.05)
     raise AssertionError(f"{wanted} never says that nobody answers")
@@ -88,9 +88,9 @@ def test_nobody_at_the_other_end_is_said_once_and_raises_nothing(intake: Intake)
     for name in OUTSIDE:
         one = names[name]
         ask(one, name)
-        fresh = one.fresh_problems()
-        assert fresh and one.fresh_problems() == [], name
-        for problem in one.problems():
+        fresh = one.problems.fresh()
+        assert fresh and one.problems.fresh() == [], name
+        for problem in one.problems.all():
             said = problem.reason.text()
             assert said.isprintable() and "Traceback" not in said and "t0ken" not in said, said
 

@@ -61,7 +61,7 @@ class Site:
         return self.poll.counters()[f"tocsin_elasticsearch_{what}"]
 
     def wrong(self) -> dict[str, str]:
-        return {problem.kind: problem.reason.text() for problem in self.poll.problems()}
+        return {problem.kind: problem.reason.text() for problem in self.poll.problems.all()}
 
 
 @pytest.fixture

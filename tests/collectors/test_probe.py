@@ -56,7 +56,7 @@ def test_a_round_is_one_batch_under_blackbox_exporters_names() -> None:
         kept = {name: labels[name] for name in ("job", "service", "instance", "probe", "zone")}
         assert kept == {"job": "probe", "service": "shop", "instance": where, "probe": "shop page", "zone": "a"}  # fmt: skip
     assert set(batch.times_ms.tolist()) == {bench.now_ms}
-    assert batch.notes == {} and bench.prober.problems() == []
+    assert batch.notes == {} and bench.prober.problems.all() == []
     [state] = bench.prober.states
     assert state.result is not None and state.result.ok and state.failing_since_ms is None
 
@@ -76,17 +76,17 @@ def test_a_failure_carries_its_reason_and_ends_what_it_no_longer_sees() -> None:
         assert reason.text().endswith("answers HTTP 503 instead of 2xx")
         ended = [bench.index.labels(int(row))["__name__"] for row in batch.rows[is_stale(batch.values)]]  # fmt: skip
         assert "probe_failed_due_to_regex" in ended
-        [problem] = bench.prober.problems()
+        [problem] = bench.prober.problems.all()
         assert problem.source == "probe shop page" and problem.reason == reason
         page.status = 500
         bench.round()
         assert bench.prober.states[0].failing_since_ms == first_ms
-        [problem] = bench.prober.problems()
+        [problem] = bench.prober.problems.all()
         assert "HTTP 500" in problem.reason.text()
         page.status = 200
         values, batch = bench.round()
         assert batch.notes == {} and not np.isnan(values["probe_failed_due_to_regex"])
-        assert bench.prober.problems() == [] and bench.prober.states[0].failing_since_ms is None
+        assert bench.prober.problems.all() == [] and bench.prober.states[0].failing_since_ms is None
         bench.prober.close()
     assert bench.prober.counters() == {
         "tocsin_probes_total": 4,

@@ -13,12 +13,10 @@ import pytest
 
 from collectors.probe_settings import (
     DnsProbe,
-    HttpProbe,
     ProbeKind,
     ProbeSettings,
     ProbeTarget,
     TcpProbe,
-    TlsProbe,
 )
 from collectors.probing import Attempt, Names, ProbeFault
 from tests.collectors.probing_peers import (
@@ -26,6 +24,8 @@ from tests.collectors.probing_peers import (
     Authority,
     addresses,
     answers,
+    http,
+    https,
     name_server,
     probe,
     rude,
@@ -35,24 +35,7 @@ from tests.collectors.probing_peers import (
     web,
 )
 
-HEAD = b"HTTP/1.1 200 OK\r\n"
 DAY_MS = 86_400_000
-
-
-def http(port: int, path: str = "/", host: str = "shop.test", **settings: object) -> ProbeTarget:
-    made = HttpProbe(**settings)  # type: ignore[arg-type]
-    return ProbeTarget("shop", ProbeKind.HTTP, f"http://{host}:{port}{path}", http=made)
-
-
-def https(port: int, authority: Authority | str, **tls: object) -> ProbeTarget:
-    file = authority if isinstance(authority, str) else authority.file
-    made = TlsProbe(ca_file=file, **tls)  # type: ignore[arg-type]
-    return ProbeTarget("shop", ProbeKind.HTTP, f"https://shop.test:{port}/", tls=made)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
 
 
 def test_a_good_page_has_every_phase_and_blackbox_exporters_names() -> None:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from collectors.der import validity_ms
 from collectors.probe_settings import (
-    HttpProbe,
     ProbeKind,
     ProbeTarget,
     TlsProbe,
@@ -23,9 +22,12 @@ from collectors.probe_settings import (
 from collectors.probing import Names
 from tests.collectors.probing_peers import (
     CLOCK,
+    HEAD,
     Authority,
     addresses,
     drips,
+    http,
+    https,
     pours,
     probe,
     rude,
@@ -35,24 +37,7 @@ from tests.collectors.probing_peers import (
     web,
 )
 
-HEAD = b"HTTP/1.1 200 OK\r\n"
 DAY_MS = 86_400_000
-
-
-def http(port: int, path: str = "/", host: str = "shop.test", **settings: object) -> ProbeTarget:
-    made = HttpProbe(**settings)  # type: ignore[arg-type]
-    return ProbeTarget("shop", ProbeKind.HTTP, f"http://{host}:{port}{path}", http=made)
-
-
-def https(port: int, authority: Authority | str, **tls: object) -> ProbeTarget:
-    file = authority if isinstance(authority, str) else authority.file
-    made = TlsProbe(ca_file=file, **tls)  # type: ignore[arg-type]
-    return ProbeTarget("shop", ProbeKind.HTTP, f"https://shop.test:{port}/", tls=made)
-
-
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    return Authority(tmp_path_factory.mktemp("ca"))
 
 
 @pytest.mark.parametrize(

@@ -88,10 +88,10 @@ def test_an_outage_is_asked_for_afterwards_as_far_as_it_counts(double: Double) -
     double.instead = lambda path, form: (503, b"", {})
     failed = site.ask(NOW + 15_000)
     assert site.times(failed) == [] and site.up(failed) == 0.0
-    assert "answered 503" in site.poll.problems()[0].reason.text()
+    assert "answered 503" in site.poll.problems.all()[0].reason.text()
     double.instead = lambda path, form: None
     assert site.times(site.ask(NOW + 60_000)) == list(range(10_000, 60_001, 10_000))
-    assert not site.poll.problems()
+    assert not site.poll.problems.all()
     # Five minutes later only the last two of them are asked for.
     assert site.times(site.ask(NOW + 360_000))[0] == 250_000
 
@@ -130,7 +130,7 @@ def test_more_series_than_allowed_are_refused(double: Double) -> None:
     site = Site(double, series_max=1)
     assert len(site.ask(NOW)) == 2  # one of them, and `up`
     assert site.poll.counters()["tocsin_poll_series_refused_total"] == 1
-    assert "limit" in site.poll.problems()[0].kind
+    assert "limit" in site.poll.problems.all()[0].kind
 
 
 @pytest.mark.parametrize("wrong", [{"url": ""}, {"selectors": ()}, {"selectors": ("up",)}])

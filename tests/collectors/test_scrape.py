@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import gzip
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from collectors.settings import FileTargets, ScrapeSettings, ScrapeTarget
 from model.batch import MetricBatch, is_stale
 from model.clock import SystemClock
 from model.series import SeriesIndex
+from tests.collectors.http_double import Answer, answering
 
 NOW = 1_700_000_000_000
 
@@ -36,31 +35,13 @@ class Page:
 def page() -> Iterator[Page]:
     page = Page()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            page.asked.append({k.lower(): v for k, v in self.headers.items()})
-            self.send_response(page.status)
-            for name, value in page.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(page.body)))
-            self.end_headers()
-            try:
-                self.wfile.write(page.body)
-            except OSError:
-                pass  # the scraper has hung up: that is what some tests want
+    def ask(method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        page.asked.append(headers)
+        return page.status, page.body, page.headers
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    page.url = f"http://127.0.0.1:{server.server_port}/metrics"
-    yield page
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with answering(ask) as address:
+        page.url = f"{address}/metrics"
+        yield page
 
 
 class Bench:
@@ -122,11 +103,11 @@ def test_vanished_series_and_failed_targets_get_stale_markers(page: Page, bench:
     assert is_stale(np.array([values["a"]])).all()
     assert values["up"] == 0.0
     bench.scrape()
-    assert len(bench.scraper.fresh_problems()) == 1
-    assert bench.scraper.problems()[0].count == 2
+    assert len(bench.scraper.problems.fresh()) == 1
+    assert bench.scraper.problems.all()[0].count == 2
     page.status = 200
     assert bench.scrape()["up"] == 1.0
-    assert bench.scraper.problems() == []
+    assert bench.scraper.problems.all() == []
 
 
 def test_a02_gzip_bomb_is_met_early(page: Page, bench: Bench) -> None:
@@ -135,7 +116,7 @@ def test_a02_gzip_bomb_is_met_early(page: Page, bench: Bench) -> None:
     assert bench.scrape()["a"] == 1.0
     page.body = gzip.compress(bytes(100 * 2**20))
     assert bench.scrape()["up"] == 0.0
-    assert "longer than 10000 bytes" in bench.scraper.problems()[0].reason.text()
+    assert "longer than 10000 bytes" in bench.scraper.problems.all()[0].reason.text()
     page.body = gzip.compress(b"a 1\n")[:-4]
     assert bench.scrape()["up"] == 0.0
 
@@ -188,8 +169,8 @@ def test_secrets_come_from_files_and_stay_out_of_problems(page: Page, tmp_path: 
     assert sent == {"Bearer s3cret", "Basic YW5uOmhpZGRlbg==", "Basic dTpzM2NyZXQ="}
     secret.unlink()
     bench.scrape()
-    assert [p.kind for p in bench.scraper.problems()] == ["scrape", "scrape"]
-    said = str(bench.scraper.problems()) + str(bench.index.labels(0))
+    assert [p.kind for p in bench.scraper.problems.all()] == ["scrape", "scrape"]
+    said = str(bench.scraper.problems.all()) + str(bench.index.labels(0))
     assert "hidden" not in said and "s3cret" not in said
     bench.scraper.close()
 
@@ -206,12 +187,12 @@ def test_dead_target_and_own_series_after_removal(tmp_path: Path) -> None:
     assert bench.scrape()["up"] == 0.0
     listed.write_text("[{targets: 5}]", encoding="utf-8")
     bench.scrape()
-    assert [p.kind for p in bench.scraper.problems()] == ["scrape", "discovery"]
+    assert [p.kind for p in bench.scraper.problems.all()] == ["scrape", "discovery"]
     assert len(bench.scraper.targets) == 1
     listed.write_text("[]", encoding="utf-8")
     values = bench.scrape()
     assert is_stale(np.array([values["up"]])).all()
-    assert bench.scraper.problems() == []
+    assert bench.scraper.problems.all() == []
     bench.scraper.close()
 
 

@@ -179,7 +179,7 @@ def test_broken_registry_is_a_problem_and_not_a_crash() -> None:
     registry.register(Broken())  # type: ignore[arg-type]
     own = SelfMetrics(SelfSettings(), SeriesIndex(), registry)
     assert own.poll(NOW) == []
-    assert [problem.kind for problem in own.problems()] == ["scrape"]
+    assert [problem.kind for problem in own.problems.all()] == ["scrape"]
 
 
 def test_every_counter_is_listed_and_every_listed_one_is_counted() -> None:

@@ -65,7 +65,7 @@ class Site:
 
     def wrong(self) -> list[str]:
         self.intake.poll(NOW)
-        return [problem.kind for problem in self.intake.problems()]
+        return [problem.kind for problem in self.intake.problems.all()]
 
     @property
     def messages(self) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -45,6 +46,38 @@ def test_heads(text: str, wanted: tuple[object, ...]) -> None:
     assert head is not None
     found = (head.level, head.time_ms, head.host, head.app, head.process, text[head.start :])
     assert found == wanted
+
+
+def at(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("zone", "said", "now", "meant"),
+    [
+        # Clocks go forward: 02:30 does not exist; who still writes it has not set its clock forward.
+        ("Europe/Berlin", "Mar 31 01:59:59", "2024-03-31T00:59:59Z", "2024-03-31T00:59:59Z"),
+        ("Europe/Berlin", "Mar 31 02:30:00", "2024-03-31T01:30:00Z", "2024-03-31T01:30:00Z"),
+        ("Europe/Berlin", "Mar 31 03:00:00", "2024-03-31T01:00:00Z", "2024-03-31T01:00:00Z"),
+        ("America/Chicago", "Mar 10 02:30:00", "2024-03-10T08:30:00Z", "2024-03-10T08:30:00Z"),
+        ("America/Chicago", "Mar 10 03:00:00", "2024-03-10T08:00:00Z", "2024-03-10T08:00:00Z"),
+        # Clocks go back: 02:30 comes twice (in Chicago 01:30), and each time it is now.
+        ("Europe/Berlin", "Oct 27 02:30:00", "2024-10-27T00:30:00Z", "2024-10-27T00:30:00Z"),
+        ("Europe/Berlin", "Oct 27 02:30:00", "2024-10-27T01:30:00Z", "2024-10-27T01:30:00Z"),
+        ("America/Chicago", "Nov  3 01:30:00", "2024-11-03T06:30:00Z", "2024-11-03T06:30:00Z"),
+        ("America/Chicago", "Nov  3 01:30:00", "2024-11-03T07:30:00Z", "2024-11-03T07:30:00Z"),
+        # Ten minutes under way, and a clock that is a little ahead.
+        ("Europe/Berlin", "Oct 27 02:55:00", "2024-10-27T01:05:00Z", "2024-10-27T00:55:00Z"),
+        ("Europe/Berlin", "Oct 27 02:00:05", "2024-10-27T01:00:00Z", "2024-10-27T01:00:05Z"),
+        # No other day has two.
+        ("Europe/Berlin", "Oct 26 02:30:00", "2024-10-27T01:30:00Z", "2024-10-26T00:30:00Z"),
+    ],
+)
+def test_f13_local_times_of_the_nights_when_clocks_are_set(
+    zone: str, said: str, now: str, meant: str
+) -> None:
+    head = read_header(f"<34>{said} h su: failed", now_ms=at(now), zone=ZoneInfo(zone))
+    assert head is not None and head.time_ms == at(meant)
 
 
 @pytest.mark.parametrize("text", ["", "<", "<a>x", "<192>x", "<1234>x", "no priority"])

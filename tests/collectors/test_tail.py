@@ -198,9 +198,9 @@ def test_unreadable_file_is_reported_once_and_counted(tmp_path: Path) -> None:
     append(tmp_path / "a.log", "x\n")
     reader = Reader(tmp_path, pattern="a.log/b.log")
     reader.read(3)
-    assert len(reader.tail.fresh_problems()) == 1
-    assert reader.tail.problems()[0].count == 3
-    assert reader.tail.fresh_problems() == []
+    assert len(reader.tail.problems.fresh()) == 1
+    assert reader.tail.problems.all()[0].count == 3
+    assert reader.tail.problems.fresh() == []
 
 
 def test_f20_damaged_cursors_are_refused(tmp_path: Path) -> None:
@@ -300,8 +300,8 @@ def test_a07_too_many_files_are_said_once(tmp_path: Path) -> None:
         append(tmp_path / f"{number}.log", "one\n")
     reader = Reader(tmp_path, files_max=2)
     reader.read()
-    assert len(reader.tail.fresh_problems()) == 1
+    assert len(reader.tail.problems.fresh()) == 1
     for number in range(5):
         (tmp_path / f"{number}.log").unlink()
     reader.read(20)
-    assert reader.tail.problems() == []
+    assert reader.tail.problems.all() == []

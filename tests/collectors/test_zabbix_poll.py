@@ -82,7 +82,7 @@ class Site(RecordingJournal):
             alert_rows.save(conn, [AlertStatus(alert, incident.id) for alert in alerts])
 
     def wrong(self) -> dict[str, str]:
-        return {problem.kind: problem.reason.text() for problem in self.poll.problems()}
+        return {problem.kind: problem.reason.text() for problem in self.poll.problems.all()}
 
 
 @pytest.fixture

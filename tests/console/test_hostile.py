@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,8 +16,13 @@ from starlette.requests import Request
 from collectors.alertmanager import parse_v2, rfc3339
 from console.call import NOBODY, Call
 from console.pages_account import SIGN_INS_WAITING_MAX, AccountPages
+from model.alert import AlertStatus
 from model.errors import InputError
-from model.labels import Matcher
+from model.incident import IncidentState
+from model.labels import Labels, Matcher
+from model.reason import because
+from store import alerts as alert_rows
+from store import incidents as incident_rows
 
 JSON = {"content-type": "application/json"}
 HOUR_MS = 3_600_000
@@ -166,6 +174,35 @@ def test_a07_nothing_on_a_page_turns_or_hides_the_text_around_it(house: Any) -> 
         page = house.client().get(path).text
         assert "\\u202eb\\u200bc\\x1b[31md\\u2028e\\U000e0041&lt;i&gt;" in page
         assert not set(page) & set("\u202e\u200b\x1b\u2028\U000e0041")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{ ''.__class__.__mro__ }}",
+        "{% for i in range(10**9) %}x{% endfor %}",
+        "{x:>1000000000}",
+        "{service.__class__} ${7*7} {{7*7}}",
+    ],
+)
+def test_a08_what_looks_like_a_template_is_shown_as_it_came(
+    house: Any, seed: ModuleType, text: str
+) -> None:
+    opened_ms = house.clock.now_ms()
+    item = seed.incident(1, IncidentState.OPEN, "payment", opened_ms, title=because("{x}", x=text))
+    alert = replace(
+        seed.alert("Down", "payment", opened_ms, note=text),
+        summary=because("{x}", x=text),
+        annotations=Labels.of({"description": text}),
+    )
+    with house.store.records.write() as conn:
+        incident_rows.save(conn, [item])
+        alert_rows.save(conn, [AlertStatus(alert, incident_id=item.id)])
+    for path in ("/", f"/incidents/{item.id}", "/alerts"):
+        page = house.client().get(path)
+        assert page.status_code == 200 and len(page.content) < 100_000
+        assert text in html.unescape(page.text), path
+        assert "&lt;class" not in page.text and "$49" not in page.text
 
 
 def test_a20_silences_have_a_number(build: Callable[..., Any]) -> None:

@@ -13,6 +13,7 @@ import pytest
 from collectors.remote_messages import Exemplar2, Histogram, Request1, Request2
 from console.api_remote_write import PATH
 from console.app import create_app
+from console.exemplars import EXEMPLARS_MAX
 
 V1 = "application/x-protobuf;proto=prometheus.WriteRequest"
 V2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
@@ -170,6 +171,14 @@ def test_exemplars_that_name_a_trace_are_kept(receiver: Receiver) -> None:
     kept = receiver.house.ports.exemplars.around(["shop"], now_ms - 1, now_ms + 1)
     assert [(one.trace_id, one.value) for one in kept] == [("slow", 2.5), ("fast", 0.5)]
     assert receiver.counters["tocsin_remote_write_exemplars_total"] == 3
+
+
+def test_forgotten_exemplars_are_counted(receiver: Receiver) -> None:
+    now_ms = receiver.house.clock.now_ms()
+    for number in range(EXEMPLARS_MAX + 2):
+        data, texts = exemplar(b"t%d" % number, 1.0, now_ms)
+        receiver.post(body2(now_ms, exemplars=[data], texts=texts), V2)
+    assert receiver.counters["tocsin_exemplars_forgotten_total"] == 2
 
 
 def test_exemplars_that_are_not_valid_are_told_of(receiver: Receiver) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -14,6 +12,7 @@ from model.change import Change
 from model.errors import TransientError
 from pipeline.client import Client
 from pipeline.demo.witness import Witness, read_incident
+from tests.collectors.http_double import Answer, answering
 
 INCIDENT = {
     "id": "a1",
@@ -45,33 +44,17 @@ class Api:
 def api() -> Iterator[tuple[Api, Witness]]:
     told = Api()
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            told.asked.append(path)
-            self._answer(told.answers.get(path))
+    def ask(method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        data: Any = {"ok": True}
+        if method == "POST":
+            told.bodies.append((path, json.loads(body)))
+        else:
+            told.asked.append(path.partition("?")[0])
+            data = told.answers.get(told.asked[-1])
+        return (404 if data is None else 200), json.dumps(data).encode(), {}
 
-        def do_POST(self) -> None:
-            length = int(self.headers["Content-Length"])
-            told.bodies.append((self.path, json.loads(self.rfile.read(length))))
-            self._answer({"ok": True})
-
-        def _answer(self, data: Any) -> None:
-            body = json.dumps(data).encode()
-            self.send_response(404 if data is None else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield told, Witness(Client(f"http://127.0.0.1:{server.server_port}"))
-        server.shutdown()
-        thread.join()
+    with answering(ask) as address:
+        yield told, Witness(Client(address))
 
 
 def test_an_incident_is_read_with_its_ticket_and_its_pages(api):

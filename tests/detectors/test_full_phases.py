@@ -57,7 +57,7 @@ def test_a_holiday_is_read_as_a_day_of_the_weekend() -> None:
 
 
 @pytest.mark.parametrize("hour_off", [1, -1])
-def test_after_daylight_saving_began_or_ended_the_profile_is_read_an_hour_off(
+def test_f13_after_daylight_saving_began_or_ended_the_profile_is_read_an_hour_off(
     hour_off: int,
 ) -> None:
     off_from = 30

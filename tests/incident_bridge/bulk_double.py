@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.collectors import http_double
 
 Answer = tuple[int, Any]
 CANNOT = {"error": {"root_cause": [{"type": "illegal_argument_exception", "reason": "no handler"}]}}
@@ -59,33 +59,9 @@ class Double:
 def serving(double: Double) -> Iterator[Double]:
     """Serve it on loopback for a while."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+    def ask(method: str, path: str, body: bytes, headers: dict[str, str]) -> http_double.Answer:
+        status, found = double.answer(method, path, body)
+        return status, json.dumps(found).encode(), {"Content-Type": "application/json"}
 
-        def do_POST(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            status, found = double.answer(self.command, self.path, self.rfile.read(size))
-            body = json.dumps(found).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_PUT = do_POST
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    double.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with http_double.answering(ask) as double.url:
         yield double
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import ExitStack
 from urllib.parse import parse_qs, urlsplit
+
+from tests.collectors.http_double import Answer, answering
 
 
 class DeskServer:
@@ -18,17 +19,11 @@ class DeskServer:
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.answer: Callable[[str], tuple[int, dict[str, str], bytes] | None] = lambda _: None
         self.now_ms = 0
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.01,), daemon=True
-        )
-        self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}/desk"
+        self._serving = ExitStack()
+        self.url = f"{self._serving.enter_context(answering(self._asked))}/desk"
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        self._serving.close()
 
     def get(self, query: dict[str, list[str]]) -> tuple[int, dict]:
         if "key" in query:
@@ -53,36 +48,13 @@ class DeskServer:
             ticket["comments"].append(body["comment"])
         return 201, ticket
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        desk = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def _do(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                headers = {name: value for name, value in self.headers.items()}
-                desk.requests.append((self.command, self.path, headers, body))
-                instead = desk.answer(self.command)
-                if instead is None:
-                    if self.command == "POST":
-                        key = headers.get("Idempotency-Key", "")
-                        status, data = desk.post(json.loads(body), key)
-                    else:
-                        status, data = desk.get(parse_qs(urlsplit(self.path).query))
-                    instead = (
-                        status,
-                        {"Content-Type": "application/json"},
-                        json.dumps(data).encode(),
-                    )
-                status, sent, answer = instead
-                self.send_response(status)
-                for name, value in {**sent, "Content-Length": str(len(answer))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(answer)
-
-            do_GET = do_POST = _do
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        return Handler
+    def _asked(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        self.requests.append((method, path, headers, body))
+        if (instead := self.answer(method)) is not None:
+            status, sent, answer = instead
+            return status, answer, sent
+        if method == "POST":
+            status, data = self.post(json.loads(body), headers.get("idempotency-key", ""))
+        else:
+            status, data = self.get(parse_qs(urlsplit(path).query))
+        return status, json.dumps(data).encode(), {"Content-Type": "application/json"}

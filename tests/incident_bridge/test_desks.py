@@ -90,12 +90,12 @@ def test_changes_name_what_was_touched_since(desk):
 def test_requests_are_signed_with_every_secret_and_carry_the_key(webhook, server):
     webhook.create(DRAFT, idempotency_key="k1")
     method, path, headers, body = server.requests[-1]
-    assert (method, path, headers["Idempotency-Key"]) == ("POST", "/desk", "k1")
+    assert (method, path, headers["idempotency-key"]) == ("POST", "/desk", "k1")
     assert json.loads(body)["ticket"]["key"] == "inc1"
     for secret in (b"new", b"old"):
-        assert verify(headers["Tocsin-Signature"], body, [secret], now_ms=NOW_MS)
-    assert not verify(headers["Tocsin-Signature"], body + b" ", [b"new"], now_ms=NOW_MS)
-    assert not verify(headers["Tocsin-Signature"], body, [b"other"], now_ms=NOW_MS)
+        assert verify(headers["tocsin-signature"], body, [secret], now_ms=NOW_MS)
+    assert not verify(headers["tocsin-signature"], body + b" ", [b"new"], now_ms=NOW_MS)
+    assert not verify(headers["tocsin-signature"], body, [b"other"], now_ms=NOW_MS)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_a_page_is_posted_signed(server, clock):
     server.answer = lambda _: (204, {}, b"")
     receiver.send(PageDraft("hook", "inc1", "t", "b", "P1", "opened"), idempotency_key="p1")
     _, _, headers, body = server.requests[-1]
-    assert verify(headers["Tocsin-Signature"], body, [b"k"], now_ms=NOW_MS)
+    assert verify(headers["tocsin-signature"], body, [b"k"], now_ms=NOW_MS)
     assert json.loads(body)["people"] == ["ann"]
     assert json.loads(body)["page"]["why"] == "opened"
 

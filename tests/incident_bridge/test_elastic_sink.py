@@ -10,11 +10,11 @@ import pytest
 
 from incident_bridge.elastic_settings import ElasticSinkSettings
 from incident_bridge.elastic_sink import ElasticSink
-from model.alert import Alert, AlertStatus, Evidence, Severity
+from model.alert import Alert, AlertStatus, Evidence
 from model.clock import SystemClock
 from model.errors import DeliveryError, PermanentError, TransientError
 from model.identity import derive_id
-from model.incident import Cause, EntryKind, Incident, IncidentState, Priority, TimelineEntry
+from model.incident import EntryKind, Incident, IncidentState, TimelineEntry
 from model.labels import Labels
 from model.reason import because
 from store import alerts as alert_rows
@@ -22,6 +22,7 @@ from store import incidents as incident_rows
 from store import timeline as timeline_rows
 from store.store import Store
 from tests.incident_bridge.bulk_double import Double, serving
+from tests.store import slow_cart
 
 NOW = 1_800_000_000_000
 
@@ -33,24 +34,7 @@ def double() -> Iterator[Double]:
 
 
 def incident(ident: str, **more: Any) -> Incident:
-    made = Incident(
-        id=ident,
-        state=IncidentState.OPEN,
-        state_since_ms=NOW,
-        title=because("{service} is slow", service="cart"),
-        service="cart",
-        services=("cart", "gateway"),
-        severity=Severity.CRITICAL,
-        priority=Priority.P2,
-        impact=2,
-        urgency=1,
-        team="shop",
-        began_ms=NOW - 10_000,
-        opened_ms=NOW,
-        updated_ms=NOW,
-        causes=(Cause("cart", 0.9),),
-    )
-    return replace(made, **more)
+    return slow_cart.incident(ident, NOW, **{"began_ms": NOW - 10_000, **more})
 
 
 def entry(ident: str, kind: EntryKind = EntryKind.OPENED, at_ms: int = NOW) -> TimelineEntry:

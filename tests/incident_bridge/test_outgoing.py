@@ -91,7 +91,7 @@ def test_a13_the_name_is_resolved_once(server):
     assert answer.status == 200
     assert asked == ["desk.example"]
     # The server sees the name, not the address that was pinned.
-    assert server.requests[0][2]["Host"] == f"desk.example:{port}"
+    assert server.requests[0][2]["host"] == f"desk.example:{port}"
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,28 @@ def test_words_are_translated_values_are_not(incident):
     assert renderer.page(incident, "phone", "resolved").title == "已恢复:cart 故障"
 
 
-def test_a_value_is_never_a_template():
+TEMPLATES = [
+    "{{ ''.__class__.__mro__ }}",
+    "{% for i in range(10**9) %}x{% endfor %}",
+    "{x:>1000000000}",
+    "{x.__class__.__init__.__globals__}",
+    "${7*7} #{7*7} <%= 7*7 %> %(x)s {{7*7}}",
+]
+
+
+@pytest.mark.parametrize("text", TEMPLATES)
+def test_a08_what_looks_like_a_template_is_said_as_it_came(incident, text):
+    for hostile in (
+        replace(incident, title=because("{x}", x=text)),
+        replace(incident, evidence=(because("saw {x}", x=text),)),
+        replace(incident, causes=(replace(incident.causes[0], service=text),)),
+    ):
+        said = _everything(hostile)
+        assert harmless(text) in "".join(said) and "49" not in "".join(said)
+        assert sum(map(len, said)) < 5_000
+
+
+def test_a08_a_value_is_never_a_template():
     assert say(because("{a} {b}", a="{b}", b="{a.__class__}"), str) == "❴b❵ ❴a.__class__❵"
 
 

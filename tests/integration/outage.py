@@ -31,9 +31,9 @@ WITHOUT_S = float(os.environ.get("TOCSIN_OUTAGE_S", "600"))
 PATIENCE_S = 600.0
 """Only a failure waits so long."""
 LIVE = """\
-kafka: {{brokers: ['{broker}'], partitions: 2, replication: 1, session_timeout: 6s, prefix: live}}
+kafka: {{brokers: ['{broker}'], partitions: 2, domains: {domains}, replication: 1, session_timeout: 6s, prefix: live{domains}}}
 console: {{listen: '{listen}'}}
-correlator: {{group_wait: 1s}}
+correlator: {{group_wait: 1s, separate_domains: {apart}}}
 host: {{enabled: false}}
 logs: {{sources: []}}
 store: {{url: '{records}'}}
@@ -57,13 +57,21 @@ class Seen:
 
 
 class Live:
-    """A console and two workers in the present."""
+    """A console and two workers in the present; as many of them decide as there are `domains`."""
 
-    def __init__(self, folder: Path, broker: KafkaServer, records: str) -> None:
+    def __init__(
+        self, folder: Path, broker: KafkaServer, records: str, *, domains: int = 1
+    ) -> None:
         config = folder / "config"
         config.mkdir(parents=True)
         self.address = f"127.0.0.1:{free_port()}"
-        text = LIVE.format(broker=broker.address, listen=self.address, records=records)
+        text = LIVE.format(
+            broker=broker.address,
+            listen=self.address,
+            records=records,
+            domains=domains,
+            apart=str(domains > 1).lower(),
+        )
         (config / "tocsin.yaml").write_text(text)
         (config / "catalogue.yaml").write_text(
             "services: [{name: pg}, {name: web}, {name: mail}]\n"

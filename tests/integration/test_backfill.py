@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import requests
 from benchmarks.brokers import Broker, Process, finish, free_port
 from pipeline import settings as reading
 from pipeline.distributed import topics
+from tests.collectors.http_double import Answer, answering
 from tests.integration.conftest import Tocsin
 
 pytestmark = pytest.mark.integration
@@ -105,28 +104,15 @@ def slow(past: tuple[str, Shop]) -> Iterator[int]:
     _, shop = past
     last_s = [time.monotonic()]
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            now_s = time.monotonic()
-            shop.serve(now_s - last_s[0], median_s=0.45)
-            last_s[0] = now_s
-            body = (
-                "# TYPE http_request_duration_seconds histogram\n" + "".join(shop.lines())
-            ).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def ask(method: str, path: str, asked: bytes, headers: dict[str, str]) -> Answer:
+        now_s = time.monotonic()
+        shop.serve(now_s - last_s[0], median_s=0.45)
+        last_s[0] = now_s
+        body = "# TYPE http_request_duration_seconds histogram\n" + "".join(shop.lines())
+        return 200, body.encode(), {"Content-Type": "text/plain; version=0.0.4"}
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_port
-    server.shutdown()
-    server.server_close()
+    with answering(ask) as address:
+        yield int(address.rpartition(":")[2])
 
 
 def is_told_slow(tocsin: Tocsin) -> None:

@@ -75,7 +75,7 @@ def test_pages_late_documents_rollover_and_a_restart(elastic: Elastic) -> None:
     elastic.put("shop-2", *many[25:])
     elastic.put("shop-3", {"@timestamp": str(begun), "message": "x"})
     assert sorted(asked(poll, begun + 5_000)) == sorted(one["message"] for one in many)
-    assert [p.reason.text() for p in poll.problems()] == ["shop-3 is left out: @timestamp is no date there"]  # fmt: skip
+    assert [p.reason.text() for p in poll.problems.all()] == ["shop-3 is left out: @timestamp is no date there"]  # fmt: skip
     elastic.put("shop-4", {"@timestamp": begun + 20_000, "message": "rolled over"})
     assert asked(poll, begun + 20_000) == ["rolled over"]
     again = poll_of(elastic, "shop-*", query="NOT log.level:debug")
@@ -92,10 +92,10 @@ def test_what_the_server_says_of_mistakes(elastic: Elastic, tmp_path: Path) -> N
     elastic.put("words-1", {"@timestamp": begun, "message": "x"})
     wrong = poll_of(elastic, "words-*", query="level:((")
     assert asked(wrong, begun) == []
-    assert "answered 400" in wrong.problems()[0].reason.text()
+    assert "answered 400" in wrong.problems.all()[0].reason.text()
     nothing = poll_of(elastic, "nothing-*")
     asked(nothing, begun)
-    assert [p.kind for p in nothing.problems()] == ["index"]
+    assert [p.kind for p in nothing.problems.all()] == ["index"]
 
 
 def test_a_point_in_time_that_is_closed_is_gone(elastic: Elastic) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from benchmarks.brokers import Cluster, Process, finish, received
 from model.action import ActionState
 from model.journal import JournalKind
 from pipeline.checkpoints import unpack
+from pipeline.distributed import topics
 from pipeline.distributed.detecting import RELEASE
 from pipeline.distributed.wire import Dead, Entry, read, write
 from store import incidents as incident_rows
@@ -32,6 +34,7 @@ from tests.pipeline.distributed.test_on_a_broker import differences, until
 
 pytestmark = pytest.mark.integration
 BOTH = "detect,correlate"
+Message = tuple[str, int, bytes]
 WITHOUT_S = 15.0
 """Longer than sessions and requests last here."""
 
@@ -60,11 +63,11 @@ def cluster(
     one.close()
 
 
-def parts(storm: Storm, *ends: float) -> list[list[tuple[str, int, bytes]]]:
+def parts(messages: list[Message], *ends: float) -> list[list[Message]]:
     """The storm's messages, cut where shares of them have gone by."""
-    count = len(storm.messages)
+    count = len(messages)
     places = [0, *(round(end * count) for end in ends), count]
-    return [storm.messages[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [messages[a:b] for a, b in zip(places, places[1:], strict=False)]
 
 
 def decides(cluster: Cluster) -> None:
@@ -82,7 +85,7 @@ def test_f22_killed_in_a_storm_a_rebalance_and_a_broker_restart(
 ) -> None:
     first = cluster.worker(BOTH)
     cluster.worker(BOTH)
-    begin, middle, end = parts(storm, 0.6, 0.8)
+    begin, middle, end = parts(storm.messages, 0.6, 0.8)
     cluster.send(begin)
     decides(cluster)
     first.kill()
@@ -95,10 +98,33 @@ def test_f22_killed_in_a_storm_a_rebalance_and_a_broker_restart(
     assert differences(cluster, storm.expected) == set()
 
 
+def test_f22_of_several_who_decide_one_is_killed_in_the_storm(
+    broker: KafkaServer, postgres: Postgres, storm: Storm, tmp_path: Path
+) -> None:
+    """Three domains, decided by two workers that write to one PostgreSQL at once."""
+    records, prefix = postgres.database("domains"), "domains"
+    with Cluster(
+        tmp_path, broker, WORLD, partitions=PARTITIONS, domains=3, records=records, prefix=prefix
+    ) as cluster:
+        store = Store.open(f"sqlite:///{tmp_path / 'embedded.db'}", now_ms=0)
+        played.embedded(storm.folder / "recorded", cluster.settings, store)
+        expected = played.outcome(store)
+        store.close()
+        messages = played.messages(storm.folder / "recorded", PARTITIONS, settings=cluster.settings)
+        begin, end = parts(list(messages), 0.6)
+        first, other = cluster.worker(BOTH), cluster.worker(BOTH)
+        cluster.send(begin)
+        decides(cluster)
+        first.kill()
+        cluster.send(end)
+        assert differences(cluster, expected) == set()
+        says(other, "correlate: partitions [0, 1, 2]")
+
+
 def test_f22_two_workers_that_believe_they_own_a_partition(cluster: Cluster, storm: Storm) -> None:
     """One stands still until others have all of its partitions, then goes on with what it holds."""
     asleep = cluster.worker(BOTH)
-    begin, middle, end = parts(storm, 0.4, 0.7)
+    begin, middle, end = parts(storm.messages, 0.4, 0.7)
     cluster.send(begin)
     decides(cluster)
     asleep.pause()
@@ -116,7 +142,7 @@ def test_f21_a_database_that_is_away_in_the_middle(
     cluster: Cluster, storm: Storm, postgres: Postgres
 ) -> None:
     workers = [cluster.worker(BOTH), cluster.worker(BOTH)]
-    begin, middle, end = parts(storm, 0.5, 0.7)
+    begin, middle, end = parts(storm.messages, 0.5, 0.7)
     cluster.send(begin)
     decides(cluster)
     postgres.do("stop", "-m", "immediate")
@@ -138,7 +164,7 @@ def test_f24_a_worker_that_is_cut_off_from_the_records_and_comes_back(
         BOTH, records=cluster.records.replace(str(postgres.port), str(proxy.port))
     )
     beside = cluster.worker(BOTH)
-    begin, middle, end = parts(storm, 0.4, 0.7)
+    begin, middle, end = parts(storm.messages, 0.4, 0.7)
     cluster.send(begin)
     decides(cluster)
     proxy.cut()
@@ -152,11 +178,13 @@ def test_f24_a_worker_that_is_cut_off_from_the_records_and_comes_back(
     assert apart.running and beside.running
 
 
+@pytest.mark.parametrize("domains", [1, 2])
 def test_f16_whoever_performs_is_killed_and_the_other_goes_on(
-    broker: KafkaServer, postgres: Postgres, tmp_path: Path
+    broker: KafkaServer, postgres: Postgres, tmp_path: Path, domains: int
 ) -> None:
     """Two workers with all stages and a console, as people run them: a ticket for each incident, and one."""
-    live = Live(tmp_path / "live", broker, postgres.database("performing"))
+    records = postgres.database(f"performing{domains}")
+    live = Live(tmp_path / "live", broker, records, domains=domains)
     store = Store.open(live.records, now_ms=0)
 
     def tickets() -> list[str]:
@@ -191,7 +219,7 @@ def test_f16_whoever_performs_is_killed_and_the_other_goes_on(
 def test_f23_poison_is_set_aside_and_the_partition_proceeds(cluster: Cluster, storm: Storm) -> None:
     cluster.worker(BOTH)
     cluster.worker(BOTH)
-    begin, end = parts(storm, 0.5)
+    begin, end = parts(storm.messages, 0.5)
     crashing = write(Entry(JournalKind.FEEDBACK, "x", 0, b"{}"))  # it reads, and ends the stage
     poison = [
         (played.TELEMETRY, 0, b"TCW1 not a message"),
@@ -224,7 +252,7 @@ def test_f27_a_rolling_upgrade_and_back(cluster: Cluster, storm: Storm, tmp_path
     """Release N, both, N+1, both, N; N+1 has another schema, other snapshots and other messages."""
     newer = next_release(tmp_path / "next")
     old = [cluster.worker(BOTH), cluster.worker(BOTH)]
-    steps = parts(storm, 0.4, 0.5, 0.6, 0.7, 0.85)
+    steps = parts(storm.messages, 0.4, 0.5, 0.6, 0.7, 0.85)
     cluster.send(steps[0])
     decides(cluster)
     fresh = [cluster.worker(BOTH, code=newer)]
@@ -246,3 +274,16 @@ def test_f27_a_rolling_upgrade_and_back(cluster: Cluster, storm: Storm, tmp_path
     assert differences(cluster, storm.expected) == set()
     assert "is not used" in back.log.read_text()  # N+1's; it went on from N's last one
     assert "starts cold" not in back.log.read_text()
+
+
+def test_the_alerts_topic_grows_and_nothing_else(cluster: Cluster) -> None:
+    kafka = replace(cluster.settings.machine.kafka, domains=3)
+
+    async def grown() -> list[int]:
+        return [one.found for one in await topics.look(kafka)]
+
+    assert finish(topics.create(kafka)) == [kafka.alerts]
+    # The broker says so of itself a moment later.
+    missing = until(lambda: set() if finish(grown()) == [PARTITIONS, 3, 1] else {b"not yet"})
+    assert missing == set()
+    assert finish(topics.create(kafka)) == []

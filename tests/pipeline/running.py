@@ -10,8 +10,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ import pytest
 import requests
 
 from benchmarks.process import Outside, Tocsin
+from tests.collectors.http_double import Answer, answering
 
 T = TypeVar("T")
 
@@ -134,48 +135,28 @@ class Running(Tocsin):
         self._log.close()
 
 
-class Exporter(ThreadingHTTPServer):
+class Exporter:
     """A scrape target: gives `body`, or nothing at all while `hangs`."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Answer)
         self.body = "# TYPE jobs gauge\njobs 5\n"
         self.hangs = False
         self.asked = 0
         self.let_go = threading.Event()
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    @property
-    def url(self) -> str:
+        self._serving = ExitStack()
+        self.url = f"{self._serving.enter_context(answering(self._ask))}/metrics"
         """Where it listens."""
-        return f"http://127.0.0.1:{self.server_address[1]}/metrics"
 
     def close(self) -> None:
         """End it."""
         self.let_go.set()
-        self.shutdown()
-        self.server_close()
+        self._serving.close()
 
-
-class _Answer(BaseHTTPRequestHandler):
-    server: Exporter
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quietly."""
-
-    def do_GET(self) -> None:
-        self.server.asked += 1
-        if self.server.hangs:
-            self.server.let_go.wait(WAIT_S)
-            return
-        data = self.server.body.encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "text/plain; version=0.0.4")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+    def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
+        self.asked += 1
+        if self.hangs:
+            self.let_go.wait(WAIT_S)
+        return 200, self.body.encode(), {"Content-Type": "text/plain; version=0.0.4"}
 
 
 def command(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:

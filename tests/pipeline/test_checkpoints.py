@@ -6,6 +6,8 @@ import pytest
 
 from model.errors import SnapshotError, StoreError
 from pipeline.checkpoints import Checkpoints, pack, unpack
+from pipeline.pace import Pace
+from pipeline.settings import PipelineSettings
 
 
 class Kept:
@@ -89,3 +91,10 @@ def test_f20_what_is_no_bundle_is_a_snapshot_error(data: bytes) -> None:
 def test_snapshots_are_readable_to_their_owner_alone(tmp_path: Path) -> None:
     Checkpoints(tmp_path / "data" / "checkpoints")
     assert (tmp_path / "data" / "checkpoints").stat().st_mode & 0o077 == 0
+
+
+def test_the_settings_are_what_the_loop_goes_by() -> None:
+    # They were given in another order once, and nothing limited what snapshots write.
+    pace = PipelineSettings(checkpoint_rate_bytes=2**20, series_idle_ms=7_200_000).pace()
+    assert pace == Pace(checkpoint_rate_bytes=2**20, series_idle_ms=7_200_000)
+    assert pace.until_checkpoint_s(300 * 2**20) == 300

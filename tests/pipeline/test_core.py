@@ -113,6 +113,27 @@ def test_f19_decisions_that_wait_have_a_limit(
     assert [change.title for change in kept] == ["0", "1"]
 
 
+def test_all_changes_of_a_day_are_suspects_after_a_restart(
+    settings: Settings, store: Store
+) -> None:
+    """Of many changes the latest is suspected: it must not be the one that a limit leaves out."""
+    many = 1_200
+    earlier = [
+        Change(f"c{n}", T0 - 3_600_000 + n, "deploy", f"s{n % 40}", f"{n}") for n in range(many)
+    ]
+    latest = Change("latest", T0 - 60_000, "deploy", "pg", "pg 17")
+    with store.records.write() as conn:
+        change_rows.save(conn, [*earlier, latest])
+    core = _core(settings, store)
+    core.restore(T0)
+    core.step(T0, values=[_alert("Down", "pg", T0)])
+    core.step(T0 + 1_000)
+    with store.records.read() as conn:
+        (incident,) = incident_rows.restorable(conn, since_ms=0, simulated=False)
+    assert incident.change_ids == ("latest",)
+    assert [cause.change_id for cause in incident.causes if cause.change_id] == ["latest"]
+
+
 def test_a_missing_heartbeat_is_missing_after_a_restart_too(
     settings: Settings, store: Store
 ) -> None:

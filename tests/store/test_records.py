@@ -11,7 +11,6 @@ from model.alert import Alert, AlertStatus, Evidence, Severity
 from model.change import Change
 from model.errors import InputError
 from model.incident import (
-    Cause,
     ClockKind,
     EntryKind,
     Grouping,
@@ -34,14 +33,17 @@ from store import (
     heartbeats,
     incidents,
     ledger,
+    offsets,
     pages,
     silences,
+    snapshots,
     ticket_links,
     timeline,
 )
 from store.rows import Cursor
 from store.store import Store
 from store.ticket_links import TicketLink
+from tests.store.slow_cart import incident
 
 
 def alert(name: str = "HighLatency", starts_ms: int = 100, **more: object) -> AlertStatus:
@@ -50,27 +52,6 @@ def alert(name: str = "HighLatency", starts_ms: int = 100, **more: object) -> Al
     incident_id = str(more.pop("incident_id", ""))
     made = Alert(Labels.of(labels), "prom", starts_ms, starts_ms)
     return AlertStatus(replace(made, **more), incident_id)  # type: ignore[arg-type]
-
-
-def incident(ident: str = "i1", opened_ms: int = 100, **more: object) -> Incident:
-    made = Incident(
-        id=ident,
-        state=IncidentState.OPEN,
-        state_since_ms=opened_ms,
-        title=because("{service} is slow", service="cart"),
-        service="cart",
-        services=("cart", "gateway"),
-        severity=Severity.CRITICAL,
-        priority=Priority.P2,
-        impact=2,
-        urgency=1,
-        team="shop",
-        began_ms=opened_ms - 10,
-        opened_ms=opened_ms,
-        updated_ms=opened_ms,
-        causes=(Cause("cart", 0.9, (because("first of all"),)),),
-    )
-    return replace(made, **more)  # type: ignore[arg-type]
 
 
 def grouping(ident: str = "i1", at_ms: int = 100) -> Grouping:
@@ -365,3 +346,14 @@ def test_heartbeats_are_kept_by_name_and_source(any_store: Store) -> None:
         assert heartbeats.everything(conn) == [replace(first, time_ms=5), other]
         assert heartbeats.remove(conn, "backup", source="b")
         assert not heartbeats.remove(conn, "backup", source="b")
+
+
+def test_of_two_who_go_on_from_the_same_state_one_does(any_store: Store) -> None:
+    # On PostgreSQL the first of all was taken for the second: no worker could begin there.
+    with any_store.records.write() as conn:
+        for before, wins in ((None, True), (None, False), (b"1", True), (b"0", False)):
+            data = b"1" if before is None else b"2"
+            assert snapshots.replace(conn, "x", data, before=before, now_ms=1) is wins
+        assert snapshots.get(conn, "x") == b"2"
+        assert [offsets.advance(conn, "y", n) for n in (3, 3, 4, 2)] == [True, False, True, False]
+        assert offsets.get(conn, "y") == 4

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from benchmarks import distributed as played
 from benchmarks.telemetry import World
 from model.alert import Alert
 from model.batch import MetricBatch
+from model.journal import NewEntry
 from model.labels import Labels
 from model.series import SeriesIndex
 from pipeline import settings as reading
 from pipeline import wiring
 from pipeline.distributed.correlating import Correlating
 from pipeline.distributed.holding import DetectingPartition
+from pipeline.distributed.packing import packed
+from pipeline.distributed.placing import Placing
 from pipeline.distributed.shards import Splitter
 from pipeline.distributed.wire import Entry, Tick, read, write
 from pipeline.settings import Settings
@@ -63,38 +68,54 @@ def one_process(settings: Settings, store: Store, *, traces: bool) -> list[bytes
     return played.outcome(store)
 
 
-def with_workers(settings: Settings, store: Store, *, crash_every: int = 0) -> list[bytes]:
-    """What workers decide, who begin again now and then."""
+def messages(settings: Settings, store: Store) -> dict[int, list[bytes]]:
+    """What comes to each who decides: pushes, and what two detecting partitions tell."""
     index = SeriesIndex()
-    splitter = Splitter(index, 2)
-    partitions = [DetectingPartition(settings, store, number) for number in range(2)]
-    topic: list[bytes] = []
+    splitter, placing = Splitter(index, 2), Placing(settings)
+    detecting = [DetectingPartition(settings, store, number) for number in range(2)]
+    topics: dict[int, list[bytes]] = {n: [] for n in range(placing.count)}
     for offset, now_ms in enumerate(range(NOW, NOW + SECONDS * 1_000, 1_000)):
-        topic += [write(one) for one in entries(now_ms)]
+        news = [NewEntry(e.kind, e.source, e.arrival_ms, e.body) for e in entries(now_ms)]
+        for push in packed(news, placing, lambda _: ()):
+            topics[push.partition].append(push.data)
         for batch in batches(index, now_ms, traces=True):
             for number, message in splitter.split(batch):
-                partitions[number].take(write(message), 2 * offset)
-        for one in partitions:
-            topic += one.take(write(Tick(now_ms)), 2 * offset + 1)
+                detecting[number].take(write(message), 2 * offset)
+        for one in detecting:
+            for number, told in one.take(write(Tick(now_ms)), 2 * offset + 1):
+                topics[number].append(told)
+    return topics
 
-    def stage() -> Correlating:
-        return Correlating(settings, store, 0, sources=2, patience_ms=10**12)
 
-    decides, offset, begun = stage(), 0, 0
-    while offset < len(topic):
-        decides.take(read(topic[offset]), offset)
-        offset += 1
-        if crash_every and offset % crash_every == 0 and begun < offset // crash_every:
-            begun += 1
-            decides = stage()
-            offset = decides.mark.resume
+def with_workers(settings: Settings, store: Store, *, crash_every: int = 0) -> list[bytes]:
+    """What workers decide, who begin again now and then."""
+    for number, topic in messages(settings, store).items():
+
+        def stage(number: int = number) -> Correlating:
+            return Correlating(settings, store, number, sources=2, patience_ms=10**12)
+
+        decides, offset, begun = stage(), 0, 0
+        while offset < len(topic):
+            decides.take(read(topic[offset]), offset)
+            offset += 1
+            if crash_every and offset % crash_every == 0 and begun < offset // crash_every:
+                begun += 1
+                decides = stage()
+                offset = decides.mark.resume
     return played.outcome(store)
 
 
-def test_f22_what_traces_show_groups_as_in_one_process(tmp_path: Path) -> None:
-    played.configure(tmp_path / "config", World(services=1))
-    (tmp_path / "config" / "catalogue.yaml").write_text("services: [{name: shop}, {name: stock}]\n")
+@pytest.mark.parametrize("domains", [1, 2])
+def test_f22_what_traces_show_groups_as_in_one_process(tmp_path: Path, domains: int) -> None:
+    # With two who decide, both services are of one domain, which the second decides about.
+    machine = f"kafka: {{partitions: 2, domains: {domains}}}\n"
+    apart = "separate_domains: true" if domains > 1 else ""
+    played.configure(tmp_path / "config", World(services=1), machine, apart)
+    (tmp_path / "config" / "catalogue.yaml").write_text(
+        "services: [{name: shop, domain: a}, {name: stock, domain: a}]\n"
+    )
     settings = reading.load(tmp_path / "config")
+    assert Placing(settings).of_service("shop") == domains - 1
 
     def opened(name: str) -> Store:
         return Store.open(f"sqlite:///{tmp_path / name}.db", now_ms=0)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from collectors.base import Counters, SourceProblem
+from collectors.base import Counters, Problems
 from collectors.senders import Senders, SenderSettings
 from model.batch import LogBatch, MetricBatch
 from model.clock import ManualClock
@@ -17,6 +17,7 @@ from pipeline import settings as reading
 from pipeline.distributed.feeding import Feeding
 from pipeline.distributed.lease import LEASE_S, Lease
 from pipeline.distributed.outlet import Outlet
+from pipeline.distributed.placing import services_in
 from pipeline.settings import Settings
 from store.store import Store
 
@@ -26,15 +27,10 @@ class Asked:
 
     def __init__(self) -> None:
         self.cursor = 0
+        self.problems = Problems()
 
     def poll(self, now_ms: int) -> list[MetricBatch | LogBatch]:
         self.cursor += 1
-        return []
-
-    def problems(self) -> list[SourceProblem]:
-        return []
-
-    def fresh_problems(self) -> list[SourceProblem]:
         return []
 
     def counters(self) -> Counters:
@@ -79,7 +75,7 @@ class Worker:
             SeriesIndex(),
             [self.asked],
             {"asked": self.asked},
-            Taken(settings.machine.kafka),
+            Taken(settings, services_in(store)),
             clock,
             name=name,
             store=store,

@@ -14,6 +14,7 @@ from benchmarks.brokers import Broker, Cluster, received
 from model.journal import JournalKind
 from pipeline.distributed.wire import Dead, Entry, read, write
 from store import audit as audit_rows
+from store.store import Store
 from tests.pipeline.distributed.conftest import PARTITIONS, WORLD, Storm
 
 LONGEST_S = 300.0
@@ -59,6 +60,32 @@ def test_f22_one_of_two_killed_in_the_middle_changes_nothing(
     cluster.worker("detect,correlate")  # and a third joins: another rebalance
     cluster.send(storm.messages[more:])
     assert differences(cluster, storm.expected) == set()
+
+
+def test_f22_of_two_who_decide_about_domains_one_is_killed_in_the_storm(
+    tmp_path: Path, storm: Storm
+) -> None:
+    broker = Broker(tmp_path)
+    cluster = Cluster(tmp_path, broker, WORLD, partitions=PARTITIONS, domains=3)
+    try:
+        store = Store.open(f"sqlite:///{tmp_path / 'embedded.db'}", now_ms=0)
+        played.embedded(storm.folder / "recorded", cluster.settings, store)
+        expected = played.outcome(store)
+        store.close()
+        recorded = storm.folder / "recorded"
+        messages = list(played.messages(recorded, PARTITIONS, settings=cluster.settings))
+        assert len({number for topic, number, _ in messages if topic == played.ALERTS}) == 2
+        cluster.worker("detect")
+        first, _second = cluster.worker("correlate"), cluster.worker("correlate")
+        most = 7 * len(messages) // 10
+        cluster.send(messages[:most])
+        assert until(lambda: set() if cluster.outcome() else {b"nothing yet"}) == set()
+        first.kill()
+        cluster.send(messages[most:])
+        assert differences(cluster, expected) == set()
+    finally:
+        cluster.close()
+        broker.close()
 
 
 def test_f23_a_poison_message_is_set_aside_and_the_partition_proceeds(

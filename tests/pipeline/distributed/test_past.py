@@ -17,10 +17,11 @@ from model.batch import MetricBatch
 from model.clock import SystemClock
 from model.labels import Labels
 from model.series import SeriesIndex
+from pipeline.distributed.blocks import pack_labels
 from pipeline.distributed.detecting import Detecting
 from pipeline.distributed.past import Teaching
 from pipeline.distributed.shards import Splitter, owner, shard
-from pipeline.distributed.wire import Past, Samples, Tick, pack_labels, read, write
+from pipeline.distributed.wire import Past, Samples, Tick, read, write
 from pipeline.settings import Settings
 from tests.collectors.prometheus_double import Double, serving
 

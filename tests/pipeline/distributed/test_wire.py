@@ -17,12 +17,15 @@ from model.journal import JournalKind
 from model.labels import Labels
 from model.reason import because
 from model.series import SeriesIndex
+from pipeline.distributed.blocks import DECODED_BYTES_MAX, pack_labels, unpack_labels
 from pipeline.distributed.shards import Splitter, owner, shard
 from pipeline.distributed.wire import (
-    DECODED_BYTES_MAX,
+    MAGIC,
+    MAGIC_NEEDED,
     Ask,
     Called,
     Dead,
+    Entries,
     Entry,
     Lines,
     Message,
@@ -31,9 +34,7 @@ from pipeline.distributed.wire import (
     Samples,
     Tick,
     Told,
-    pack_labels,
     read,
-    unpack_labels,
     write,
 )
 
@@ -62,7 +63,11 @@ MESSAGES: list[Message] = [
     Called(1, 1_000, (Calls("cart", "stock", 5, 900),)),
     Newer("of-tomorrow"),
     Told(3, 1_000, (ALERT,)),
+    Told(3, 1_000, (ALERT,), "a-stamp"),
     Entry(JournalKind.ALERT, "prom", 5, b"{}"),
+    Entries(
+        (Entry(JournalKind.ALERT, "prom", 5, b"{}"), Entry(JournalKind.ACT, "ann", 6, b"")), "s"
+    ),
     Dead("tocsin.alerts", 0, 17, "why", b"\0\1"),
 ]
 
@@ -74,6 +79,15 @@ def test_what_is_written_is_read(message: Message) -> None:
 
 def test_f27_a_kind_that_a_newer_release_sends_is_passed_over_and_not_set_aside() -> None:
     assert read(write(Newer("of-tomorrow"))) == Newer("of-tomorrow")
+
+
+def test_f27_a_kind_that_nobody_can_do_without_is_set_aside_where_it_is_not_known() -> None:
+    pushes = write(Entries((Entry(JournalKind.ALERT, "prom", 5, b"{}"),)))
+    assert read(pushes) == Entries((Entry(JournalKind.ALERT, "prom", 5, b"{}"),))
+    of_tomorrow = pushes.replace(b'"entries"', b'"tidings"')
+    with pytest.raises(InputError, match="'tidings'"):
+        read(of_tomorrow)
+    assert read(of_tomorrow.replace(MAGIC_NEEDED, MAGIC)) == Newer("tidings")
 
 
 def test_columns_come_back_bit_by_bit() -> None:
