@@ -66,14 +66,53 @@ class Key:
     ----------
     line : str
         The last one, or one that few have (`kept`).
+    place : int
+        In its `Queue`.
     """
 
-    __slots__ = ("course", "kept", "kind", "last_ms", "line", "resting", "told", "value")
+    __slots__ = ("course", "kept", "kind", "last_ms", "line", "place", "resting", "told", "value")
 
-    def __init__(self, kind: Kind, value: str, last_ms: int, course: Course) -> None:
-        self.kind, self.value, self.last_ms, self.course = kind, value, last_ms, course
-        self.line = ""
-        self.told = self.kept = self.resting = False
+    kind: Kind
+    value: str
+    last_ms: int
+    course: Course
+    line: str
+    told: bool
+    kept: bool
+    resting: bool
+    place: int
+
+
+def new_key(kind: Kind, value: str, last_ms: int) -> Key:
+    """One that met nothing yet; a storm makes many, and a class's own way to make one takes three times as long."""
+    key: Key = object.__new__(Key)
+    key.kind, key.value, key.last_ms, key.course = kind, value, last_ms, kind.start
+    key.line = ""
+    key.told = key.kept = key.resting = False
+    return key
+
+
+class Queue(dict[int, Key]):
+    """Identifiers that stand in line, by place. Who comes takes the place after `next`."""
+
+    __slots__ = ("_first", "next")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._first = self.next = 0
+
+    def add(self, key: Key) -> None:
+        """At the end."""
+        self.next = key.place = self.next + 1
+        self[key.place] = key
+
+    def first(self) -> Key:
+        """Who stands in front. A dict would look through all the places that became free, at each question."""
+        place = self._first
+        while (key := self.get(place)) is None:
+            place += 1
+        self._first = place
+        return key
 
 
 class Kind:
@@ -118,16 +157,6 @@ class Kind:
         self.steps += _FAR
         self.met[template] = 0.0
         return True
-
-    def rest(self, course: Course, memory: int) -> None:
-        """An identifier on a course came to rest; with `memory` identifiers known, all counts are halved."""
-        if not course.rests:
-            self.unlearnt.append(course)
-        course.rests += 1
-        self.rests += 1
-        self.steps += 1
-        if self.known >= memory:
-            self.halve()
 
     def learn(self) -> None:
         """Count what those that came to rest had met together."""

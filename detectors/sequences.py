@@ -15,12 +15,11 @@ remembered with all it met before. One that rests while few are known waits for 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from detectors.companions import Course, Key, Kind
+from detectors.companions import Course, Key, Kind, Queue, new_key
 from detectors.keys import Name, Words
 from model.units import Milliseconds
 
@@ -100,15 +99,21 @@ class Sequences:
     [('job_', '1070', 3)]
     """
 
-    def __init__(self, settings: SequenceSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: SequenceSettings | None = None,
+        *,
+        courses_bytes_max: int = _COURSES_BYTES_MAX,
+    ) -> None:
         self.settings = settings or SequenceSettings()
+        self._courses_bytes_max = courses_bytes_max
         self.odd_total = 0
         self.refused = 0
         self._due_ms = 0  # looking once a second is enough
         self.words = Words(_WORDS_MAX)
         self._kinds: dict[str, Kind] = {}
-        self._open: OrderedDict[Key, None] = OrderedDict()  # the one idle for longest first
-        self._resting: OrderedDict[Key, None] = OrderedDict()  # the one resting for longest first
+        self._open = Queue()  # the one idle for longest first
+        self._resting = Queue()  # the one resting for longest first
         self._courses: dict[tuple[str, tuple[int, ...], tuple[int, ...]], Course] = {}
         self._courses_bytes = 0
 
@@ -128,7 +133,7 @@ class Sequences:
         """The same for a block of lines in their order, each with the identifiers in it before its time."""
         odd: list[Odd] = []
         kinds, opened, resting = self._kinds, self._open, self._resting
-        open_max, rare_share = self.settings.open_max, self.settings.rare_share
+        open_max, rare_share, due_ms = self.settings.open_max, self.settings.rare_share, self._due_ms
         for names, time_ms, template, message in lines:
             for name, value in names:
                 kind = kinds.get(name) or self._new(name)
@@ -136,17 +141,17 @@ class Sequences:
                     continue
                 key = kind.keys.get(value)
                 if key is None:
-                    key = kind.keys[value] = Key(kind, value, time_ms, kind.start)
-                    opened[key] = None
+                    key = kind.keys[value] = new_key(kind, value, time_ms)
                     kind.known += 1
                     kind.steps += 1
                 elif key.resting:
-                    del resting[key]
+                    del resting[key.place]
                     key.resting = False
                     key.course = key.course.rested or self._rested(key)
-                    opened[key] = None
                 else:
-                    opened.move_to_end(key)
+                    del opened[key.place]
+                key.place = opened.next = place = opened.next + 1
+                opened[place] = key
                 if time_ms > key.last_ms:
                     key.last_ms = time_ms
                 course = key.course.again.get(template)
@@ -162,8 +167,8 @@ class Sequences:
                 key.course = course
                 if not key.kept:
                     key.line = message[:_LINE_MAX]
-            if time_ms >= self._due_ms or len(opened) > open_max:
-                self._due_ms = time_ms + _STEP_MS
+            if time_ms >= due_ms or len(opened) > open_max:
+                self._due_ms = due_ms = time_ms + _STEP_MS
                 odd += self.step(time_ms)
         return odd
 
@@ -192,7 +197,7 @@ class Sequences:
 
     def _entered(self, key: Key) -> Course:
         """The course of an identifier, sure to be in the table: only those lead anywhere, so that all is forgotten with it."""
-        if self._courses_bytes > _COURSES_BYTES_MAX:
+        if self._courses_bytes > self._courses_bytes_max:
             self._unlink()
         key.course = self._enter(key.kind, key.course)
         return key.course
@@ -227,7 +232,7 @@ class Sequences:
         for kind in self._kinds.values():
             kind.merge(merged)
         self._unlink()
-        for key in (*self._open, *self._resting):
+        for key in (*self._open.values(), *self._resting.values()):
             course = key.course
             if not merged.keys().isdisjoint(course.templates):
                 templates, recent = (
@@ -244,51 +249,60 @@ class Sequences:
     def step(self, now_ms: int) -> list[Odd]:
         """Lay to rest what has been idle for long; gives the verdicts that this makes due."""
         odd: list[Odd] = []
-        before_ms, most = now_ms - self.settings.idle_ms, self.settings.open_max
-        while self._open:
-            key = next(iter(self._open))
-            if key.last_ms > before_ms and len(self._open) <= most:
+        opened, before_ms = self._open, now_ms - self.settings.idle_ms
+        while opened:
+            key = opened.first()
+            if key.last_ms > before_ms and len(opened) <= self.settings.open_max:
                 break
             odd += self._rest(key)
         return odd
 
     def finish(self) -> list[Odd]:
         """The input is over: everything rests."""
-        return [odd for key in list(self._open) for odd in self._rest(key)]
+        return [odd for key in list(self._open.values()) for odd in self._rest(key)]
 
-    def _rest(self, key: Key) -> list[Odd]:
-        kind, resting = key.kind, self._resting
-        del self._open[key]
-        resting[key] = None
+    def _rest(self, key: Key) -> Sequence[Odd]:
+        kind, course, resting = key.kind, key.course, self._resting
+        del self._open[key.place]
+        key.place = resting.next = place = resting.next + 1
+        resting[place] = key
         key.resting = True
         if len(resting) > self.settings.resting_max:
-            forgotten, _ = resting.popitem(last=False)
+            forgotten = resting.first()
+            del resting[forgotten.place]
             forgotten.resting = False
             del forgotten.kind.keys[forgotten.value]
-        kind.rest(key.course, self.settings.memory)
+        if not course.rests:
+            kind.unlearnt.append(course)
+        course.rests += 1
+        kind.rests += 1
+        kind.steps += 1
+        if kind.known >= self.settings.memory:
+            kind.halve()
         if kind.known < self.settings.known_min:
             kind.waiting[key.value] = None
-            return []
-        if not kind.waiting:
-            return self._judge(key)
-        waiting, kind.waiting = (*kind.waiting, key.value), {}
-        keys = [kind.keys[value] for value in dict.fromkeys(waiting) if value in kind.keys]
-        return [odd for each in keys for odd in self._judge(each)]
+            return ()
+        if kind.waiting:
+            waiting, kind.waiting = kind.waiting | {key.value: None}, {}
+            keys = [kind.keys[value] for value in waiting if value in kind.keys]
+            return [odd for each in keys for odd in self._judge(each)]
+        if kind.steps < course.usual_until and key.resting:
+            key.line, key.kept = "", False
+            return ()
+        return self._judge(key)
 
-    def _judge(self, key: Key) -> list[Odd]:
+    def _judge(self, key: Key) -> Sequence[Odd]:
         # One that goes on meanwhile is judged when it rests again.
         if not key.resting:
-            return []
+            return ()
         kind, line = key.kind, key.line
         key.line, key.kept = "", False
-        if key.told or kind.steps < key.course.usual_until:
-            return []
-        verdict = kind.judge(key.course, self.settings)
+        verdict = None if key.told else kind.judge(key.course, self.settings)
         if verdict is None:
-            return []
+            return ()
         key.told = True
         self.odd_total += 1
-        return [Odd(kind.name, key.value, key.last_ms, *verdict, line=line)]
+        return (Odd(kind.name, key.value, key.last_ms, *verdict, line=line),)
 
     def save(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -306,8 +320,8 @@ class Sequences:
                 ]
                 for name, kind in self._kinds.items()
             ],
-            "open": [_plain(key) for key in self._open],
-            "resting": [_plain(key) for key in self._resting],
+            "open": [_plain(key) for key in self._open.values()],
+            "resting": [_plain(key) for key in self._resting.values()],
             "totals": [self.odd_total, self.refused, self._due_ms],
         }
 
@@ -321,10 +335,13 @@ class Sequences:
             kind.beside = {template: dict(others) for template, others in beside}
             kind.waiting = dict.fromkeys(waiting)
             kind.rests = rests[0] if rests else 0
-        self._open = OrderedDict.fromkeys(map(self._key, saved["open"]))
-        self._resting = OrderedDict.fromkeys(map(self._key, saved["resting"]))
-        for key in self._resting:
+        self._open, self._resting = Queue(), Queue()
+        for plain in saved["open"]:
+            self._open.add(self._key(plain))
+        for plain in saved["resting"]:
+            key = self._key(plain)
             key.resting = True
+            self._resting.add(key)
         self.odd_total, self.refused, *due = saved["totals"]
         self._due_ms = due[0] if due else 0
 
@@ -332,8 +349,8 @@ class Sequences:
         name, value, last_ms, templates, recent, told, *line = plain
         kind = self._kinds[name]
         course = self._course(kind, tuple(templates), tuple(recent))
-        key = kind.keys[value] = Key(kind, value, last_ms, course)
-        key.told = told
+        key = kind.keys[value] = new_key(kind, value, last_ms)
+        key.course, key.told = course, told
         key.line, key.kept = line or ("", False)
         return key
 
