@@ -171,7 +171,7 @@ class Contexts:
             forms = [(*general[:position], word, *general[position + 1 :]) for word in values]
             place = self.places(general)[position]
             if len(values) == 1:
-                one = forms[0], *values.values()
+                one = forms[0], next(iter(values.values()))
                 self._held[place] = known.setdefault(one, one)
             else:
                 self._held[place] = _Several(general, position, values)

@@ -55,6 +55,7 @@ class TemplateMiner:
         self.lines = 0
         self._masks = Masks(self.settings.keys_max)
         self._numbers: dict[str, int] = {}  # masked line to number: the fast path
+        self._beyond: set[str] = set()  # masked lines for which there is no room
         self._shapes: dict[bytes, int] = {}  # line without its digits to number: faster still
         self._forms: dict[Form, int] = {}  # clustered form to number
         self._contexts = Contexts(self.settings.contexts_max)
@@ -86,6 +87,9 @@ class TemplateMiner:
         key = " ".join([masks[word] for word in message.split()])
         number = self._numbers.get(key)
         if number is None:
+            if key in self._beyond:
+                self.overflowed += 1
+                return OVERFLOW
             number = self._learn(key)
         coded = key.encode("utf-8", "surrogatepass")
         digits = len(coded) - len(coded.translate(None, b"0123456789"))
@@ -136,8 +140,13 @@ class TemplateMiner:
         if len(self._numbers) >= self.settings.keys_max:
             self._numbers.clear()
             self._shapes.clear()
-        if number != OVERFLOW and len(line) <= _KEY_CHARS_MAX:
-            self._numbers[line] = number
+        if len(line) <= _KEY_CHARS_MAX:
+            if number != OVERFLOW:
+                self._numbers[line] = number
+            else:  # nothing is learnt any more that could make it another one
+                if len(self._beyond) >= _SHAPES_MAX:
+                    self._beyond.clear()
+                self._beyond.add(line)
         return number
 
     def _generalise(self, form: Form) -> Form:
@@ -268,6 +277,7 @@ class TemplateMiner:
             self._open_up(tuple(form))
         self._numbers = dict(saved["numbers"])
         self._shapes.clear()
+        self._beyond.clear()
         self.lines, self.overflowed = saved["lines"], saved["overflowed"]
         self._merged = dict(saved.get("merged", ()))
 

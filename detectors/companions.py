@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from detectors.sequences import SequenceSettings
 
 _FAR = 2**40  # steps that no verdict outlives
-_FINEST = 2.0**20  # counts are multiples of its inverse, so that the order they are summed in does not matter
+_FINEST = (
+    2.0**20
+)  # counts are multiples of its inverse, so that the order they are summed in does not matter
 
 
 class Verdict(NamedTuple):

@@ -127,7 +127,8 @@ def _numbered(signs: Bytes, classes: Bytes) -> Ints:
 def _named(signs: Bytes) -> Ints:
     """Where `=` or `:` stands behind "id", however it is written."""
     at = np.flatnonzero((signs == ord("=")) | (signs == ord(":")))
-    return at[((signs[at - 1] | 32) == ord("d")) & ((signs[at - 2] | 32) == ord("i"))]
+    named = ((signs[at - 1] | 32) == ord("d")) & ((signs[at - 2] | 32) == ord("i"))
+    return np.asarray(at[named])
 
 
 def _uuids(signs: Bytes, classes: Bytes) -> Ints:
@@ -136,7 +137,7 @@ def _uuids(signs: Bytes, classes: Bytes) -> Ints:
     at = at[signs[at + 5] == ord("-")]
     for n in (-8, -7, -6, -5, -4, -3, -2, -1, 1, 2, 3, 4):
         at = at[(classes[at + n] & _HEX) > 0]
-    return at
+    return np.asarray(at)
 
 
 def _runs(classes: Bytes) -> tuple[Ints, Ints]:

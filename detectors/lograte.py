@@ -137,7 +137,9 @@ def _alike(
     if not len(seconds):
         return
     times, of = np.unique(seconds, return_inverse=True)
-    keys = (writers.of.astype(np.int64) * len(times) + of) * 256 + (severities.astype(np.int64) & 255)
+    keys = (writers.of.astype(np.int64) * len(times) + of) * 256 + (
+        severities.astype(np.int64) & 255
+    )
     _, first, lines = np.unique(keys, return_index=True, return_counts=True)
     for place in np.argsort(first).tolist():
         at = int(first[place])

@@ -106,7 +106,9 @@ class NewTemplates:
     ) -> list[Newcomer]:
         """The lines that are warnings or worse."""
         touched: dict[int, Newcomer] = {}
-        nth = np.empty(len(batch), dtype=np.int64)  # of its service's lines in the batch, from one on
+        nth = np.empty(
+            len(batch), dtype=np.int64
+        )  # of its service's lines in the batch, from one on
         for of in places:
             nth[of] = np.arange(1, len(of) + 1)
         texts = {number: essence(text) for number, text in batch.template_texts.items()}

@@ -132,28 +132,14 @@ class Sequences:
     def take(self, lines: Iterable[tuple[Sequence[Name], int, int, str]]) -> list[Odd]:
         """The same for a block of lines in their order, each with the identifiers in it before its time."""
         odd: list[Odd] = []
-        kinds, opened, resting = self._kinds, self._open, self._resting
-        open_max, rare_share, due_ms = self.settings.open_max, self.settings.rare_share, self._due_ms
+        kinds, opened, due_ms = self._kinds, self._open, self._due_ms
+        open_max, rare_share = self.settings.open_max, self.settings.rare_share
         for names, time_ms, template, message in lines:
             for name, value in names:
                 kind = kinds.get(name) or self._new(name)
                 if kind is None:
                     continue
-                key = kind.keys.get(value)
-                if key is None:
-                    key = kind.keys[value] = new_key(kind, value, time_ms)
-                    kind.known += 1
-                    kind.steps += 1
-                elif key.resting:
-                    del resting[key.place]
-                    key.resting = False
-                    key.course = key.course.rested or self._rested(key)
-                else:
-                    del opened[key.place]
-                key.place = opened.next = place = opened.next + 1
-                opened[place] = key
-                if time_ms > key.last_ms:
-                    key.last_ms = time_ms
+                key = self._touched(kind, value, time_ms)
                 course = key.course.again.get(template)
                 if course is None:
                     course = key.course.first.get(template) or self._on(key, template)
@@ -171,6 +157,26 @@ class Sequences:
                 self._due_ms = due_ms = time_ms + _STEP_MS
                 odd += self.step(time_ms)
         return odd
+
+    def _touched(self, kind: Kind, value: str, time_ms: int) -> Key:
+        """An identifier that has a line, followed from now on if it was not; it is idle for the shortest."""
+        opened = self._open
+        key = kind.keys.get(value)
+        if key is None:
+            key = kind.keys[value] = new_key(kind, value, time_ms)
+            kind.known += 1
+            kind.steps += 1
+        elif key.resting:
+            del self._resting[key.place]
+            key.resting = False
+            key.course = key.course.rested or self._rested(key)
+        else:
+            del opened[key.place]
+        key.place = opened.next = place = opened.next + 1
+        opened[place] = key
+        if time_ms > key.last_ms:
+            key.last_ms = time_ms
+        return key
 
     def _new(self, name: str) -> Kind | None:
         if len(self._kinds) >= self.settings.kinds_max:

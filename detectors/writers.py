@@ -50,4 +50,3 @@ class Writers:
         order = np.argsort(self.of, kind="stable")
         ends = np.cumsum(np.bincount(self.of, minlength=len(self.names)))
         return np.split(order, ends[:-1])
-

@@ -1,4 +1,4 @@
-"""Online mining of log templates: a message becomes a template number, the same for ever.
+"""The naive twin of `collectors/templates.py`: each form with a word left out is made, and looked up as it is.
 
 Source
 ------

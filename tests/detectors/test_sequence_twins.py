@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_sequences import Sequences as Naive
 
 from detectors.bare import Bare
 from detectors.sequences import Sequences, SequenceSettings
+from tests.detectors.naive_sequences import Sequences as Naive
 
 Event = tuple[int, int, int, int]
 """Milliseconds since the one before (some go back), template, identifier, and another one or none."""
@@ -68,6 +68,9 @@ def twins(
         assert list(map(repr, block.take(part))) == list(map(repr, one_by_one))
         if number % 4 == 1:
             assert plain(block.save()) == plain(naive.save())
+        if number == 2:  # what the code before has saved is gone on with
+            block = Sequences(told, courses_bytes_max=courses_bytes_max)
+            block.load(naive.save())
     assert list(map(repr, block.finish())) == list(map(repr, naive.finish()))
     assert plain(block.save()) == plain(naive.save())
 
@@ -88,7 +91,7 @@ def test_many_odd_ones_and_courses_that_are_forgotten(bytes_max: int) -> None:
     for number in range(3_000):
         odd = rng.random() < 0.03
         usual = [1, 2, 3] if number < 1_500 or odd else [1, 2, 4, 3]
-        for template in (usual[:2] if rng.random() < 0.02 else [*usual, 5] if odd else usual):
+        for template in usual[:2] if rng.random() < 0.02 else [*usual, 5] if odd else usual:
             events.append((int(rng.integers(-5, 40)), template, number % 11, number % 3 - 1))
         events.append((2_000 * (number % 40 == 0), 1, 12, -1))
     bounds = {"known_min": 5, "companions_min": 5, "idle_ms": 200, "memory": 60}
