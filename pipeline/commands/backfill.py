@@ -125,14 +125,14 @@ def _show(
 ) -> None:
     output.show_table(["SERIES", "SELECTOR"], [(a.series, a.selector) for a in asked], empty="")
     if not series:
-        typer.echo("Nothing is there: are job and instance of the targets as in prometheus.yml?")
+        output.say("Nothing is there: are job and instance of the targets as in prometheus.yml?")
         return
-    typer.echo(
+    output.say(
         f"At most {series} series, {points} samples of {settings.days} days, "
         f"in about {format_duration(max(1_000, round(seconds) * 1_000))}."
     )
     if seconds * 1_000 > settings.hold_ms:
-        typer.echo(
+        output.say(
             f"That is longer than backfill.hold ({format_duration(settings.hold_ms)}): part of the "
             "distant past would be skipped. Fewer days or a longer hold would help."
         )
@@ -152,7 +152,7 @@ def _follow(client: Client, clock: Clock) -> None:
             if not counters["tocsin_backfill_targets_waiting"]:
                 break
             clock.sleep(_ASK_EVERY_S)
-    typer.echo(
+    output.say(
         f"{counters['tocsin_backfill_series_total']:.0f} series have learnt from {done:.0f} samples; "
         f"{counters['tocsin_backfill_unmatched_total']:.0f} are not known there, "
         f"{counters['tocsin_backfill_failures_total']:.0f} failures"

@@ -47,9 +47,9 @@ def backtest(
         ],
         empty="No incidents.",
     )
-    output.errors.print(
+    output.say(
         f"{len(found.incidents)} incidents; {found.samples} samples of {found.series} series, "
         f"{found.recorded_s:.0f} s recorded, played in {took_s:.1f} s "
         f"({found.recorded_s / took_s:.0f} times as fast)",
-        soft_wrap=True,
+        err=True,
     )

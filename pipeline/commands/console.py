@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from model.clock import SystemClock
-from pipeline import logs
+from pipeline import logs, output
 from pipeline.commands.options import DEFAULT_CONFIG, Config
 from pipeline.commands.run import override
 from pipeline.server import WebServer, listen
@@ -37,7 +37,7 @@ def console(
     server = WebServer(runtime.app, bound, trusted_proxies=settings.machine.console.trusted_proxies)
     runtime.start()
     try:
-        typer.echo(f"Tocsin listens at http://{settings.machine.console.listen}", err=True)
+        output.say(f"Tocsin listens at http://{settings.machine.console.listen}", err=True)
         server.serve()
     finally:
         runtime.stop()

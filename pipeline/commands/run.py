@@ -103,7 +103,7 @@ def serve(runtime: Runtime, server: WebServer) -> int:
         try:
             runtime.start()
             address = runtime.settings.machine.console.listen
-            typer.echo(f"Tocsin listens at http://{address}", err=True)
+            output.say(f"Tocsin listens at http://{address}", err=True)
             server.serve()
         finally:
             runtime.stop()
