@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -146,7 +147,9 @@ def minutes_down(incidents: list[Drawn], service: str) -> int:
 
 @settings(deadline=None, max_examples=60)
 @given(given=st.lists(drawn, max_size=25))
-def test_a_report_is_what_the_obvious_loops_say(report_of, given: list[Drawn]) -> None:
+def test_a_report_is_what_the_obvious_loops_say(
+    report_of: Callable[[list[Drawn]], Report], given: list[Drawn]
+) -> None:
     report = report_of(given)
     inside = [one for one in given if SINCE_MIN <= one.opened < UNTIL_MIN]
     real = [one for one in inside if not one.merged]
@@ -175,7 +178,9 @@ def test_a_report_is_what_the_obvious_loops_say(report_of, given: list[Drawn]) -
 
 
 @pytest.fixture(scope="session")
-def report_of(tmp_path_factory):
+def report_of(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[list[Drawn]], Report]]:
 
     folder = tmp_path_factory.mktemp("twin")
     opened = Store.open(f"sqlite:///{folder}/tocsin.db", now_ms=0)
