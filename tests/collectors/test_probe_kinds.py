@@ -11,6 +11,7 @@ import dns.flags
 import dns.message
 import pytest
 
+from benchmarks.ports import free_port
 from collectors.probe_settings import (
     DnsProbe,
     ProbeKind,
@@ -163,13 +164,8 @@ def test_the_next_address_is_tried_where_the_first_refuses() -> None:
     assert said(result) == "" and result.address == "127.0.0.1"
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def test_refused_and_unknown_names() -> None:
-    port = _free_port()
+    port = free_port()
     assert said(probe(http(port))) == f"http://shop.test:{port}/ refuses the connection"
     assert said(probe(http(port, host="nobody.test"))).startswith("DNS: there is no such name")
 
@@ -233,7 +229,7 @@ def test_tcp_says_and_hears() -> None:
         wrong = probe(tcp(port, send="PING\r\n", expect="^-ERR"))
         assert said(wrong) == f"127.0.0.1:{port} answers '+PONG\\r\\n', not ^-ERR"
         assert wrong.values["probe_failed_due_to_regex", ()] == 1
-    port = _free_port()
+    port = free_port()
     assert said(probe(tcp(port))) == f"127.0.0.1:{port} refuses the connection"
     with rude(silent) as port:
         late = probe(tcp(port, send="x", expect="y"), timeout_ms=200)

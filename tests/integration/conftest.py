@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 import requests
 
+from benchmarks.ports import free_port
 from tests.pipeline.distributed.conftest import Storm, storm
 
 if TYPE_CHECKING:
@@ -52,13 +52,6 @@ def program(*names: str) -> str:
             return path
     missing(f"{names[0]} is not installed (tests/integration/install.sh)")
     raise AssertionError
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(ask: Callable[[], T], what: str, wait_s: float = WAIT_S) -> T:

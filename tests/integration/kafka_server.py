@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.brokers import free_port
+from benchmarks.ports import free_port
 from tests.integration.conftest import missing
 
 ROOT = Path(__file__).parents[2]

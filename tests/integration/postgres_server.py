@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psycopg
 
-from tests.integration.conftest import free_port, missing, program
+from benchmarks.ports import free_port
+from tests.integration.conftest import missing, program
 
 HASTY = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 """For a database that nobody keeps."""

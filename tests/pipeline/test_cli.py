@@ -6,7 +6,6 @@ import json
 import logging
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from unicodedata import east_asian_width
 import pytest
 from typer.main import get_command
 
+from benchmarks.ports import free_port
 from pipeline import cli, output
 from tests.pipeline.running import ROOT, Running, command, until
 
@@ -117,10 +117,7 @@ def test_a_taken_port_and_a_taken_folder_are_status_2(tocsin: Running, typed: Ty
     taken = typed(*_run(tocsin), "--listen", f"127.0.0.1:{tocsin.port}")
     assert taken.returncode == output.USAGE
     assert "Address already in use; choose another with console.listen" in taken.stderr
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
-    second = typed(*_run(tocsin), "--listen", f"127.0.0.1:{free}")
+    second = typed(*_run(tocsin), "--listen", f"127.0.0.1:{free_port()}")
     assert second.returncode == output.USAGE
     assert "another Tocsin works on this folder" in second.stderr
     assert tocsin.process is not None

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.brokers import Broker, Process, free_port
+from benchmarks.brokers import Broker, Process
+from benchmarks.ports import free_port
 from pipeline import settings as reading
 from pipeline.distributed import topics
 from store import incidents as incident_rows
