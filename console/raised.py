@@ -35,12 +35,12 @@ English, as the protocols' own texts are."""
 
 PLACES: dict[str, int | str] = {
     "reading.problem": 2, "RunbookError": 2, "BodyRefused": 1, "Problem": 4, "problem": 1, "refuse": 1,
-    "output.say": 0, "output.show": 0, "show_table": "empty", "Option": "help", "Argument": "help", "prompt": 0,
+    "output.say": 0, "output.show": 0, "output.translate": 0, "show_table": "empty", "Option": "help", "Argument": "help", "prompt": 0,
     "BadParameter": 0, "Typer": "help",
 }  # fmt: skip
 """Calls that are given a sentence: at which place, or by which name. All else that is raised has it first."""
 
-KNOWN = frozenset({"what", "strerror", "problems"})
+KNOWN = frozenset({"what", "strerror", "problems", "help"})
 """Attributes that hold what another module, or the system, has said."""
 
 _INNER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -82,7 +82,7 @@ def _pieces(node: ast.expr) -> list[str | None] | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return [node.value]
     if isinstance(node, ast.JoinedStr):
-        return [v.value if isinstance(v, ast.Constant) else None for v in node.values]
+        return [str(v.value) if isinstance(v, ast.Constant) else None for v in node.values]
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
         left, right = _pieces(node.left), _pieces(node.right)
         if left is None and right is None:
@@ -116,7 +116,7 @@ class _Module:
 
     def read(self) -> Found:
         """Look into every function, and at what stands outside of them."""
-        waiting = deque([(_Scope({}, set()), self._tree)])
+        waiting: deque[tuple[_Scope, ast.AST]] = deque([(_Scope({}, set()), self._tree)])
         scopes: list[tuple[_Scope, list[ast.AST]]] = []
         while waiting:
             around, body = waiting.popleft()
@@ -154,7 +154,7 @@ class _Module:
             self._take_call(node, scope, seen)
         elif isinstance(node, ast.Attribute) and node.attr in KNOWN:
             return
-        elif not isinstance(node, ast.Constant | ast.JoinedStr | ast.Subscript):
+        elif not isinstance(node, ast.Constant | ast.JoinedStr | ast.Subscript | ast.Tuple):
             self._unread.append((node.lineno, ast.unparse(node)))
 
     def _take_parts(self, node: ast.expr, scope: _Scope, seen: frozenset[str]) -> None:

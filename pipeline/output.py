@@ -19,6 +19,7 @@ OK, FAILED, USAGE, UNREACHABLE, CRASHED = 0, 1, 2, 3, 70
 PIPE_WIDTH = 2_000
 
 console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False)
 
 
 def language() -> str:

@@ -80,7 +80,7 @@ def _check(
         raise InputError("nothing to ask for: no target in scrape, no selector in backfill")
     api = PrometheusApi(settings, clock)
     try:
-        with output.errors.status(f"Asking {api.name}"):
+        with output.errors.status(output.translate(f"Asking {api.name}")):
             asked = [_ask(api, selector, settings, clock, now_ms) for selector in selectors]
     except DeliveryError as error:
         raise type(error)(f"the Prometheus at {api.name}: {error}") from None
@@ -139,7 +139,7 @@ def _show(
 
 
 def _follow(client: Client, clock: Clock) -> None:
-    columns = (TextColumn("Learning from the past"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())  # fmt: skip
+    columns = (TextColumn(output.translate("Learning from the past")), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=output.errors, transient=True) as progress:
         task = progress.add_task("", total=None)
         while True:

@@ -26,7 +26,7 @@ def backtest(
     settings = load(config)
     clock = SystemClock()
     begun_s = clock.monotonic_s()
-    with output.errors.status("Playing the recording"):
+    with output.errors.status(output.translate("Playing the recording")):
         found = run(recording, settings)
     took_s = max(clock.monotonic_s() - begun_s, 1e-9)
     if json:

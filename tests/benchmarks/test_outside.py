@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from typing import Any
 
 import pytest
 
@@ -28,14 +29,14 @@ def test_who_is_killed_while_asking_leaves_no_traceback(capfd: pytest.CaptureFix
 
     handle = outside.handle_error
 
-    def handled(request: object, address: object) -> None:
-        handle(request, address)
+    def handled(request: Any, client_address: Any) -> None:
+        handle(request, client_address)
         ended.set()
 
     outside.before_answer = before
     outside.handle_error = handled  # type: ignore[method-assign]
     try:
-        with socket.create_connection(outside.server_address[:2]) as asking:
+        with socket.create_connection(("127.0.0.1", outside.server_port)) as asking:
             # A reset, as from a process that is killed with the answer unread.
             asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             asking.sendall(b"POST /pager HTTP/1.1\r\nContent-Length: 9\r\n\r\n[not json")
@@ -43,7 +44,7 @@ def test_who_is_killed_while_asking_leaves_no_traceback(capfd: pytest.CaptureFix
         assert "JSONDecodeError" in capfd.readouterr().err
         ended.clear()
         body = b'{"action": "update", "number": "T-1"}'
-        with socket.create_connection(outside.server_address[:2]) as asking:
+        with socket.create_connection(("127.0.0.1", outside.server_port)) as asking:
             asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             head = f"POST /desk HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n"
             asking.sendall(head.encode() + body)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from model.series import SeriesIndex
 NOW = 1_700_000_000_000
 
 
-def layout(**limits: int) -> tuple[Layout, SeriesIndex]:
+def layout(**limits: Any) -> tuple[Layout, SeriesIndex]:
     index = SeriesIndex()
     return Layout(index, source="t", target={}, **limits), index
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ except InputError:
 """
 
 
-def reader(**limits: int) -> Layout:
+def reader(**limits: Any) -> Layout:
     return Layout(SeriesIndex(), source="t", target={}, **limits)
 
 

@@ -23,7 +23,7 @@ from collectors.kafka_settings import KafkaFormat, KafkaSourceSettings
 from collectors.logbatches import LogBatches
 from collectors.masking import Masking
 from collectors.otlp_deltas import Deltas
-from collectors.otlp_metrics import MetricPush
+from collectors.otlp_push import MetricPush
 from collectors.otlp_records import LogPush
 from collectors.otlp_settings import OtlpSettings
 from collectors.pushed import Door

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ NOW = 1_780_000_000_000
 class Bench:
     """A prober and its series."""
 
-    def __init__(self, *targets: ProbeTarget, **settings: int) -> None:
+    def __init__(self, *targets: ProbeTarget, **settings: Any) -> None:
         self.index = SeriesIndex()
         made = ProbeSettings(targets, interval_ms=10_000, timeout_ms=2_000)
         self.prober = Prober(replace(made, **settings), self.index, SystemClock(), addresses)
@@ -38,9 +39,9 @@ class Bench:
         return dict(zip(names, batch.values.tolist(), strict=True)), batch
 
 
-def target(port: int, **settings: object) -> ProbeTarget:
+def target(port: int, **settings: Any) -> ProbeTarget:
     url = f"http://shop.test:{port}/?key=s3cret"
-    return ProbeTarget("shop page", ProbeKind.HTTP, url, service="shop", labels={"zone": "a"}, http=HttpProbe(**settings))  # type: ignore[arg-type]  # fmt: skip
+    return ProbeTarget("shop page", ProbeKind.HTTP, url, service="shop", labels={"zone": "a"}, http=HttpProbe(**settings))  # fmt: skip
 
 
 def test_a_round_is_one_batch_under_blackbox_exporters_names() -> None:

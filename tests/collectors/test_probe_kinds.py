@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dns.flags
 import dns.message
@@ -65,7 +66,7 @@ def test_a_good_page_has_every_phase_and_blackbox_exporters_names() -> None:
         ({"expect_status": (503,)}, ""),
     ],
 )
-def test_the_status_is_compared(settings: dict[str, object], sentence: str) -> None:
+def test_the_status_is_compared(settings: dict[str, Any], sentence: str) -> None:
     with web() as page:
         page.status = 503
         result = probe(http(page.port, **settings))
@@ -83,7 +84,7 @@ def test_the_status_is_compared(settings: dict[str, object], sentence: str) -> N
         ({"reject_body": "closed"}, ""),
     ],
 )
-def test_the_body_is_searched(settings: dict[str, object], sentence: str) -> None:
+def test_the_body_is_searched(settings: dict[str, Any], sentence: str) -> None:
     with web() as page:
         result = probe(http(page.port, **settings))
         assert said(result) == sentence.format(f"http://shop.test:{page.port}/")
@@ -218,7 +219,7 @@ def test_an_authority_nobody_knows(authority: Authority, tmp_path: Path) -> None
         assert said(missing) == f"a certificate file cannot be used: {tmp_path / 'none.pem'}"
 
 
-def tcp(port: int, **settings: str) -> ProbeTarget:
+def tcp(port: int, **settings: Any) -> ProbeTarget:
     return ProbeTarget("db", ProbeKind.TCP, f"127.0.0.1:{port}", tcp=TcpProbe(**settings))
 
 
@@ -236,8 +237,8 @@ def test_tcp_says_and_hears() -> None:
         assert said(late) == f"no whole answer from 127.0.0.1:{port} within 200ms"
 
 
-def ask(port: int, name: str = "shop.test", **settings: object) -> ProbeTarget:
-    made = DnsProbe(server=f"127.0.0.1:{port}", **settings)  # type: ignore[arg-type]
+def ask(port: int, name: str = "shop.test", **settings: Any) -> ProbeTarget:
+    made = DnsProbe(server=f"127.0.0.1:{port}", **settings)
     return ProbeTarget("dns", ProbeKind.DNS, name, dns=made)
 
 
@@ -260,7 +261,7 @@ def ask(port: int, name: str = "shop.test", **settings: object) -> ProbeTarget:
     ],
 )  # fmt: skip
 def test_dns(
-    reply: Callable[[dns.message.Message], bytes | None], settings: dict[str, object], sentence: str
+    reply: Callable[[dns.message.Message], bytes | None], settings: dict[str, Any], sentence: str
 ) -> None:
     with name_server(reply) as port:
         began = time.monotonic()

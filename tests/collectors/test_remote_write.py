@@ -36,8 +36,8 @@ def v1(many: Sequence[Series], **extra: Any) -> bytes:
         series = request.timeseries.add(**extra)
         for name, value in labels.items():
             series.labels.add(name=name.encode(), value=value.encode())
-        for time_ms, value in samples:
-            series.samples.add(value=value, timestamp=time_ms)
+        for time_ms, number in samples:
+            series.samples.add(value=number, timestamp=time_ms)
     return bytes(request.SerializeToString())
 
 

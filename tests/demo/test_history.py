@@ -31,7 +31,7 @@ def month() -> tuple[SeriesIndex, History]:
 
 
 def column(
-    month: tuple[History | SeriesIndex, ...], service: str, **labels: str
+    month: tuple[SeriesIndex, History], service: str, **labels: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Times and values of one series over the month."""
     index, history = month
@@ -60,7 +60,7 @@ def test_the_same_seed_gives_the_same_month_and_another_another() -> None:
 
 
 def test_steps_follow_each_other_and_hold_one_sample_of_each_series(
-    month: tuple[History | SeriesIndex, ...],
+    month: tuple[SeriesIndex, History],
 ) -> None:
     _, history = month
     steps = list(history)
@@ -74,7 +74,7 @@ def test_steps_follow_each_other_and_hold_one_sample_of_each_series(
 
 
 def test_while_something_goes_on_no_sample_is_left_out(
-    month: tuple[History | SeriesIndex, ...],
+    month: tuple[SeriesIndex, History],
 ) -> None:
     _, history = month
     times = [step.now_ms for step in history]
@@ -84,7 +84,7 @@ def test_while_something_goes_on_no_sample_is_left_out(
 
 
 def test_every_change_is_told_once_in_its_own_step(
-    month: tuple[History | SeriesIndex, ...],
+    month: tuple[SeriesIndex, History],
 ) -> None:
     _, history = month
     told = [(step.now_ms, change) for step in history for change in step.changes]
@@ -100,7 +100,7 @@ def test_every_change_is_told_once_in_its_own_step(
 
 
 def test_series_are_marked_and_named_as_the_real_ones(
-    month: tuple[History | SeriesIndex, ...],
+    month: tuple[SeriesIndex, History],
 ) -> None:
     index, _ = month
     labels = [index.labels(row) for row in index.rows()]
@@ -126,7 +126,7 @@ def test_a_short_past_has_no_troubles() -> None:
 
 
 def test_buckets_are_cumulative_and_end_at_the_count(
-    month: tuple[History | SeriesIndex, ...],
+    month: tuple[SeriesIndex, History],
 ) -> None:
     index, history = month
     bounds: dict[float, int] = {}
@@ -145,7 +145,7 @@ def test_buckets_are_cumulative_and_end_at_the_count(
 
 
 def test_a_killed_process_is_down_goes_stale_and_counts_from_zero(
-    month: tuple[History | SeriesIndex, ...],
+    month: tuple[SeriesIndex, History],
 ) -> None:
     _, history = month
     trouble = next(t for t in history.troubles if t.kind == "down")
@@ -160,7 +160,7 @@ def test_a_killed_process_is_down_goes_stale_and_counts_from_zero(
     assert cpu[after] < cpu[np.flatnonzero(here)[0] - 1]
 
 
-def test_callers_suffer_with_the_culprit(month: tuple[History | SeriesIndex, ...]) -> None:
+def test_callers_suffer_with_the_culprit(month: tuple[SeriesIndex, History]) -> None:
     _, history = month
     trouble = next(t for t in history.troubles if t.kind == "down" and t.service != "gateway")
     times, failed = column(month, "gateway", name="http_requests_total", code="500")

@@ -88,7 +88,7 @@ def test_flaws(incidents: list[Found], flaws: tuple[Flaw, ...]) -> None:
         (99, {"simulated": True}, None),
     ],
 )
-def test_whose_an_incident_is(opened: int, more: dict[str, bool], owner: int | None) -> None:
+def test_whose_an_incident_is(opened: int, more: dict[str, Any], owner: int | None) -> None:
     stray = found("x", opened=opened, **more)
     board = compare(TRUTH, [stray])
     owned = [i for i, row in enumerate(board.rows) if "x" in row.incident_ids]
@@ -130,11 +130,16 @@ def test_the_report_is_plain_json() -> None:
     assert data["false_incidents"][0]["culprit"] == "host"
 
 
+def written(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
 def test_the_table_is_said_in_the_reader_s_language() -> None:
     chinese = {"Fault": "故障", "pass": "通过", "missed": "漏报"}
     console = Console(file=io.StringIO(), width=160, force_terminal=False)
     console.print(table(compare(TRUTH, [GOOD_A]), lambda text: chinese.get(text, text)))
-    said = console.file.getvalue()
+    said = written(console)
     assert "故障" in said
     assert "通过" in said
     assert "漏报" in said
@@ -145,7 +150,7 @@ def test_the_table_fits_a_terminal_and_shows_what_is_false_and_inert() -> None:
     console = Console(file=io.StringIO(), width=80, force_terminal=False)
     stray = replace(found("x", "host", 180), title="[red]evil[/red]\x1b[2J")
     console.print(table(compare(TRUTH, [GOOD_A, GOOD_B, stray])))
-    said = console.file.getvalue()
+    said = written(console)
     assert "[red]evil" in said
     assert "\x1b" not in said
     assert "…" not in said

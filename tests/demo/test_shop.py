@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -64,7 +65,8 @@ def test_open_metrics_is_served_to_who_asks(well: Probe) -> None:
 
 
 def test_targets_name_every_service(well: Probe) -> None:
-    named = [target["labels"]["service"] for target in well.shop.targets()]
+    labels: list[Any] = [target["labels"] for target in well.shop.targets()]
+    named = [one["service"] for one in labels]
     assert named == list(SHOP)
     assert well.shop.targets()[0]["targets"] == [f"127.0.0.1:{well.shop.ports['gateway']}"]
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from log_bench import DAY, HOUR, MINUTE, SECOND, START_MS, LogBench, chatter, every
 
 from detectors.logsettings import LogLineSettings
 from model.batch import MetricBatch
 from model.labels import Labels
+from tests.detectors.log_bench import DAY, HOUR, MINUTE, SECOND, START_MS, LogBench, chatter, every
 
 NAME = "ExpectedLineMissing"
 ONLY = LogLineSettings(rates=False, parameters=False, sequences=False)
@@ -53,7 +53,10 @@ def test_lines_at_random_and_bursts_are_not_regular() -> None:
         for at in range(0, 8 * HOUR, HOUR)
         for n in range(900)
     ]
-    b.feed([(at + 12 * HOUR, *rest) for at, *rest in rows] + chatter(12 * HOUR, 22 * HOUR, "cart"))
+    b.feed(
+        [(at + 12 * HOUR, name, level, text) for at, name, level, text in rows]
+        + chatter(12 * HOUR, 22 * HOUR, "cart")
+    )
     assert b.told == []
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pytest
 
-from detectors.alerting import Alerting, Lasting
+from detectors.alerting import Alerting, Entry, Lasting
 from detectors.classify import classify
 from detectors.engine import Engine
 from detectors.knowledge import Knowledge
@@ -54,7 +55,7 @@ class Bench:
         return told
 
 
-def bench(rules: tuple[ThresholdRule, ...] = (), **settings: int) -> Bench:
+def bench(rules: tuple[ThresholdRule, ...] = (), **settings: Any) -> Bench:
     index = SeriesIndex()
     return Bench(Engine(DetectorSettings(**settings), index, rules), index)
 
@@ -127,9 +128,13 @@ def test_the_severity_of_a_firing_alert_stays() -> None:
     base = Alert(Labels.of({"alertname": "A", "severity": "warning"}), "detector", 0, 0)
     for at in range(3):
         worse = Labels.of({"alertname": "A", "severity": "critical" if at else "warning"})
+
+        def described(entry: Entry, labels: Labels = worse) -> Alert:
+            return replace(base, labels=labels, starts_ms=entry.since_ms)
+
         alerting.abnormal(
             ("m", 1), at, now_ms=at, lasting=Lasting(0, 1, 0), peak=0.0,
-            describe=lambda entry, ls=worse: replace(base, labels=ls, starts_ms=entry.since_ms),
+            describe=described,
         )  # fmt: skip
     assert {a.severity for a in alerting.drain()} == {Severity.WARNING}
     # A limit: the second one is refused and counted.

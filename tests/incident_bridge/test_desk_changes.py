@@ -58,7 +58,8 @@ def test_what_a_person_did(
     assert (act and act.kind) is kind
     if act:
         assert (act.actor, act.time_ms) == ("desk:desk", 2)
-        assert act_of(seen, here, told, now_ms=99).id == act.id
+        later = act_of(seen, here, told, now_ms=99)
+        assert later is not None and later.id == act.id
 
 
 def test_while_ours_is_on_its_way_the_desk_is_merely_behind(

@@ -58,7 +58,7 @@ def test_a_key_that_no_ticket_carries_is_found_as_none(
 def test_what_is_created_is_found_by_its_key(desk: BuiltinDesk | MemoryDesk | WebhookDesk) -> None:
     made = desk.create(DRAFT, idempotency_key="k1")
     found = desk.find("inc1")
-    assert made.number and found.number == made.number
+    assert found is not None and made.number and found.number == made.number
     assert (found.key, found.title, found.state) == ("inc1", "cart fails", TicketState.OPEN)
     assert found.desk == desk.name
 
@@ -78,7 +78,8 @@ def test_an_update_changes_state_and_title(desk: BuiltinDesk | MemoryDesk | Webh
     made = desk.create(DRAFT, idempotency_key="k1")
     changed = replace(DRAFT, title="cart is back", state=TicketState.RESOLVED, comment="over")
     assert desk.update(made.number, changed, idempotency_key="k2").state is TicketState.RESOLVED
-    assert desk.find("inc1").title == "cart is back"
+    found = desk.find("inc1")
+    assert found is not None and found.title == "cart is back"
 
 
 def test_an_update_of_no_ticket_is_refused_for_good(
@@ -216,4 +217,5 @@ def test_f12_a_desk_s_impossible_time_is_no_time(
     body = json.dumps({"ticket": ticket}).encode()
     server.answer = lambda _: (200, JSON, body)
     found = webhook.find("inc1")
+    assert found is not None
     assert (found.created_ms, found.updated_ms) == (0, 0)

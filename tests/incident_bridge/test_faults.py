@@ -19,6 +19,7 @@ from incident_bridge.settings import (
     SlaSettings,
 )
 from model.action import Action, ActionKind, ActionState
+from model.clock import ManualClock
 from model.errors import PermanentError, TransientError
 from model.incident import ActKind, ClockKind, Grouping, IncidentState, Signal
 from model.ticket import TicketState
@@ -38,7 +39,7 @@ def outside(make_house: Callable[..., House]) -> Outside:
         house = make_house(
             route=kwargs.pop("route", OUTSIDE),
             settings=kwargs.pop("settings", BridgeSettings(desks=(DeskSettings(name="ext"),))),
-            desks={"ext": (desk := MemoryDesk(None, "ext"))},
+            desks={"ext": (desk := MemoryDesk(ManualClock(), "ext"))},
             **kwargs,
         )
         desk._clock = house.clock
@@ -370,7 +371,7 @@ def test_whatever_an_adapter_raises_is_a_failure_to_try_again(
     outside: Outside, grouping: Callable[..., Grouping]
 ) -> None:
     house, desk = outside()
-    desk.failing = ZeroDivisionError("oops")
+    desk.failing = ZeroDivisionError("oops")  # type: ignore[assignment]
     house.take(grouping())
     house.run()
     (queued,) = house.read(outbox.recent, state=ActionState.PENDING)
@@ -405,7 +406,7 @@ def test_f04_a_hanging_desk_delays_nobody(
         arrived.set()
         assert hanging.wait(20)
 
-    desk.find = hang
+    desk.find = hang  # type: ignore[method-assign]
     house.take(grouping())
     house.performer.start()
     try:

@@ -123,6 +123,7 @@ def test_f11_no_duration_is_negative_whatever_the_clocks_say(
     group = Grouping("i", Signal.OPENED, 0, 0, 1_000, Severity.INFO, said, said, ("a",))
     bridge.take([group], now_ms=1_000)
     incident = bridge.get("i")
+    assert incident is not None
     for state, at_ms in moves:
         incident = enter(incident, state, now_ms=1_000, at_ms=at_ms)
         for time_ms in (incident.acknowledged_ms, incident.resolved_ms, incident.closed_ms):

@@ -205,7 +205,7 @@ def test_merged_is_not_called_resolved_and_both_say_where_it_goes_on(
     house.take(grouping(Signal.MERGED, id="inc2", merged_into="inc1"))
     assert told(house)[2:] == [("console", "merged")]
     page = house.written[-1].actions[-1].page
-    assert page.url.endswith("/incidents/inc1")
+    assert page is not None and page.url.endswith("/incidents/inc1")
     assert "merged into inc1" in said(house, "inc2")
     assert "incident inc2 about cart was merged into this one" in said(house, "inc1")
 
@@ -309,7 +309,7 @@ def test_a_promise_that_ended_stays_as_it_was(
 ) -> None:
     sla = SlaSettings(
         (
-            SlaPolicy(("P1",), resolution_ms=60 * MINUTE_MS),
+            SlaPolicy((Priority.P1,), resolution_ms=60 * MINUTE_MS),
             SlaPolicy(resolution_ms=5 * MINUTE_MS),
         )
     )
@@ -329,7 +329,7 @@ def test_of_a_longer_time_the_same_parts_are_warned_of_once_more(
 ) -> None:
     sla = SlaSettings(
         (
-            SlaPolicy(("P4",), resolution_ms=100 * MINUTE_MS),
+            SlaPolicy((Priority.P4,), resolution_ms=100 * MINUTE_MS),
             SlaPolicy(resolution_ms=10 * MINUTE_MS),
         ),
         warn_ratios=(0.5,),
@@ -351,7 +351,7 @@ def test_a_priority_with_a_promise_of_its_own_begins_it(
 ) -> None:
     sla = SlaSettings(
         (
-            SlaPolicy(("P1",), response_ms=5 * MINUTE_MS, resolution_ms=60 * MINUTE_MS),
+            SlaPolicy((Priority.P1,), response_ms=5 * MINUTE_MS, resolution_ms=60 * MINUTE_MS),
             SlaPolicy(resolution_ms=60 * MINUTE_MS),
         )
     )

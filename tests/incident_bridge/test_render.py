@@ -40,7 +40,7 @@ HOSTILE = [
 ]
 
 
-def _everything(incident: Incident, renderer: None = None) -> list[str]:
+def _everything(incident: Incident, renderer: Renderer | None = None) -> list[str]:
     renderer = renderer or Renderer(str, "https://tocsin.example")
     ticket = renderer.ticket(incident, [*incident.evidence])
     page = renderer.page(incident, "phone", "opened")

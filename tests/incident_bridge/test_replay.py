@@ -79,7 +79,7 @@ def _play(
     for number, step in enumerate(script):
         groupings, acts = [], []
         if step[0] == "group":
-            groupings = [_grouping(*step[1:], now_ms)]
+            groupings = [_grouping(step[1], step[2], step[3], now_ms)]
         elif step[0] == "merge":
             merged = _grouping(step[1], Signal.MERGED, False, now_ms)
             groupings = [replace(merged, merged_into="i1")]

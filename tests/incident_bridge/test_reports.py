@@ -186,6 +186,7 @@ def test_measure_as_sorting(
     assert found.count == len(known)
     if known:
         assert found.mean_ms == round(sum(known) / len(known))
+        assert found.p50_ms is not None and found.p90_ms is not None
         assert known[0] <= found.p50_ms <= found.p90_ms <= known[-1]
         middle = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
         assert found.p50_ms == pytest.approx(middle, abs=0.51)

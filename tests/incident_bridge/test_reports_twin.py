@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from incident_bridge import reports
+from incident_bridge.mttr import Measure
+from incident_bridge.reports import Report
 from incident_bridge.settings import ReportSettings
 from model.alert import Severity
 from model.incident import ClockKind, Incident, IncidentState, Priority, SlaClock
@@ -116,7 +118,7 @@ def nearest(values: list[int], ratio: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def assert_measure(found: reports.Measure, minutes: list[int]) -> None:
+def assert_measure(found: Measure, minutes: list[int]) -> None:
     assert found.count == len(minutes)
     if minutes:
         assert found.mean_ms == pytest.approx(statistics.fmean(minutes) * MINUTE_MS, abs=1)

@@ -52,7 +52,9 @@ TREE = RouteSettings(
         ({"service": "pgbouncer"}, [("all", 100, ("builtin",))]),
     ],
 )
-def test_which_routes_match(labels: dict[str, str], told: list[tuple[str, int, tuple]]) -> None:
+def test_which_routes_match(
+    labels: dict[str, str], told: list[tuple[str, int, tuple[str, ...]]]
+) -> None:
     found = plans(build(TREE), Labels.of(labels))
     assert [(p.receiver, p.repeat_interval_ms, p.desks) for p in found] == told
 

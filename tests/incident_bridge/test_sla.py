@@ -62,9 +62,10 @@ def test_next_due_is_the_moment_of_the_next_announcement() -> None:
     clock = replace(CLOCK, target_ms=777)
     for ratio in (0.5, 0.75, 0.9, 1.0):
         due_ms = next_due_ms(clock, ALWAYS, RATIOS)
+        assert due_ms is not None
         assert advance(clock, ALWAYS, due_ms - 1, RATIOS)[1] is None
         clock, news = advance(clock, ALWAYS, due_ms, RATIOS)
-        assert news.ratio == ratio
+        assert news is not None and news.ratio == ratio
     assert next_due_ms(clock, ALWAYS, RATIOS) is None
 
 
@@ -95,7 +96,7 @@ def test_another_priority_is_another_target_on_the_same_time() -> None:
     clock = sla.retarget(CLOCK, ALWAYS, 600, 500)
     assert clock.elapsed_ms == 600
     _, news = advance(clock, ALWAYS, 600, RATIOS)
-    assert news.news is SlaNews.BREACHED
+    assert news is not None and news.news is SlaNews.BREACHED
     breached, _ = advance(CLOCK, ALWAYS, 1_500, RATIOS)
     assert sla.retarget(breached, ALWAYS, 1_500, 9_000).breached_ms is None
 
