@@ -27,6 +27,7 @@ from store import incidents as incident_rows
 from store.store import Store
 from tests.collectors.recording_journal import RecordingJournal
 from tests.collectors.zabbix_double import Double, serving
+from tests.conftest import NewStore
 
 NOW = 1_800_000_000_000
 NOW_S = NOW // 1_000
@@ -39,8 +40,8 @@ def double(request: pytest.FixtureRequest) -> Iterator[Double]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/tocsin.db", now_ms=NOW)
+def store(tmp_path: Path, new_store: NewStore) -> Iterator[Store]:
+    opened = new_store(tmp_path, NOW)
     yield opened
     opened.close()
 
