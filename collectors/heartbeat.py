@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from collectors.base import Counters
 from collectors.json_input import Reader, load
+from collectors.logwords import escape
 from collectors.settings import IntakeLimits
 from model.alert import Alert
 from model.journal import Heartbeat
@@ -47,8 +48,9 @@ def parse(
     """
     reader = Reader(load(body, limits) if body.strip() else {})
     name = name or reader.text("name")
-    if not name or len(name) > 200:
-        reader.problem("name", "must be text of 1 to 200 characters")
+    # In an address a name may hold what `load` refuses in a body.
+    if not name or len(name) > 200 or escape(name) != name:
+        reader.problem("name", "must be text of 1 to 200 characters, no control characters")
     timeout_ms = reader.duration_ms("timeout")
     if timeout_ms is not None and not 1_000 <= timeout_ms <= _TIMEOUT_MAX_MS:
         reader.problem("timeout", "must be between 1s and 366d", reader.data["timeout"])

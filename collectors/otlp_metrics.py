@@ -6,6 +6,7 @@ that increments (delta temporality) are added up, and that an exponential histog
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -29,7 +30,14 @@ from collectors.otlp_buckets import bound_text, bounds, cumulate
 from collectors.otlp_layout import Layout, Unusual, places, resource_of
 from collectors.otlp_names import label_pairs, metric_name, resource_labels
 from collectors.otlp_numbers import cut
-from collectors.otlp_push import Columns, MetricPush, Rejected
+from collectors.otlp_push import (
+    NO_INCREMENT,
+    Columns,
+    MetricPush,
+    Rejected,
+    TimesTold,
+    increments,
+)
 from collectors.otlp_settings import OtlpSettings
 from collectors.otlp_wire import MESSAGES_MAX, parse, refuse_crowded, text_of
 from collectors.protowire import split
@@ -63,16 +71,23 @@ class MetricReader:
         *,
         source: str,
         now_ms: int,
+        told: TimesTold | None = None,
     ) -> tuple[MetricPush, Rejected]:
-        """The samples of a request, and what of it was rejected."""
-        columns = Columns(settings, self._books.of(source, "otlp"), now_ms)
+        """The samples of a request, and what of it was rejected, or will be (`told`) for its time."""
+        columns = Columns(settings, self._books.of(source, "otlp"), now_ms, told)
         for of_resource in request.resource_metrics:
             for _ in self._resource(columns, of_resource):
                 pass
         return columns.push(source), columns.rejected
 
     def read_body(
-        self, body: bytes, settings: OtlpSettings, *, source: str, now_ms: int
+        self,
+        body: bytes,
+        settings: OtlpSettings,
+        *,
+        source: str,
+        now_ms: int,
+        told: TimesTold | None = None,
     ) -> tuple[MetricPush, Rejected]:
         """The same of a request in protobuf, of which nothing is parsed that was met before.
 
@@ -82,12 +97,12 @@ class MetricReader:
             As `otlp_wire.decode`.
         """
         refuse_crowded(body, ExportMetricsServiceRequest)
-        columns = Columns(settings, self._books.of(source, "otlp"), now_ms)
+        columns = Columns(settings, self._books.of(source, "otlp"), now_ms, told)
         try:
             begins, ends, _ = split(body, 0x0A, 0, parts_max=MESSAGES_MAX)
         except InputError:  # what a parser makes of it counts
             request = parse(body, ExportMetricsServiceRequest)
-            return self.read(request, settings, source=source, now_ms=now_ms)
+            return self.read(request, settings, source=source, now_ms=now_ms, told=told)
         for begin, end in zip(begins, ends, strict=True):
             part = body[begin:end]
             key = resource_of(part)
@@ -102,7 +117,7 @@ class MetricReader:
         if layout.settings is not columns.settings or not columns.fits(len(layout.slots)):
             return False
         found = layout.match(part)
-        if found is None:
+        if found is None or not increments(found[1][layout.rising]).all():
             return False
         first = len(columns)
         columns.put_block((layout.slots, *found, layout.deltas))
@@ -114,17 +129,21 @@ class MetricReader:
 
     def _with_care(self, columns: Columns, part: bytes, key: bytes | None, changes: int) -> None:
         """Parse a resource's metrics, and keep where their numbers stand."""
-        own = Columns(columns.settings, columns.book, columns.now_ms, columns.rejected)
+        own = Columns(
+            columns.settings, columns.book, columns.now_ms, columns.told, columns.rejected
+        )
         own.before = len(columns)
         of_resource = parse(part, ResourceMetrics, ExportMetricsServiceRequest)
         slots: list[int] = []
         deltas: list[bool] = []
+        rising: list[bool] = []
         kinds: list[tuple[str, str, int]] = []
         for name, kind, plain, samples in self._resource(own, of_resource):
             if plain and samples:
                 kinds.append((name, kind, len(slots)))
                 slots += own.slots[-samples:]
                 deltas += own.deltas[-samples:]
+                rising += [kind == "counter" and each for each in own.deltas[-samples:]]
         for family, described in own.kinds.items():
             columns.kinds.setdefault(family, described)
         columns.put_all(own)
@@ -139,7 +158,8 @@ class MetricReader:
             layout = Layout(
                 columns.settings, _base(of_resource.resource.attributes),
                 np.frombuffer(part, dtype=np.uint8), found,
-                np.array(slots, dtype=np.int64), np.array(deltas, dtype=np.bool_), tuple(kinds),
+                np.array(slots, dtype=np.int64), np.array(deltas, dtype=np.bool_),
+                np.array(rising, dtype=np.bool_), tuple(kinds),
             )  # fmt: skip
             columns.book.keep((key, len(part)), (layout, changes + 1), layout.nbytes)
 
@@ -178,7 +198,8 @@ class MetricReader:
             return None
         before = len(columns)
         known = columns.book.groups.setdefault((base, name, shape), {})
-        of_family = _Family(base, name, metric.unit, shape, delta, known)
+        rising = delta and shape == "sum" and kind == "counter"
+        of_family = _Family(base, name, metric.unit, shape, delta, rising, known)
         plain = shape in ("gauge", "sum") and columns.fits(len(points))
         for point in _plain(columns, of_family, points) if plain else points:
             try:
@@ -193,6 +214,8 @@ class MetricReader:
         if len(point.attributes) > columns.settings.labels_max:
             raise _NotTaken(f"more than {columns.settings.labels_max} attributes")
         steps, values = _PARTS[of.shape](point, of.unit, columns.settings)
+        if of.rising and not point.flags & 1 and not 0 <= values[0] < math.inf:
+            raise _NotTaken(NO_INCREMENT)
         if not columns.room(len(values)):
             return
         nano, ended = point.time_unix_nano, point.flags & 1
@@ -221,6 +244,7 @@ class _Family:
     unit: str
     shape: str
     delta: bool
+    rising: bool
     known: dict[tuple[bytes, tuple[float, ...]], tuple[int, ...]]
 
 
@@ -233,14 +257,14 @@ def _plain(columns: Columns, of: _Family, points: Iterable[Any]) -> Iterator[Any
         slot = of.known.get((found[1], ())) if found else None
         if found is None or slot is None:
             if heads:  # in their order: of two increments at one time the first counts
-                columns.put_heads(slots, heads, of.delta)
+                columns.put_heads(slots, heads, delta=of.delta, rising=of.rising and of.name or "")
                 slots, heads = [], []
             yield point
         else:
             slots.append(slot[0])
             heads.append(found[0])
     if heads:
-        columns.put_heads(slots, heads, of.delta)
+        columns.put_heads(slots, heads, delta=of.delta, rising=of.rising and of.name or "")
 
 
 class _NotTaken(Exception):
@@ -297,10 +321,13 @@ def _histogram(
         raise _NotTaken(f"more than {settings.buckets_max} buckets")
     if len(counts) != len(steps) + 1 and (counts or steps):
         raise _NotTaken(f"{len(steps)} bounds do not fit {len(counts)} buckets")
-    if any(not a < b for a, b in zip(steps, steps[1:], strict=False)):
-        raise _NotTaken("bounds must ascend")
+    ascending = zip((-math.inf, *steps), steps, strict=False)
+    if any(not a < b for a, b in ascending):  # nor is one that is no number
+        raise _NotTaken("bounds must ascend, and be numbers")
+    if counts:
+        _check_count(sum(counts), point)
     upto = list(map(float, accumulate(counts)))[: len(steps)]
-    return _with_totals(steps, upto, max(point.count, sum(counts)), point)
+    return _with_totals(steps, upto, point.count, point)
 
 
 def _exponential(
@@ -311,6 +338,8 @@ def _exponential(
         raise _NotTaken(f"the scale {point.scale} is not within {_SCALE_MIN} and {_SCALE_MAX}")
     if len(positive.bucket_counts) > 10 * settings.buckets_max:
         raise _NotTaken(f"more than {10 * settings.buckets_max} buckets")
+    total = point.zero_count + sum(positive.bucket_counts) + sum(point.negative.bucket_counts)
+    _check_count(total, point)
     upto = cumulate(
         unit,
         scale=point.scale,
@@ -320,6 +349,12 @@ def _exponential(
         counts=positive.bucket_counts,
     )
     return _with_totals(bounds(unit), list(map(float, upto)), point.count, point)
+
+
+def _check_count(total: int, point: HistogramDataPoint | ExponentialHistogramDataPoint) -> None:
+    # Observations that are no number are in the count and in no bucket; the sum tells that there were some.
+    if total > point.count or (total < point.count and not math.isnan(point.sum)):
+        raise _NotTaken(f"{total} observations in buckets, {point.count} in all")
 
 
 def _with_totals(
@@ -341,6 +376,8 @@ def _summary(
     if len(found) > settings.buckets_max:
         raise _NotTaken(f"more than {settings.buckets_max} quantiles")
     steps = tuple(value.quantile for value in found)
+    if not all(0 <= step <= 1 for step in steps) or len(set(steps)) < len(steps):
+        raise _NotTaken("quantiles must lie between 0 and 1, each once")
     return steps, [*(value.value for value in found), float(point.count), point.sum]
 
 

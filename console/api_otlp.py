@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from collectors.exemplars import of_spans
 from collectors.otlp_metrics import MetricReader
-from collectors.otlp_push import Rejected
+from collectors.otlp_push import Rejected, TimesTold
 from collectors.otlp_records import read_logs, read_traces
 from collectors.otlp_wire import decode
 from collectors.pushed import Push
@@ -77,11 +77,11 @@ class OtlpApi:
         return _accepted(call, push, rejected, made, as_json)
 
     def _read_metrics(self, call: Call, as_json: bool) -> tuple[Push, Rejected]:
-        name, now_ms = call.who.name, call.now_ms
+        name, now_ms, otlp, told = call.who.name, call.now_ms, call.ports.otlp, _told(call)
         if not as_json:
-            return self._metrics.read_body(call.body, call.ports.otlp, source=name, now_ms=now_ms)
+            return self._metrics.read_body(call.body, otlp, source=name, now_ms=now_ms, told=told)
         request = _decode(call, metrics.ExportMetricsServiceRequest, as_json)
-        return self._metrics.read(request, call.ports.otlp, source=name, now_ms=now_ms)
+        return self._metrics.read(request, otlp, source=name, now_ms=now_ms, told=told)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The three routes."""
@@ -124,6 +124,10 @@ async def _in_thread(call: Call, read: Read, as_json: bool) -> tuple[Push, Rejec
         raise
 
 
+def _told(call: Call) -> TimesTold:
+    return TimesTold(call.ports.watermark, now_ms=call.now_ms)
+
+
 def _decode(call: Call, made: type[M], as_json: bool) -> M:
     bytes_max = call.ports.intake.decoded_bytes_max
     return decode(call.body, made, as_json=as_json, bytes_max=bytes_max)
@@ -131,12 +135,19 @@ def _decode(call: Call, made: type[M], as_json: bool) -> M:
 
 def _read_logs(call: Call, as_json: bool) -> tuple[Push, Rejected]:
     request = _decode(call, logs.ExportLogsServiceRequest, as_json)
-    return read_logs(request, call.ports.otlp, source=call.who.name)
+    return read_logs(
+        request,
+        call.ports.otlp,
+        source=call.who.name,
+        now_ms=call.now_ms,
+        bounds=call.ports.watermark,
+    )
 
 
 def _read_traces(call: Call, as_json: bool) -> tuple[Push, Rejected]:
     request = _decode(call, traces.ExportTraceServiceRequest, as_json)
-    push, rejected = read_traces(request, call.ports.otlp, source=call.who.name, now_ms=call.now_ms)
+    name, now_ms, otlp = call.who.name, call.now_ms, call.ports.otlp
+    push, rejected = read_traces(request, otlp, source=name, now_ms=now_ms, told=_told(call))
     if forgotten := call.ports.exemplars.keep(of_spans(push.spans)):
         call.ports.counters.add("tocsin_exemplars_forgotten_total", forgotten)
     return push, rejected

@@ -70,6 +70,14 @@ def test_webhook_changes_and_heartbeats(house: Any) -> None:
         decode(kind, entry.body)
 
 
+@pytest.mark.parametrize("name", ["a%00b", "a%0Ab", "a%1b%5b2J", "%e2%80%a8", "a" * 201])
+def test_a03_the_name_of_a_heartbeat_is_one_line(house: Any, name: str) -> None:
+    answer = house.client().post(f"/api/v1/heartbeats/{name}")
+    assert answer.status_code == 400 and house.submitted == []
+    assert answer.json()["problems"][0]["where"] == "/name"
+    assert house.client().post("/api/v1/heartbeats/%E5%A4%87%E4%BB%BD%E3%80%80x").status_code == 202
+
+
 @pytest.mark.parametrize(
     "body",
     [
