@@ -7,9 +7,8 @@ that increments (delta temporality) are added up, and that an exponential histog
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -18,18 +17,15 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     AGGREGATION_TEMPORALITY_CUMULATIVE,
     AGGREGATION_TEMPORALITY_DELTA,
-    ExponentialHistogramDataPoint,
-    HistogramDataPoint,
     Metric,
-    NumberDataPoint,
     ResourceMetrics,
-    SummaryDataPoint,
 )
 
-from collectors.otlp_buckets import bound_text, bounds, cumulate
+from collectors.otlp_buckets import bound_text
 from collectors.otlp_layout import Layout, Unusual, places, resource_of
 from collectors.otlp_names import label_pairs, metric_name, resource_labels
 from collectors.otlp_numbers import cut
+from collectors.otlp_points import EXEMPLARS_MAX, PARTS, NotTaken, Point, examples
 from collectors.otlp_push import (
     NO_INCREMENT,
     Columns,
@@ -48,11 +44,9 @@ from model.labels import Labels
 from model.series import NAME
 
 _RESOURCE_MAX = 128
-_SCALE_MIN, _SCALE_MAX = -10, 20
 _CHANGES_MAX = 8
 """Times that a resource may send something else before its layout is no longer kept."""
 Pairs = tuple[tuple[str, str], ...]
-Point = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint | SummaryDataPoint
 
 
 class MetricReader:
@@ -204,7 +198,7 @@ class MetricReader:
         for point in _plain(columns, of_family, points) if plain else points:
             try:
                 self._point(columns, of_family, point)
-            except _NotTaken as refused:
+            except NotTaken as refused:
                 columns.rejected.note(f"{name}: {refused}")
         if len(columns) > before:
             columns.kinds.setdefault(name, (kind, before))
@@ -212,13 +206,14 @@ class MetricReader:
 
     def _point(self, columns: Columns, of: _Family, point: Point) -> None:
         if len(point.attributes) > columns.settings.labels_max:
-            raise _NotTaken(f"more than {columns.settings.labels_max} attributes")
-        steps, values = _PARTS[of.shape](point, of.unit, columns.settings)
+            raise NotTaken(f"more than {columns.settings.labels_max} attributes")
+        steps, values = PARTS[of.shape](point, of.unit, columns.settings)
         if of.rising and not point.flags & 1 and not 0 <= values[0] < math.inf:
-            raise _NotTaken(NO_INCREMENT)
+            raise NotTaken(NO_INCREMENT)
         if not columns.room(len(values)):
             return
         nano, ended = point.time_unix_nano, point.flags & 1
+        told = list(getattr(point, "exemplars", ())[:EXEMPLARS_MAX])
         # What is left are the attributes: their bytes say which series it is, and cost a third of reading them.
         for changing in _CHANGING[of.shape]:
             point.ClearField(changing)
@@ -229,6 +224,9 @@ class MetricReader:
             made = tuple(_labels(of.base, of.name, attributes, of.shape, steps))
             slots = columns.book.append(made, 2 * len(own) + 500 + 100 * len(made))
             of.known[own, steps] = slots
+        if told:
+            series = columns.book.labels(slots[0])
+            columns.exemplars += examples(told, series, nano // 1_000_000 or columns.now_ms)
         if ended:  # "no recorded value"
             columns.put(slots, [float(STALE_NAN)] * len(slots), nano, False)
         else:
@@ -267,10 +265,6 @@ def _plain(columns: Columns, of: _Family, points: Iterable[Any]) -> Iterator[Any
         columns.put_heads(slots, heads, delta=of.delta, rising=of.rising and of.name or "")
 
 
-class _NotTaken(Exception):
-    """A point that cannot be used, and why."""
-
-
 def _text(pair: KeyValue) -> str:
     return pair.value.string_value or text_of(pair.value)
 
@@ -301,93 +295,9 @@ def _labels(
         yield Labels.of({**own, NAME: f"{name}_count"})
         yield Labels.of({**own, NAME: f"{name}_sum"})
     except LabelError as error:
-        raise _NotTaken(str(error)) from None
+        raise NotTaken(str(error)) from None
 
 
-def _single(
-    point: NumberDataPoint, unit: str, settings: OtlpSettings
-) -> tuple[tuple[float, ...], list[float]]:
-    which = point.WhichOneof("value")
-    if which is None and not point.flags & 1:
-        raise _NotTaken("a point without a value")
-    return (), [float(point.as_int) if which == "as_int" else point.as_double]
-
-
-def _histogram(
-    point: HistogramDataPoint, unit: str, settings: OtlpSettings
-) -> tuple[tuple[float, ...], list[float]]:
-    steps, counts = tuple(point.explicit_bounds), point.bucket_counts
-    if len(counts) > settings.buckets_max:
-        raise _NotTaken(f"more than {settings.buckets_max} buckets")
-    if len(counts) != len(steps) + 1 and (counts or steps):
-        raise _NotTaken(f"{len(steps)} bounds do not fit {len(counts)} buckets")
-    ascending = zip((-math.inf, *steps), steps, strict=False)
-    if any(not a < b for a, b in ascending):  # nor is one that is no number
-        raise _NotTaken("bounds must ascend, and be numbers")
-    if counts:
-        _check_count(sum(counts), point)
-    upto = list(map(float, accumulate(counts)))[: len(steps)]
-    return _with_totals(steps, upto, point.count, point)
-
-
-def _exponential(
-    point: ExponentialHistogramDataPoint, unit: str, settings: OtlpSettings
-) -> tuple[tuple[float, ...], list[float]]:
-    positive = point.positive
-    if not _SCALE_MIN <= point.scale <= _SCALE_MAX:
-        raise _NotTaken(f"the scale {point.scale} is not within {_SCALE_MIN} and {_SCALE_MAX}")
-    if len(positive.bucket_counts) > 10 * settings.buckets_max:
-        raise _NotTaken(f"more than {10 * settings.buckets_max} buckets")
-    total = point.zero_count + sum(positive.bucket_counts) + sum(point.negative.bucket_counts)
-    _check_count(total, point)
-    upto = cumulate(
-        unit,
-        scale=point.scale,
-        zero=point.zero_count,
-        below=sum(point.negative.bucket_counts),
-        offset=positive.offset,
-        counts=positive.bucket_counts,
-    )
-    return _with_totals(bounds(unit), list(map(float, upto)), point.count, point)
-
-
-def _check_count(total: int, point: HistogramDataPoint | ExponentialHistogramDataPoint) -> None:
-    # Observations that are no number are in the count and in no bucket; the sum tells that there were some.
-    if total > point.count or (total < point.count and not math.isnan(point.sum)):
-        raise _NotTaken(f"{total} observations in buckets, {point.count} in all")
-
-
-def _with_totals(
-    steps: tuple[float, ...],
-    upto: list[float],
-    count: float,
-    point: HistogramDataPoint | ExponentialHistogramDataPoint,
-) -> tuple[tuple[float, ...], list[float]]:
-    total = point.sum if point.HasField("sum") else float("nan")
-    if steps and steps[-1] == float("inf"):
-        steps, upto = steps[:-1], upto[:-1]
-    return steps, [*upto, float(count), float(count), total]
-
-
-def _summary(
-    point: SummaryDataPoint, unit: str, settings: OtlpSettings
-) -> tuple[tuple[float, ...], list[float]]:
-    found = point.quantile_values
-    if len(found) > settings.buckets_max:
-        raise _NotTaken(f"more than {settings.buckets_max} quantiles")
-    steps = tuple(value.quantile for value in found)
-    if not all(0 <= step <= 1 for step in steps) or len(set(steps)) < len(steps):
-        raise _NotTaken("quantiles must lie between 0 and 1, each once")
-    return steps, [*(value.value for value in found), float(point.count), point.sum]
-
-
-_PARTS: dict[str, Callable[[Any, str, OtlpSettings], tuple[tuple[float, ...], list[float]]]] = {
-    "gauge": _single,
-    "sum": _single,
-    "histogram": _histogram,
-    "exponential_histogram": _exponential,
-    "summary": _summary,
-}
 _TIMES = ("start_time_unix_nano", "time_unix_nano", "flags")
 _HISTOGRAM = (*_TIMES, "exemplars", "count", "sum", "min", "max")
 _CHANGING: dict[str, tuple[Any, ...]] = {

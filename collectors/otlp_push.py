@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from collectors.exemplars import Exemplar
 from collectors.otlp_numbers import numbers
 from collectors.otlp_settings import OtlpSettings
 from collectors.pushed import Door
@@ -51,6 +52,8 @@ class MetricPush:
         Values that are what was added since the point before.
     kinds : mapping of str to (str, int)
         What each family is, and the first sample of it.
+    exemplars : tuple of Exemplar
+        Observations with their traces; not for the pipeline.
     """
 
     source: str
@@ -60,6 +63,7 @@ class MetricPush:
     values: Floats
     deltas: Bools
     kinds: Mapping[str, tuple[str, int]]
+    exemplars: tuple[Exemplar, ...] = ()
 
     @property
     def size_bytes(self) -> int:
@@ -153,6 +157,7 @@ class Columns:
     told: TimesTold | None = None
     rejected: Rejected = field(default_factory=Rejected)
     kinds: dict[str, tuple[str, int]] = field(default_factory=dict)
+    exemplars: list[Exemplar] = field(default_factory=list)
     blocks: list[Block] = field(default_factory=list)
     before: int = 0
     slots: list[int] = field(default_factory=list)
@@ -199,8 +204,9 @@ class Columns:
         self.before += len(slots)
 
     def put_all(self, other: Columns) -> None:
-        """The latest samples of another one."""
+        """The latest samples of another one, and its exemplars."""
         self.flush()
+        self.exemplars += other.exemplars
         self.slots, self.times_ms = other.slots, other.times_ms
         self.values, self.deltas = other.values, other.deltas
         self.flush()
@@ -242,4 +248,7 @@ class Columns:
         slots, times_ms, values, deltas = map(
             np.concatenate, zip(*(self.blocks or [empty]), strict=True)
         )
-        return MetricPush(source, self.book, slots, times_ms, values, deltas, self.kinds)
+        return MetricPush(
+            *(source, self.book, slots, times_ms, values, deltas, self.kinds),
+            exemplars=tuple(self.exemplars),
+        )

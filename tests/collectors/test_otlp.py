@@ -295,6 +295,26 @@ def test_points_that_will_be_dropped_for_their_time_are_told_of() -> None:
     assert rejected.count == 0, "what is repaired is not dropped"
 
 
+def test_exemplars_of_points_name_their_traces() -> None:
+    plain, whole = Metric(name="load"), Metric(name="took", unit="s")
+    whole.histogram.aggregation_temporality = 2
+    point = plain.gauge.data_points.add(as_double=1.5, time_unix_nano=NANO)
+    point.exemplars.add(as_int=3, trace_id=b"t" * 16)
+    point.exemplars.add(as_double=1, trace_id=b"short")
+    point.exemplars.add(as_double=1)
+    point = whole.histogram.data_points.add(count=1, bucket_counts=[1, 0], explicit_bounds=[1], time_unix_nano=NANO)  # fmt: skip
+    for _ in range(9):
+        point.exemplars.add(as_double=0.5, trace_id=b"u" * 16, time_unix_nano=NANO - 10**9)
+    body, reader = request(plain, whole).SerializeToString(), MetricReader()
+    for _ in range(3):  # with care, and by what was met
+        push, rejected = reader.read_body(body, OtlpSettings(), source="s", now_ms=NOW)
+        first, *others = push.exemplars
+        assert (first.trace_id, first.value, first.time_ms) == ((b"t" * 16).hex(), 3.0, NOW)
+        assert [(one.value, one.time_ms) for one in others] == [(0.5, NOW - 1_000)] * 4
+        assert {one.series["service"] for one in push.exemplars} == {"cart"}
+        assert rejected.count == 0
+
+
 @pytest.mark.parametrize(
     ("trace_id", "span_id", "fine"),
     [

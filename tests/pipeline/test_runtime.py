@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from collectors.exemplars import Exemplar
 from model.alert import Evidence
 from model.batch import MetricBatch
 from model.change import Change
@@ -89,6 +90,31 @@ def test_what_was_learnt_is_the_same_after_a_restart(
     second = Runtime(settings, clock)
     second.start()
     assert _band(second) == learnt
+    second.stop()
+
+
+def test_traces_to_look_at_outlive_a_restart_as_far_as_a_snapshot_holds_them(
+    settings: Settings, clock: ManualClock
+) -> None:
+    first = Runtime(settings, clock)
+    series = Labels.of({"__name__": "wait_seconds_bucket", "service": "mail"})
+    for number in range(40):
+        trace = Labels.of({"trace_id": f"t{number:02}"})
+        value = float("nan") if number == 39 else float(number)
+        first.exemplars.keep([Exemplar(series, trace, T0 + number, value, failed=number == 3)])
+    shown = first.exemplars.around(["mail"], T0, T0 + 100)
+    assert [one.trace_id for one in shown] == ["t03", "t38", "t37", "t36", "t35"]
+    first.start()
+    first.stop()
+    second = Runtime(settings, clock, read=lambda: settings)
+    second.start()
+    assert second.exemplars.around(["mail"], T0, T0 + 100) == shown
+    assert second.exemplars.around(["mail"], T0 + 4, T0 + 23) == [], "the 16 that tell most"
+    # What came since is not replaced by what was before.
+    late = Exemplar(series, Labels.of({"trace_id": "late"}), T0 + 200, 99.0)
+    second.exemplars.keep([late])
+    assert second.reload() == []
+    assert second.exemplars.around(["mail"], T0, T0 + 300)[1] == late
     second.stop()
 
 
