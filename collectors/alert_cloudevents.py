@@ -196,10 +196,11 @@ def _told(data: Reader, key: str, action: Action, time_ms: int) -> Told:
 
 
 def _change(data: Reader, given: str, time_ms: int, now_ms: int, source: str) -> Change:
-    service, title = data.text("service"), data.text("title", "summary")
+    service = data.short("service")
+    title = data.short("title", "summary", cut=True)
     if not service and not title:
         data.problem("", "must have a service or a title")
-    version, kind = data.text("version"), data.text("kind", default="deploy")
+    version, kind = data.short("version"), data.short("kind", default="deploy")
     return Change(
         # Source and id name an event once for all: a repeat is the same change.
         id=derive_id("change", source, given),
@@ -207,9 +208,9 @@ def _change(data: Reader, given: str, time_ms: int, now_ms: int, source: str) ->
         kind=kind,
         service=service,
         title=title or f"{kind} {version}".strip(),
-        author=data.text("author"),
+        author=data.short("author"),
         version=version,
-        url=data.text("url"),
+        url=data.short("url"),
         source=source,
         labels=data.labels("labels"),
         arrival_ms=now_ms,
@@ -223,17 +224,17 @@ def _deployed(
     subject = Reader(data.data.get("subject", {}), f"{data.path}/subject", data.problems)
     content = subject.data.get("content")
     artifact = content.get("artifactId") if isinstance(content, dict) else None
-    service = subject.text("id")
+    service = subject.short("id")
     if not service:
         subject.problem("id", "must be given")
-    version = artifact if isinstance(artifact, str) else ""
+    version = cut(artifact) if isinstance(artifact, str) else ""
     kind = "rollback" if what == "rolledback" else "deploy"
     return Change(
         id=derive_id("change", source, ident),
         time_ms=time_ms,
         kind=kind,
         service=service,
-        title=f"{service} {what} {version}".strip(),
+        title=cut(f"{service} {what} {version}".strip()),
         version=version,
         source=source,
         arrival_ms=now_ms,

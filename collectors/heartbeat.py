@@ -11,7 +11,7 @@ from collectors.logwords import escape
 from collectors.settings import IntakeLimits
 from model.alert import Alert
 from model.journal import Heartbeat
-from model.labels import Labels
+from model.labels import LABEL_BYTES_MAX, Labels
 from model.reason import because
 from model.units import format_duration
 
@@ -54,7 +54,7 @@ def parse(
     timeout_ms = reader.duration_ms("timeout")
     if timeout_ms is not None and not 1_000 <= timeout_ms <= _TIMEOUT_MAX_MS:
         reader.problem("timeout", "must be between 1s and 366d", reader.data["timeout"])
-    service = reader.text("service")
+    service = reader.short("service")
     reader.check()
     return Heartbeat(name, now_ms, timeout_ms or _TIMEOUT_MS, service, source)
 
@@ -147,7 +147,7 @@ def missing_labels(beat: Heartbeat) -> Labels:
             "alertname": ALERT_NAME,
             "heartbeat": beat.name,
             "sender": beat.source,
-            "service": beat.service or beat.name,
+            "service": (beat.service or beat.name)[:LABEL_BYTES_MAX],
             "severity": "critical",
             "signal": "availability",
         }
