@@ -51,7 +51,7 @@ from model.batch import MetricBatch
 from model.change import Change
 from model.codec import encode
 from model.errors import InputError
-from model.labels import check_writable
+from model.labels import LABEL_BYTES_MAX, check_writable
 from model.series import SeriesIndex
 from tests.collectors.kafka_topics import door
 
@@ -88,7 +88,22 @@ def spoilt(good: bytes, seed: int) -> Iterator[bytes]:
 
 
 ODD: tuple[Any, ...] = (
-    *(None, True, 0, -1, 2**63, 2**64, 1e308, -0.5, "", "\0", "\n", "\ud800", "a" * 70_000),
+    *(
+        None,
+        True,
+        0,
+        -1,
+        2**63,
+        2**64,
+        1e308,
+        -0.5,
+        "",
+        "\0",
+        "\n",
+        "\ud800",
+        "a" * 60_000,
+        "a" * 70_000,
+    ),
     *("NaN", "1e999", "-1", "99999999999999999999", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"),
     *("2026-10-25T02:30:00+99:99", [], {}, [[]], [None], {"": ""}, {"a": {"a": [{"a": None}]}}),
 )
@@ -176,6 +191,9 @@ def look(found: Iterable[Alert | Change]) -> None:
     """Values as the journal and the store need them."""
     for one in found:
         encode(one)
+        if isinstance(one, Change):
+            texts = (one.kind, one.service, one.title, one.author, one.version, one.url)
+            assert max(map(len, texts)) <= LABEL_BYTES_MAX
         if isinstance(one, Alert):
             assert one.starts_ms <= NOW and (one.ends_ms is None or one.ends_ms >= one.starts_ms)
             for time_ms in (one.starts_ms, one.ends_ms, one.expires_ms):
