@@ -128,7 +128,9 @@ def header_value(name: str, value: str) -> str:
 def _binary(
     body: bytes, attributes: Mapping[str, str], kind: str, limits: IntakeLimits
 ) -> dict[str, Json]:
-    """The event that headers and body make together."""
+    """The event that headers and body make together; data of other types is nobody's business here."""
+    if not _is_ours(attributes.get("type", "")):
+        return dict(attributes)
     if body and kind not in ("", "application/json") and not kind.endswith("+json"):
         raise InputError(f"content-type: data must be JSON, got {kind[:80]!r}")
     return {**attributes, "data": load(body, limits) if body else {}}
@@ -145,7 +147,7 @@ def _event(reader: Reader, now_ms: int, source: str) -> Events:
     time_ms = min(reader.time_ms("time") or now_ms, now_ms)
     subject = reader.text("subject")
     alert, cdevent = _ALERT.search(kind), _CDEVENT.match(kind)
-    if alert is None and cdevent is None and not _CHANGE.search(kind):
+    if not _is_ours(kind):
         return Events(ignored=1)
     data = Reader(_data(reader), f"{reader.path}/data", reader.problems)
     if alert is not None:
@@ -157,6 +159,10 @@ def _event(reader: Reader, now_ms: int, source: str) -> Events:
     if cdevent is not None:
         return Events(changes=(_deployed(data, cdevent[1], ident, time_ms, now_ms, source),))
     return Events(changes=(_change(data, f"{origin} {ident}", time_ms, now_ms, source),))
+
+
+def _is_ours(kind: str) -> bool:
+    return any(found(kind) for found in (_ALERT.search, _CDEVENT.match, _CHANGE.search))
 
 
 def _data(reader: Reader) -> Json:

@@ -392,6 +392,20 @@ def test_cloudevents_in_headers_are_decoded_as_the_binding_says(
         assert answer.status_code == 202 and alerts_of(house)[0].labels["dedup_key"] == f"/m {key}"
 
 
+def test_cloudevents_of_other_types_may_hold_what_they_like(house: Any) -> None:
+    # Brokers send again what is refused; in binary mode the body is the data, of any type.
+    headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/m", "ce-type": "acme.picture"}
+    for kind, body in (
+        ("text/xml", b"<a/>"),
+        ("application/json", b"{"),
+        ("image/png", b"\xff\xd8"),
+    ):
+        answer = house.client().post(
+            f"{HOOK}/cloudevents", content=body, headers={**headers, "content-type": kind}
+        )
+        assert (answer.status_code, answer.json()) == (202, {"accepted": 0, "ignored": 1})
+
+
 def test_cloudevents_changes_and_other_types(house: Any) -> None:
     change = {**EVENT, "type": "acme.change.v1", "data": {"service": "cart", "title": "cart 2"}}
     deployed = {
