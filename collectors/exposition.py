@@ -190,6 +190,11 @@ def _unescape(text: str) -> str:
     )
 
 
+_TYPE = re.compile(
+    r"#[ \t]++TYPE[ \t]++(?:"
+    + _QUOTED.format("quoted")
+    + r'|(?P<name>[^\s"]++))[ \t]++(?P<kind>\S.*)'
+)
 _KINDS = {
     "counter": "counter",
     "gauge": "gauge",
@@ -208,9 +213,11 @@ def read_type(line: str) -> tuple[str, str] | None:
     --------
     >>> read_type("# TYPE http_requests_total counter"), read_type("# HELP a b")
     (('http_requests_total', 'counter'), None)
+    >>> read_type('# TYPE "queue depth" gauge')
+    ('queue depth', 'gauge')
     """
-    words = line.split(None, 3)
-    if len(words) < 4 or words[0] != "#" or words[1] != "TYPE":
+    found = _TYPE.match(line)
+    if found is None:
         return None
-    family = _unescape(words[2].strip('"'))
-    return family, _KINDS.get(words[3].strip().lower(), "unknown")
+    family = found["name"] or _unescape(found["quoted"])
+    return family, _KINDS.get(found["kind"].strip().lower(), "unknown")

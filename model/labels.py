@@ -21,6 +21,7 @@ _FNV_OFFSET = 14695981039346656037
 _FNV_PRIME = 1099511628211
 
 
+_HALF = re.compile("[\ud800-\udfff]")
 _SHARED_MAX = 100_000
 # One object for equal pairs: `job="shop"` stands on thousands of series.
 _shared_pairs: dict[tuple[str, str], tuple[str, str]] = {}
@@ -34,6 +35,30 @@ def _check(items: Mapping[str, str]) -> None:
             raise LabelError(f"label {name!r}: the value must be text, got {value!r}")
         if len(name) > LABEL_BYTES_MAX or len(value) > LABEL_BYTES_MAX:
             raise LabelError(f"label {name[:40]!r}: longer than {LABEL_BYTES_MAX} characters")
+
+
+def check_writable(labels: Mapping[str, str]) -> None:
+    r"""Refuse what no database takes, before a series is made of it: NUL, and half of a surrogate pair.
+
+    For the doors through which a label's bytes come from outside. What is stored already is not asked again.
+
+    Raises
+    ------
+    LabelError
+        If a name or a value holds either.
+
+    Examples
+    --------
+    >>> check_writable({"job": "größer"})
+    >>> check_writable({"job": "a\0"})
+    Traceback (most recent call last):
+    model.errors.LabelError: label 'job': NUL is not allowed
+    """
+    for name, value in labels.items():
+        if "\0" in name or "\0" in value:
+            raise LabelError(f"label {name[:40]!r}: NUL is not allowed")
+        if not (name + value).isascii() and _HALF.search(name + value):
+            raise LabelError(f"label {name[:40]!r}: half of a surrogate pair is not allowed")
 
 
 class Labels(Mapping[str, str]):
