@@ -21,6 +21,7 @@ from pipeline import wiring
 from pipeline.core import StepOutput
 from pipeline.distributed.aligning import CLOCK, Alignment, Mark, Round
 from pipeline.distributed.calling import Calling
+from pipeline.distributed.packing import cut
 from pipeline.distributed.placing import FIRST, Placing, Share, services_in
 from pipeline.distributed.wire import Called, Entries, Entry, Message, Tick, Told, write
 from pipeline.settings import Settings
@@ -175,9 +176,15 @@ class Correlating:
                     away.setdefault(place, []).append(entry)
             ours = Entries(tuple(kept))
         if not self._alignment.taken(message, offset):
-            stamp = self._placing.stamp
-            self.misplaced += [(p, write(Entries(tuple(e), stamp))) for p, e in away.items()]
+            self.misplaced += [(p, one) for p, e in away.items() for one in self._sent_on(e)]
         return ours
+
+    def _sent_on(self, entries: list[Entry]) -> list[bytes]:
+        stamp = self._placing.stamp
+        return [
+            write(Entries(tuple([entries[n] for n in some]), stamp))
+            for some in cut(range(len(entries)), entries)
+        ]
 
     def _restore(self, now_ms: int) -> None:
         # Where others decide too, silences are remembered beside the mark: the common rows may be ahead.

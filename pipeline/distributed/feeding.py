@@ -22,6 +22,7 @@ from model.errors import SnapshotError, StoreError
 from model.series import SeriesIndex
 from pipeline.checkpoints import Checkpoints, pack, unpack
 from pipeline.distributed import shown
+from pipeline.distributed.fitting import fitting
 from pipeline.distributed.lease import Lease
 from pipeline.distributed.outlet import Outlet
 from pipeline.distributed.past import Teaching
@@ -164,8 +165,8 @@ class Feeding:
     def _send(self, batches: Sequence[MetricBatch | LogBatch]) -> None:
         topic = self._kafka.telemetry
         for batch in batches:
-            split = self._splitter.split(batch)
-            self._outlet.put([(topic, number, write(message)) for number, message in split])
+            for number, message in self._splitter.split(batch):
+                self._outlet.put([(topic, number, data) for data in fitting(message)])
 
     def _tell(self, now_ms: int) -> None:
         """Say the time to all partitions."""
@@ -184,7 +185,8 @@ class Feeding:
             lesson = teaching.next(self._clock.now_ms()) if room else None
             if lesson is not None:
                 topic = self._kafka.telemetry
-                self._outlet.put([(topic, number, write(message)) for number, message in lesson])
+                for number, message in lesson:
+                    self._outlet.put([(topic, number, data) for data in fitting(message)])
             await asyncio.sleep(0.02 if lesson is None else 0)
 
     def counters(self) -> dict[str, float]:

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from model.account import AuditRecord
 from model.alert import Alert
 from model.errors import InputError, SnapshotError, StoreError
-from pipeline.distributed import shown
+from pipeline.distributed import fitting, shown
 from pipeline.distributed.correlating import Correlating
 from pipeline.distributed.detecting import RELEASE, Detecting
 from pipeline.distributed.placing import Placing
@@ -157,7 +157,14 @@ class DetectingPartition:
             return []
         called = self.stage.called()
         seen = [] if called is None else [(n, write(called)) for n in range(self._placing.count)]
-        return [*seen, *[(n, write(one)) for n, one in shared_out(told, self._placing)]]
+        return [
+            *seen,
+            *[
+                (n, data)
+                for n, one in shared_out(told, self._placing)
+                for data in fitting.told(one)
+            ],
+        ]
 
     def split(self, data: bytes) -> list[bytes]:
         """It is one."""

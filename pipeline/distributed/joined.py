@@ -18,11 +18,13 @@ from faust.types import TP
 
 from model.clock import Clock
 from model.errors import InputError, StoreError
+from pipeline.distributed import topics
 from pipeline.distributed.connecting import password, tls_context
 from pipeline.distributed.correlating import Fenced
 from pipeline.distributed.holding import Held, Suspects
 from pipeline.distributed.settings import KafkaSettings
 from pipeline.distributed.threads import Application, ended
+from pipeline.distributed.unheard import Unheard
 from pipeline.distributed.wire import Dead, write
 
 log = logging.getLogger("tocsin.kafka")
@@ -107,12 +109,13 @@ class Joined:
     ) -> None:
         self.name = name
         self.failed: asyncio.Event = asyncio.Event()
-        self.taken = self.passed_over = self.set_aside = self.gaps = self.sent = 0
+        self.taken = self.passed_over = self.set_aside = self.gaps = self.sent = self.read_again = 0
         self._clock = clock
         self._hold = hold
         self._suspects = suspects
         self._until_kept_s = until_kept_s
         self.app = application(name, kafka, folder)
+        self._kafka = kafka
         self._topic_name = topic
         self._alerts, self._dead = kafka.alerts, kafka.dead
         self.app.agent(_topic(self.app, topic), name=name)(self._consume)
@@ -124,11 +127,20 @@ class Joined:
         self._unacked: dict[int, deque[Any]] = defaultdict(deque)
         self._sending: dict[int, list[Any]] = defaultdict(list)
         self._poison: dict[int, int | None] = {}
+        self._looked: dict[int, int | None] = {}
+        self._unheard = Unheard()
         self._keeper: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
 
     async def start(self) -> None:
-        """Join."""
+        """Join.
+
+        Raises
+        ------
+        TransientError
+            If the topics are not there, or no broker is.
+        """
+        await topics.ready(self._kafka)
         self.app.finalize()
         self.app.flow_control.resume()
         await self.app.start()
@@ -147,7 +159,7 @@ class Joined:
                 log.error("%s: the last snapshot is the one before: %s", self.name, error)
         self._mine.clear()
         await self.app.stop()
-        if not await ended():
+        if not await ended(self.app):
             log.warning("%s: the consumer's thread still runs", self.name)
 
     @property
@@ -165,6 +177,7 @@ class Joined:
             f"tocsin_kafka_repeated_total{label}": self.passed_over,
             f"tocsin_kafka_set_aside_total{label}": self.set_aside,
             f"tocsin_kafka_gaps_total{label}": self.gaps,
+            f"tocsin_kafka_read_again_total{label}": self.read_again,
             f"tocsin_kafka_newer_total{label}": sum(
                 held.newer for held in list(self.held.values())
             ),
@@ -194,6 +207,8 @@ class Joined:
         self.held.pop(partition, None)
         self._unacked.pop(partition, None)
         self._sending.pop(partition, None)
+        self._looked.pop(partition, None)
+        self._unheard.forget(partition)
 
     async def _consume(self, stream: Any) -> None:
         async for event in stream.noack().events():
@@ -215,13 +230,10 @@ class Joined:
         partition, offset, data = message.partition, message.offset, event.value
         if partition not in self._mine:
             return  # read before it was given to another
-        held = self.held.get(partition)
-        if held is None:
-            held = self.held[partition] = self._hold(partition)
-            self._poison[partition] = self._suspects.poisonous(partition)
+        held = self._held(partition)
         message.value = None  # it waits to be acknowledged; its bytes need not
         if held.next is None:
-            held.next = offset
+            held.next = min(await self._first(partition), offset)
         if offset > held.next and await self._missed(event, held):
             return
         self._unacked[partition].append(message)
@@ -234,6 +246,13 @@ class Joined:
                 await self._set_aside(held, partition, offset, data, why)
             return
         await self._take(held, partition, offset, data or b"")
+
+    def _held(self, partition: int) -> Held:
+        held = self.held.get(partition)
+        if held is None:
+            held = self.held[partition] = self._hold(partition)
+            self._poison[partition] = self._suspects.poisonous(partition)
+        return held
 
     async def _take(self, held: Held, partition: int, offset: int, data: bytes) -> None:
         try:
@@ -260,22 +279,58 @@ class Joined:
         producer = await self.app.maybe_start_producer()
         return await producer.send(topic, None, data, partition, None, None)
 
+    async def _first(self, partition: int) -> int:
+        """Where a partition begins of which nothing is kept: where Kafka says it was read to, or its first message."""
+        tp = TP(self._topic_name, partition)
+        earliest = (await self.app.consumer.earliest_offsets(tp)).get(tp, 0) or 0
+        consumer: Any = self.app.consumer
+        return max(consumer._committed_offset.get(tp) or 0, earliest)
+
     async def _missed(self, event: Any, held: Held) -> bool:
         """There is a gap before this message: have the missing ones read, if they are still there."""
         tp = TP(event.message.topic, event.message.partition)
         assert held.next is not None
-        first = (await self.app.consumer.earliest_offsets(tp)).get(tp, 0) or 0
-        if first > held.next:
-            self.gaps += 1
-            log.error(
-                "%s: messages %d to %d of partition %d are no longer there",
-                self.name, held.next, event.message.offset - 1, tp.partition,
-            )  # fmt: skip
-            held.next = event.message.offset
-            return False
-        log.warning("%s: partition %d is read again from %d", self.name, tp.partition, held.next)
+        if self._looked.get(tp.partition) != held.next:
+            if await self._gone(tp, held) and held.next >= event.message.offset:
+                return False
+            self._looked[tp.partition] = held.next
+            log.warning(
+                "%s: partition %d is read again from %d", self.name, tp.partition, held.next
+            )
+        # At each of those that wait behind the gap: only what is sought after the last of them lasts.
         await self.app.consumer.seek(tp, held.next)
         return True
+
+    async def _gone(self, tp: TP, held: Held) -> bool:
+        """Whether what is to come next was forgotten by the brokers; then what they still have comes next."""
+        first = (await self.app.consumer.earliest_offsets(tp)).get(tp, 0) or 0
+        if held.next is None or first <= held.next:
+            return False
+        self.gaps += 1
+        log.error(
+            "%s: messages %d to %d of partition %d are no longer there",
+            self.name, held.next, first - 1, tp.partition,
+        )  # fmt: skip
+        held.next = first
+        return True
+
+    async def _look_for_unheard(self) -> None:
+        """Have read again what was passed over: nothing may come for long that shows it."""
+        for partition in sorted(self._mine):
+            async with self._busy:
+                tp = TP(self._topic_name, partition)
+                if self.app.rebalancing or tp not in self.app.consumer.assignment():
+                    return  # its place is being looked up
+                held = self._held(partition)
+                end = self.app.consumer.highwater(tp) or 0
+                if held.next is None and end > 0:
+                    held.next = await self._first(partition)
+                at, now_s = held.next or 0, self._clock.monotonic_s()
+                overdue = self._unheard.overdue(partition, at=at, end=end, now_s=now_s)
+                if overdue and not await self._gone(tp, held):
+                    self.read_again += 1
+                    log.warning("%s: nothing comes of partition %d: it is read again from %d", self.name, partition, at)  # fmt: skip
+                    await self.app.consumer.seek(tp, at)
 
     async def _take_apart(self, held: Held, partition: int, offset: int, data: bytes) -> bool:
         """Have each of a poison message's pushes come alone: one of them is it, the others are accepted."""
@@ -311,6 +366,7 @@ class Joined:
                         if due and partition in self.held:
                             await self._keep(partition)
                         self._acknowledge(partition)
+                await self._look_for_unheard()
                 if due:
                     kept_bytes = sum(held.kept_bytes for held in self.held.values())
                     due_s = self._clock.monotonic_s() + self._until_kept_s(kept_bytes)

@@ -111,7 +111,7 @@ class Tended:
                 await self._watch(one, stopping)
             except Exception as error:
                 log.error("%s: could not start: %s", one.name, error)
-            await self._end(one)
+            await self._end(one, stopping)
             if stopping.is_set():
                 return
             self.restarts += 1
@@ -127,15 +127,20 @@ class Tended:
                 return
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _end(self, one: Joined) -> None:
+    async def _end(self, one: Joined, stopping: asyncio.Event) -> None:
         # Not wait_for: it cancels, and then waits for as long as that takes; Faust goes on when it is cancelled.
         ending = asyncio.create_task(one.stop())
         await asyncio.wait({ending}, timeout=END_WITHIN_S)
-        self.in_order = ending.done() and ending.exception() is None
         if not ending.done():
-            log.error("%s: did not end within %g s", one.name, END_WITHIN_S)
-        elif not self.in_order:
-            log.error("%s: did not end in order: %r", one.name, ending.exception())
+            # It would stay in its group and keep partitions that nobody works on: all must end, and begin anew.
+            log.error("%s: did not end within %g s; this worker ends", one.name, END_WITHIN_S)
+            self.in_order = False
+            stopping.set()
+            return
+        error = ending.exception()
+        self.in_order = error is None
+        if error is not None:
+            log.error("%s: did not end in order: %r", one.name, error)
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:
