@@ -150,6 +150,20 @@ class Correlating:
             message = self._look_through(message, offset)
         return [self._step(one) for one in self._alignment.take(message, offset)]
 
+    def begin_anew(self, offset: int, *, now_ms: int) -> None:
+        """Write that messages count from `offset` of another topic; build a new one.
+
+        Raises
+        ------
+        Fenced
+            Another worker writes for this partition.
+        """
+        data = replace(self.mark, resume=offset, entries=-1).save()
+        with self._store.records.write() as conn:
+            before = self._written
+            if not snapshot_rows.replace(conn, self._name, data, before=before, now_ms=now_ms):
+                raise Fenced(f"{self._name}: another worker has gone on")
+
     def _look_through(self, message: Told | Entry | Entries, offset: int) -> Told | Entries:
         """What is ours of a message of another placing; the rest is put among the misplaced."""
         away: dict[int, list[Entry]] = {}

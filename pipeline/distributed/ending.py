@@ -25,6 +25,11 @@ ALL_WITHIN_S = 27.0
 class Ending:
     """What ends this worker: a signal, or a mistake of ours in one of its threads.
 
+    Parameters
+    ----------
+    within_s : float
+        How long all of it may take.
+
     Attributes
     ----------
     stopping : asyncio.Event
@@ -33,7 +38,8 @@ class Ending:
         Whether a mistake is why.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, within_s: float = ALL_WITHIN_S) -> None:
+        self._within_s = within_s
         self.stopping = asyncio.Event()
         self.crashed = False
         self._asked = False
@@ -57,7 +63,7 @@ class Ending:
         if self._asked:
             return
         self._asked = True
-        faulthandler.dump_traceback_later(ALL_WITHIN_S, exit=True, file=sys.__stderr__ or 2)
+        faulthandler.dump_traceback_later(self._within_s, exit=True, file=sys.__stderr__ or 2)
         self._tell(self.stopping.set)
 
     def _died(self, what: threading.ExceptHookArgs) -> None:

@@ -100,6 +100,7 @@ class Feeding:
         self._lease = lease
         self._logs = logs
         self.pulls = False
+        self.time_ahead_ms = 0
         self._splitter = Splitter(index, self._kafka.partitions)
         self._teaching = (
             None
@@ -191,7 +192,10 @@ class Feeding:
 
     def counters(self) -> dict[str, float]:
         """What the collectors count."""
-        found = {"tocsin_pulling": float(self.pulls)}
+        found = {
+            "tocsin_pulling": float(self.pulls),
+            "tocsin_kafka_time_ahead_seconds": self.time_ahead_ms / 1000,
+        }
         for collector in (*self._own, *self._pulled):
             for name, value in collector.counters().items():
                 found[name] = found.get(name, 0.0) + value
@@ -272,10 +276,22 @@ class Feeding:
 
     def _exchange(self, seen: bytes, senders: bytes, now_ms: int) -> list[bytes]:
         with self._store.records.write() as conn:
+            self._compare(now_ms, shown.decided_ms(conn, self._kafka.domains))
             shown.keep_collected(conn, self._name, seen, now_ms=now_ms)
             if not senders:
                 return []
             return shown.exchange_senders(conn, self._name, senders, now_ms=now_ms)
+
+    def _compare(self, now_ms: int, decided_ms: Sequence[int]) -> None:
+        """The stream's time comes from clocks like this one: where it is ahead, one of them is wrong, or was."""
+        ahead_ms = max(0, max(decided_ms) - now_ms)
+        if ahead_ms > shown.AHEAD_MS >= self.time_ahead_ms:
+            log.error(
+                "the time that all workers go by is %d s ahead of this machine's clock: the clock of one that takes in, or of a "
+                "console, is wrong or was, or this one is; until the clocks have come to it nothing is decided",
+                ahead_ms // 1000,
+            )
+        self.time_ahead_ms = ahead_ms
 
     async def _end(self) -> None:
         """Keep where reading stands, and let another pull at once."""

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from model.account import AuditRecord
 from model.alert import Alert
-from model.errors import InputError, SnapshotError, StoreError
+from model.errors import InputError, SnapshotError, StoreError, TocsinError
 from pipeline.distributed import fitting, shown
 from pipeline.distributed.correlating import Correlating
 from pipeline.distributed.detecting import RELEASE, Detecting
@@ -38,6 +38,10 @@ _BEFORE = ".before"
 _DETAIL_MAX = 2_000
 Sent = tuple[int, bytes]
 """A partition of the alerts topic, and a message."""
+
+
+class TopicChanged(TocsinError):
+    """The topic is not the one that was read so far: begin again, from what was just kept."""
 
 
 class Held(Protocol):
@@ -92,6 +96,16 @@ class Held(Protocol):
 
     def save(self, now_ms: int) -> Callable[[], None]:
         """Something to be called (in any thread) that keeps the stage as it is now."""
+        ...
+
+    def begin_anew(self, offset: int, now_ms: int) -> None:
+        """Keep what is known as what goes before `offset` of another topic; this one is then done with.
+
+        Raises
+        ------
+        StoreError
+            If it was not kept.
+        """
         ...
 
 
@@ -188,6 +202,14 @@ class DetectingPartition:
 
         return keep
 
+    def begin_anew(self, offset: int, now_ms: int) -> None:
+        """The one place where an offset is set back."""
+        data = offset.to_bytes(8, "big") + self.stage.save()
+        with self._store.records.write() as conn:
+            offset_rows.put(conn, self._name, offset)
+            snapshot_rows.put(conn, self._name, data, now_ms=now_ms)
+            snapshot_rows.remove(conn, f"{self._name}{_BEFORE}")
+
     def _keep_before(self, conn: Connection, now_ms: int) -> None:
         name = f"{self._name}{_BEFORE}"
         if self._before is not None:
@@ -272,6 +294,10 @@ class CorrelatingPartition:
         """Every step has done so."""
         return lambda: None
 
+    def begin_anew(self, offset: int, now_ms: int) -> None:
+        """Decisions stay; which pushes were taken is of the topic before."""
+        self.stage.begin_anew(offset, now_ms=now_ms)
+
 
 class Suspects:
     """Messages that crashed a stage: after `TRIES_MAX` times one is set aside, and the partition goes on (F23)."""
@@ -292,6 +318,11 @@ class Suspects:
         """The offset that is not to be taken; None where there is none."""
         offset, tries = self._known(partition)
         return offset if tries >= TRIES_MAX else None
+
+    def forget(self, partition: int) -> None:
+        """Offsets mean other messages from now on."""
+        with self._store.records.write() as conn:
+            snapshot_rows.remove(conn, self._name(partition))
 
     def set_aside(self, partition: int, offset: int, why: str, now_ms: int) -> None:
         """Leave a record that people can find."""
@@ -319,4 +350,5 @@ __all__ = [
     "InputError",
     "SnapshotError",
     "Suspects",
+    "TopicChanged",
 ]

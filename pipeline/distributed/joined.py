@@ -13,72 +13,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import faust
 from faust.types import TP
 
 from model.clock import Clock
 from model.errors import InputError, StoreError
 from pipeline.distributed import topics
-from pipeline.distributed.connecting import password, tls_context
+from pipeline.distributed.applications import application, plain_topic
 from pipeline.distributed.correlating import Fenced
-from pipeline.distributed.holding import Held, Suspects
+from pipeline.distributed.holding import Held, Suspects, TopicChanged
 from pipeline.distributed.settings import KafkaSettings
-from pipeline.distributed.threads import Application, ended
+from pipeline.distributed.threads import ended
 from pipeline.distributed.unheard import Unheard
 from pipeline.distributed.wire import Dead, write
 
 log = logging.getLogger("tocsin.kafka")
 
 ACK_EVERY_S = 1.0
-BUFFERED_MESSAGES_MAX = 1_024
-COMMIT_INTERVAL_S = 1.0
-SEND_WITHIN_S = 0.005  # what is told at one tick goes out together
-
-
-def application(name: str, kafka: KafkaSettings, folder: Path) -> Application:
-    """A Faust application of ours; nothing runs yet."""
-    session_s = kafka.session_timeout_ms / 1000
-    return Application(
-        f"{kafka.prefix}-{name}",
-        broker=[f"kafka://{address}" for address in kafka.brokers],
-        broker_credentials=credentials(kafka),
-        autodiscover=False,
-        set_as_current=False,
-        web_enabled=False,
-        datadir=folder / "faust",
-        store="memory://",
-        topic_disable_leader=True,
-        topic_allow_declare=False,
-        consumer_auto_offset_reset="earliest",
-        broker_session_timeout=session_s,
-        broker_heartbeat_interval=session_s / 3,
-        broker_commit_interval=COMMIT_INTERVAL_S,
-        producer_acks=-1,
-        producer_max_request_size=2**20,
-        producer_linger=SEND_WITHIN_S,
-        stream_wait_empty=False,
-        stream_buffer_maxsize=BUFFERED_MESSAGES_MAX,
-    )
-
-
-def credentials(kafka: KafkaSettings) -> Any:
-    """What Faust asks for; None for a plain connection."""
-    context = tls_context(kafka)
-    if kafka.sasl:
-        return faust.SASLCredentials(
-            username=kafka.username,
-            password=password(kafka),
-            ssl_context=context,
-            mechanism=kafka.mechanism.value,
-        )
-    return faust.SSLCredentials(context=context) if context else None
-
-
-def _topic(app: faust.App, name: str) -> Any:
-    """A topic of plain bytes."""
-    return app.topic(
-        name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw"
-    )
 
 
 class Joined:
@@ -118,7 +68,7 @@ class Joined:
         self._kafka = kafka
         self._topic_name = topic
         self._alerts, self._dead = kafka.alerts, kafka.dead
-        self.app.agent(_topic(self.app, topic), name=name)(self._consume)
+        self.app.agent(plain_topic(self.app, topic), name=name)(self._consume)
         signals: Any = self.app  # Faust types their receivers more narrowly than it calls them
         signals.on_partitions_assigned.connect(self._assigned)
         signals.on_partitions_revoked.connect(self._revoked)
@@ -129,6 +79,7 @@ class Joined:
         self._poison: dict[int, int | None] = {}
         self._looked: dict[int, int | None] = {}
         self._unheard = Unheard()
+        self._compared: set[int] = set()
         self._keeper: asyncio.Task[None] | None = None
         self._busy = asyncio.Lock()
 
@@ -209,6 +160,7 @@ class Joined:
         self._sending.pop(partition, None)
         self._looked.pop(partition, None)
         self._unheard.forget(partition)
+        self._compared.discard(partition)
 
     async def _consume(self, stream: Any) -> None:
         async for event in stream.noack().events():
@@ -221,7 +173,7 @@ class Joined:
                 self._fail(error)
 
     def _fail(self, error: Exception) -> None:
-        expected = isinstance(error, (StoreError, Fenced))
+        expected = isinstance(error, (StoreError, Fenced, TopicChanged))
         log.error("%s: begins again: %s", self.name, error, exc_info=None if expected else error)
         self.failed.set()
 
@@ -238,6 +190,7 @@ class Joined:
             return
         self._unacked[partition].append(message)
         if offset < held.next:
+            await self._compare(partition, held, offset)
             self.passed_over += 1
             return
         if offset == self._poison.get(partition):
@@ -284,7 +237,24 @@ class Joined:
         tp = TP(self._topic_name, partition)
         earliest = (await self.app.consumer.earliest_offsets(tp)).get(tp, 0) or 0
         consumer: Any = self.app.consumer
-        return max(consumer._committed_offset.get(tp) or 0, earliest)
+        committed = consumer._committed_offset.get(tp) or 0
+        end = (await self.app.consumer.highwaters(tp)).get(tp) or 0
+        return committed if earliest <= committed <= end else earliest
+
+    async def _compare(self, partition: int, held: Held, offset: int) -> None:
+        """Is it still the topic that was read so far? One that was made again counts from 0: all would pass for known."""
+        tp = TP(self._topic_name, partition)
+        if partition in self._compared:
+            return
+        self._compared.add(partition)
+        end = (await self.app.consumer.highwaters(tp)).get(tp) or 0
+        if held.next is not None and end < held.next:
+            self._suspects.forget(partition)
+            held.begin_anew(offset, self._clock.now_ms())
+            raise TopicChanged(
+                f"partition {partition} ends at {end}, but was read to {held.next}: it is not the topic of before; "
+                f"what is known stays, and messages are taken from {offset} on"
+            )
 
     async def _missed(self, event: Any, held: Held) -> bool:
         """There is a gap before this message: have the missing ones read, if they are still there."""

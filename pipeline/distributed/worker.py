@@ -88,8 +88,10 @@ class Tended:
         build: Callable[[], Joined],
         clock: Clock,
         may: Callable[[], bool] = lambda: True,
+        end_within_s: float = END_WITHIN_S,
     ) -> None:
         self.name = name
+        self._end_within_s = end_within_s
         self._build = build
         self._may = may
         self._clock = clock
@@ -130,10 +132,10 @@ class Tended:
     async def _end(self, one: Joined, stopping: asyncio.Event) -> None:
         # Not wait_for: it cancels, and then waits for as long as that takes; Faust goes on when it is cancelled.
         ending = asyncio.create_task(one.stop())
-        await asyncio.wait({ending}, timeout=END_WITHIN_S)
+        await asyncio.wait({ending}, timeout=self._end_within_s)
         if not ending.done():
             # It would stay in its group and keep partitions that nobody works on: all must end, and begin anew.
-            log.error("%s: did not end within %g s; this worker ends", one.name, END_WITHIN_S)
+            log.error("%s: did not end within %g s; this worker ends", one.name, self._end_within_s)
             self.in_order = False
             stopping.set()
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,6 @@ from pipeline.distributed import topics
 from pipeline.distributed.settings import KafkaSettings
 from store import snapshots as snapshot_rows
 from store.store import Store
-from tests.integration.conftest import free_port
 from tests.integration.kafka_server import KafkaServer
 from tests.integration.postgres_server import Postgres
 from tests.integration.postgres_server import postgres as a_server
@@ -39,15 +39,8 @@ def postgres() -> Iterator[Postgres]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaServer]:
-    server = KafkaServer(tmp_path_factory.mktemp("kafka"))
-    yield server
-    server.close()
-
-
 class Case:
-    """A worker with all stages, and its records."""
+    """Workers beside each other, and their records."""
 
     def __init__(self, folder: Path, broker: str, records: str, prefix: str) -> None:
         self.config = folder / "config"
@@ -57,24 +50,19 @@ class Case:
         (self.config / "catalogue.yaml").write_text("services: [{name: pg}]\n")
         self.records, self._folder = records, folder
         self.kafka = reading.load(self.config).machine.kafka
-        self.worker: Process | None = None
+        self.workers: list[Process] = []
 
-    def start(self) -> Process:
-        data = self._folder / "data"
-        data.mkdir(exist_ok=True)
-        words = ["worker", "--config", str(self.config), "--data", str(data)]
-        self.worker = Process(words, data, self._folder / "worker.log")
-        return self.worker
+    def start(self, *more: str) -> Process:
+        """One more."""
+        name = f"worker{len(self.workers)}"
+        data = self._folder / name
+        data.mkdir()
+        words = ["worker", "--config", str(self.config), "--data", str(data), *more]
+        self.workers.append(Process(words, data, self._folder / f"{name}.log"))
+        return self.workers[-1]
 
-    def says(self, *words: str) -> None:
-        """Wait until the worker has said all of it."""
-        assert self.worker is not None
-        log = self.worker.log
-        assert until(lambda: {w.encode() for w in words if w not in log.read_text()}) == set()
-
-    def works(self) -> None:
-        """Wait until it has all partitions, performs, and has decided something."""
-        self.says("detect: partitions [0, 1]", "correlate: partitions [0]", "performs now")
+    def decides(self) -> None:
+        """Wait until something was: ticks come, and somebody detects and correlates."""
         store = Store.open(self.records, now_ms=0)
 
         def nothing() -> set[bytes]:
@@ -83,6 +71,22 @@ class Case:
 
         assert until(nothing) == set()
         store.close()
+
+    def close(self) -> None:
+        """End all that still run."""
+        for one in self.workers:
+            one.stop()
+
+
+def says(worker: Process, *words: str) -> None:
+    """Wait until it has said all of it."""
+    assert until(lambda: {w.encode() for w in words if w not in worker.log.read_text()}) == set()
+
+
+def end(*workers: Process) -> list[int]:
+    """SIGTERM to all at once; their exit statuses."""
+    with ThreadPoolExecutor(len(workers)) as pool:
+        return list(pool.map(Process.stop, workers))
 
 
 def made(kafka: KafkaSettings) -> set[bytes]:
@@ -94,77 +98,6 @@ def made(kafka: KafkaSettings) -> set[bytes]:
     return set()
 
 
-@pytest.fixture
-def case(
-    broker: KafkaServer, postgres: Postgres, tmp_path: Path, request: pytest.FixtureRequest
-) -> Iterator[Case]:
-    name = "".join(c if c.isalnum() else "_" for c in request.node.name)[5:50]
-    one = Case(tmp_path, broker.address, postgres.database(name), name)
-    assert until(lambda: made(one.kafka)) == set()  # the test before may have stopped the broker
-    yield one
-    if one.worker is not None:
-        one.worker.stop()
-
-
-def test_sigterm_in_the_middle_of_its_work(case: Case) -> None:
-    worker = case.start()
-    case.works()
-    assert worker.stop() == 0
-
-
-def test_sigterm_before_there_is_a_broker(postgres: Postgres, tmp_path: Path) -> None:
-    case = Case(tmp_path, f"127.0.0.1:{free_port()}", postgres.database("nobroker"), "none")
-    worker = case.start()
-    case.says("detect: could not start", "correlate: could not start")
-    assert worker.stop() == 0
-
-
-def test_sigterm_while_the_brokers_are_away(case: Case, broker: KafkaServer) -> None:
-    worker = case.start()
-    case.works()
-    broker.kill()
-    try:
-        status = worker.stop()
-    finally:
-        broker.start()
-    assert status in ENDS, worker.log.read_text()
-
-
-def test_sigterm_while_the_brokers_stand_still(case: Case, broker: KafkaServer) -> None:
-    worker = case.start()
-    case.works()
-    broker.pause()
-    try:
-        status = worker.stop()
-    finally:
-        broker.proceed()
-    assert status in ENDS, worker.log.read_text()
-
-
-def test_sigterm_while_the_database_stands_still(case: Case, postgres: Postgres) -> None:
-    """Nothing that asks it comes back: the watchdog says where all stand, and ends the process."""
-    worker = case.start()
-    case.works()
-    postgres.pause()
-    try:
-        status = worker.stop()
-    finally:
-        postgres.proceed()
-    assert status == output.FAILED, worker.log.read_text()
-
-
-def test_sigterm_while_the_database_is_away(case: Case, postgres: Postgres) -> None:
-    worker = case.start()
-    case.works()
-    postgres.do("stop", "-m", "immediate")
-    try:
-        case.says("begins again")
-        status = worker.stop()
-    finally:
-        postgres.do("start")
-    assert status in ENDS, worker.log.read_text()
-
-
 def test_it_waits_for_a_broker_and_for_its_topics_and_has_none_made_by_asking(
     postgres: Postgres, tmp_path: Path
 ) -> None:
@@ -173,15 +106,67 @@ def test_it_waits_for_a_broker_and_for_its_topics_and_has_none_made_by_asking(
     broker.kill()
     case = Case(tmp_path, broker.address, postgres.database("first"), "first")
     try:
-        worker = case.start()
-        case.says("detect: could not start", "correlate: could not start", "performs now")
+        impatient, patient = case.start(), case.start()
+        for one in (impatient, patient):
+            says(one, "detect: could not start", "correlate: could not start")
+        assert impatient.stop() == output.OK
         broker.start()
-        case.says("first.telemetry is not there")
+        says(patient, "first.telemetry is not there")
         assert until(lambda: made(case.kafka)) == set()
-        case.works()
+        says(patient, "detect: partitions [0, 1]", "correlate: partitions [0]")
+        case.decides()
         assert [topic.problem for topic in finish(topics.look(case.kafka))] == ["", "", ""]
-        assert worker.stop() == 0
+        assert patient.stop() == output.OK  # in the middle of its work
     finally:
-        if case.worker is not None:
-            case.worker.stop()
+        case.close()
+        broker.close()
+
+
+def test_sigterm_while_the_brokers_stand_still_or_are_away(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    broker = KafkaServer(tmp_path)
+    case = Case(tmp_path, broker.address, postgres.database("brokers"), "brokers")
+    try:
+        assert until(lambda: made(case.kafka)) == set()
+        first, second = case.start(), case.start()
+        for one in (first, second):
+            says(one, "detect: partitions [", "correlate: partitions [")
+        case.decides()
+        broker.pause()
+        assert first.stop() in ENDS, first.log.read_text()
+        broker.kill()
+        assert second.stop() in ENDS, second.log.read_text()
+    finally:
+        case.close()
+        broker.close()
+
+
+def test_sigterm_while_the_database_stands_still_or_is_away(
+    postgres: Postgres, tmp_path: Path
+) -> None:
+    """Nothing that asks it comes back: stages are given up, and the watchdog says where all stand and ends the process."""
+    broker = KafkaServer(tmp_path)
+    case = Case(tmp_path, broker.address, postgres.database("records"), "records")
+    try:
+        assert until(lambda: made(case.kafka)) == set()
+        everything, detects, last = case.start(), case.start("--stages", "detect"), case.start()
+        for one in (everything, detects, last):
+            says(one, "detect: partitions [")
+        case.decides()
+        postgres.pause()
+        try:
+            assert end(everything, detects) == [output.FAILED, output.FAILED]
+        finally:
+            postgres.proceed()
+        for one in (everything, detects):
+            said = one.log.read_text()
+            assert "did not end within 20 s" in said or "Timeout (0:00:27)" in said
+        postgres.do("stop", "-m", "immediate")
+        try:
+            assert last.stop() in ENDS, last.log.read_text()
+        finally:
+            postgres.do("start")
+    finally:
+        case.close()
         broker.close()
