@@ -72,6 +72,11 @@ class Correlating:
     misplaced : list of (int, bytes)
         Messages for other partitions: what came here by a placing of before. They must have arrived before
         the next message is taken.
+    doubtful : tuple of int
+        Offsets of the messages whose step is under way: where it crashes, one of them is to blame, not the
+        one that completed the round.
+    careful_upto : int
+        Up to this offset each message has a step of its own, so that it is known which.
     """
 
     def __init__(
@@ -96,6 +101,8 @@ class Correlating:
         self._to_keep = False
         self.steps = 0
         self.misplaced: list[tuple[int, bytes]] = []
+        self.doubtful: tuple[int, ...] = ()
+        self.careful_upto = -1
         with store.records.read() as conn:
             data = snapshot_rows.get(conn, self._name)
             self._calling = Calling.of(conn, f"calls.{partition}")
@@ -148,7 +155,7 @@ class Correlating:
             return []
         if getattr(message, "stamp", "") != self._placing.stamp:
             message = self._look_through(message, offset)
-        return [self._step(one) for one in self._alignment.take(message, offset)]
+        return [out for one in self._alignment.take(message, offset) for out in self._steps(one)]
 
     def begin_anew(self, offset: int, *, now_ms: int) -> None:
         """Write that messages count from `offset` of another topic; build a new one.
@@ -212,6 +219,18 @@ class Correlating:
         silences = None if kept is None else decode(list[Silence], kept)
         share = Share(self._placing, self._partition)
         self.core.restore(now_ms, share=share, silences=silences)
+
+    def _steps(self, one: Round) -> list[StepOutput]:
+        self.doubtful = one.offsets
+        if len(self.doubtful) < 2 or min(self.doubtful) > self.careful_upto:
+            found = [self._step(one)]
+        else:
+            found = []
+            for offset, part in one.apart(self.mark):
+                self.doubtful = (offset,)
+                found.append(self._step(part))
+        self.doubtful = ()
+        return found
 
     def _step(self, one: Round) -> StepOutput:
         if not self._restored:

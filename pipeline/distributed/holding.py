@@ -7,7 +7,6 @@ was learnt and how far it was learnt are one row, written at once. Kafka's commi
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,7 +15,6 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from model.account import AuditRecord
 from model.alert import Alert
 from model.errors import InputError, SnapshotError, StoreError, TocsinError
 from pipeline.distributed import fitting, shown
@@ -26,16 +24,13 @@ from pipeline.distributed.placing import Placing
 from pipeline.distributed.topics import TELEMETRY_KEPT_MS
 from pipeline.distributed.wire import Ask, Entries, Newer, Told, read, write
 from pipeline.settings import Settings
-from store import audit as audit_rows
 from store import offsets as offset_rows
 from store import snapshots as snapshot_rows
 from store.store import Store
 
 log = logging.getLogger("tocsin.kafka")
 
-TRIES_MAX = 3
 _BEFORE = ".before"
-_DETAIL_MAX = 2_000
 Sent = tuple[int, bytes]
 """A partition of the alerts topic, and a message."""
 
@@ -59,11 +54,19 @@ class Held(Protocol):
         Whether what is sent must have arrived before the next message is taken.
     kept_bytes : int
         Size of what was kept of it last.
+    careful_upto : int
+        Up to this offset what crashed it is sought, message by message.
     """
 
     next: int | None
     prompt: bool
     kept_bytes: int
+    careful_upto: int
+
+    @property
+    def doubtful(self) -> tuple[int, ...]:
+        """Which messages may be to blame for a crash of `take`; nothing for the one that it was given."""
+        ...
 
     @property
     def newer(self) -> int:
@@ -113,6 +116,8 @@ class DetectingPartition:
     """Detectors, kept as snapshots beside the offset that they contain."""
 
     prompt = False
+    careful_upto = -1
+    doubtful = ()
 
     def __init__(
         self, settings: Settings, store: Store, partition: int, placing: Placing | None = None
@@ -263,6 +268,20 @@ class CorrelatingPartition:
         self.next: int | None = self.stage.mark.resume or None
 
     @property
+    def doubtful(self) -> tuple[int, ...]:
+        """Those of the round under way."""
+        return self.stage.doubtful
+
+    @property
+    def careful_upto(self) -> int:
+        """See above."""
+        return self.stage.careful_upto
+
+    @careful_upto.setter
+    def careful_upto(self, offset: int) -> None:
+        self.stage.careful_upto = offset
+
+    @property
     def resume(self) -> int:
         """What the last transaction says."""
         return self.stage.mark.resume
@@ -299,56 +318,11 @@ class CorrelatingPartition:
         self.stage.begin_anew(offset, now_ms=now_ms)
 
 
-class Suspects:
-    """Messages that crashed a stage: after `TRIES_MAX` times one is set aside, and the partition goes on (F23)."""
-
-    def __init__(self, store: Store, stage: str) -> None:
-        self._store = store
-        self._stage = stage
-
-    def crashed(self, partition: int, offset: int, now_ms: int) -> None:
-        """Note that this message ended a stage."""
-        offset_before, tries = self._known(partition)
-        tries = tries + 1 if offset_before == offset else 1
-        with self._store.records.write() as conn:
-            data = json.dumps([offset, tries]).encode()
-            snapshot_rows.put(conn, self._name(partition), data, now_ms=now_ms)
-
-    def poisonous(self, partition: int) -> int | None:
-        """The offset that is not to be taken; None where there is none."""
-        offset, tries = self._known(partition)
-        return offset if tries >= TRIES_MAX else None
-
-    def forget(self, partition: int) -> None:
-        """Offsets mean other messages from now on."""
-        with self._store.records.write() as conn:
-            snapshot_rows.remove(conn, self._name(partition))
-
-    def set_aside(self, partition: int, offset: int, why: str, now_ms: int) -> None:
-        """Leave a record that people can find."""
-        where = f"{self._stage}/{partition}/{offset}"
-        record = AuditRecord(now_ms, "tocsin", "kafka.set_aside", where, why[:_DETAIL_MAX])
-        with self._store.records.write() as conn:
-            audit_rows.save(conn, [record])
-
-    def _known(self, partition: int) -> tuple[int, int]:
-        with self._store.records.read() as conn:
-            data = snapshot_rows.get(conn, self._name(partition))
-        if data is None:
-            return -1, 0
-        offset, tries = json.loads(data)
-        return int(offset), int(tries)
-
-    def _name(self, partition: int) -> str:
-        return f"suspect.{self._stage}.{partition}"
-
-
 __all__ = [
     "CorrelatingPartition",
     "DetectingPartition",
     "Held",
     "InputError",
     "SnapshotError",
-    "Suspects",
     "TopicChanged",
 ]

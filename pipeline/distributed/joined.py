@@ -20,8 +20,9 @@ from model.errors import InputError, StoreError
 from pipeline.distributed import topics
 from pipeline.distributed.applications import application, plain_topic
 from pipeline.distributed.correlating import Fenced
-from pipeline.distributed.holding import Held, Suspects, TopicChanged
+from pipeline.distributed.holding import Held, TopicChanged
 from pipeline.distributed.settings import KafkaSettings
+from pipeline.distributed.suspects import Suspects
 from pipeline.distributed.threads import ended
 from pipeline.distributed.unheard import Unheard
 from pipeline.distributed.wire import Dead, write
@@ -76,7 +77,7 @@ class Joined:
         self._mine: set[int] = set()
         self._unacked: dict[int, deque[Any]] = defaultdict(deque)
         self._sending: dict[int, list[Any]] = defaultdict(list)
-        self._poison: dict[int, int | None] = {}
+        self._poison: dict[int, dict[int, bool]] = {}
         self._looked: dict[int, int | None] = {}
         self._unheard = Unheard()
         self._compared: set[int] = set()
@@ -193,8 +194,10 @@ class Joined:
             await self._compare(partition, held, offset)
             self.passed_over += 1
             return
-        if offset == self._poison.get(partition):
-            if not await self._take_apart(held, partition, offset, data or b""):
+        if (past := self._poison[partition].get(offset)) is not None:
+            if past:
+                held.next = offset + 1
+            elif not await self._take_apart(held, partition, offset, data or b""):
                 why = "it crashed the stage again and again"
                 await self._set_aside(held, partition, offset, data, why)
             return
@@ -204,6 +207,7 @@ class Joined:
         held = self.held.get(partition)
         if held is None:
             held = self.held[partition] = self._hold(partition)
+            held.careful_upto = self._suspects.careful_upto(partition)
             self._poison[partition] = self._suspects.poisonous(partition)
         return held
 
@@ -216,7 +220,8 @@ class Joined:
         except (StoreError, Fenced):
             raise
         except Exception:
-            self._suspects.crashed(partition, offset, self._clock.now_ms())
+            doubtful = held.doubtful or (offset,)
+            self._suspects.crashed(partition, doubtful, self._clock.now_ms())
             raise
         self.taken += 1
         for to, one in found:
@@ -308,6 +313,8 @@ class Joined:
         for one in parts:
             await (await self._send(self._alerts, partition, one))
         if parts:
+            self._suspects.past(partition, offset, self._clock.now_ms())
+            self._poison[partition][offset] = True
             held.next = offset + 1
             log.error(
                 "%s: message %d of partition %d crashed it again and again; its %d pushes are tried one by one",
@@ -321,6 +328,7 @@ class Joined:
         dead = Dead(self._topic_name, partition, offset, why, data or b"")
         await (await self._send(self._dead, 0, write(dead)))
         self._suspects.set_aside(partition, offset, why, self._clock.now_ms())
+        self._poison[partition][offset] = True
         self.set_aside += 1
         held.next = offset + 1
         log.error("%s: message %d of partition %d is set aside: %s", self.name, offset, partition, why)  # fmt: skip

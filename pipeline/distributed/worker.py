@@ -24,11 +24,12 @@ from pipeline import wiring
 from pipeline.checkpoints import Checkpoints
 from pipeline.distributed.acting import Acting
 from pipeline.distributed.feeding import Feeding
-from pipeline.distributed.holding import CorrelatingPartition, DetectingPartition, Suspects
+from pipeline.distributed.holding import CorrelatingPartition, DetectingPartition
 from pipeline.distributed.joined import Joined
 from pipeline.distributed.lease import Lease
 from pipeline.distributed.outlet import Outlet
 from pipeline.distributed.placing import Placing, services_in
+from pipeline.distributed.suspects import Suspects
 from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry
 from pipeline.version import VERSION

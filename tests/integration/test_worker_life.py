@@ -150,18 +150,23 @@ def test_sigterm_while_the_database_stands_still_or_is_away(
     case = Case(tmp_path, broker.address, postgres.database("records"), "records")
     try:
         assert until(lambda: made(case.kafka)) == set()
-        everything, detects, last = case.start(), case.start("--stages", "detect"), case.start()
-        for one in (everything, detects, last):
-            says(one, "detect: partitions [")
+        detects, performs = (
+            case.start("--stages", "detect"),
+            case.start("--stages", "intake,correlate,act"),
+        )
+        says(detects, "detect: partitions [0, 1]")
+        says(performs, "this worker performs now")
         case.decides()
         postgres.pause()
         try:
-            assert end(everything, detects) == [output.FAILED, output.FAILED]
+            assert end(detects, performs) == [output.FAILED, output.FAILED]
         finally:
             postgres.proceed()
-        for one in (everything, detects):
+        for one in (detects, performs):
             said = one.log.read_text()
             assert "did not end within 20 s" in said or "Timeout (0:00:27)" in said
+        last = case.start()
+        says(last, "detect: partitions [0, 1]", "correlate: partitions [0]")
         postgres.do("stop", "-m", "immediate")
         try:
             assert last.stop() in ENDS, last.log.read_text()

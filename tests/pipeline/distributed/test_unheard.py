@@ -12,9 +12,10 @@ from faust.types import TP
 from benchmarks.brokers import Broker, send
 from model.clock import SystemClock
 from pipeline.distributed import topics
-from pipeline.distributed.holding import Sent, Suspects
+from pipeline.distributed.holding import Sent
 from pipeline.distributed.joined import Joined
 from pipeline.distributed.settings import KafkaSettings
+from pipeline.distributed.suspects import Suspects
 from pipeline.distributed.unheard import LONGEST_S, SOON_S, Unheard
 from store.store import Store
 from tests.pipeline.distributed.test_on_a_broker import LONGEST_S as FOR_EVER_S
@@ -25,6 +26,8 @@ class Noting:
 
     prompt = False
     kept_bytes = newer = resume = 0
+    careful_upto = -1
+    doubtful = ()
     now_ms = 1
 
     def __init__(self, begins: int | None = None) -> None:
@@ -42,6 +45,9 @@ class Noting:
 
     def save(self, now_ms: int) -> Callable[[], None]:
         return lambda: None
+
+    def begin_anew(self, offset: int, now_ms: int) -> None:
+        raise AssertionError("it is the same topic")
 
 
 @pytest.fixture
