@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fastapi import FastAPI
 
@@ -38,6 +38,7 @@ log = logging.getLogger("tocsin.console")
 
 BEHIND_MS = 120_000
 STOP_S = 10.0
+RESTART = "restart the console to read the configuration again"
 
 
 class DistributedConsole:
@@ -47,6 +48,7 @@ class DistributedConsole:
         self.settings = settings
         self._clock = clock
         self._started_ms = clock.now_ms()
+        self.on_crash: Callable[[], None] = lambda: None
         self._store = wiring.open_store(settings, clock)
         self._library = wiring.build_library(settings, log.warning)
         self._telemetry = Telemetry(wiring.METRICS, version=VERSION)
@@ -79,6 +81,10 @@ class DistributedConsole:
             self._telemetry.add(source)
         self.app = self._build_app()
 
+    def reload(self) -> None:
+        """Say that this is not what it does."""
+        log.warning("%s", RESTART)
+
     def _build_app(self) -> FastAPI:
         ports = Ports(
             store=self._store,
@@ -88,7 +94,7 @@ class DistributedConsole:
             runbooks=lambda: self._library,
             health=self.health,
             metrics=self._telemetry.exposition,
-            reload=lambda: ["restart the console to read the configuration again"],
+            reload=lambda: [RESTART],
             band=self._asking.band,
             feed=self._pushes.offer,
             slos=lambda: self._judged().slos,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from collectors.backfill import Backfill
 from collectors.base import Collector
@@ -38,6 +39,7 @@ log = logging.getLogger("tocsin.intake")
 SNAPSHOT = "intake"
 SHARED = "intake.shared"
 LOGS_WITHIN_S = 3.0
+FLUSH_WITHIN_S = 3.0
 PAST_BYTES_MAX = 8 * 2**20
 """The past waits for a broker; it must not push out what is live."""
 OWN = (LogTail, Pushed, HostCollector, SelfMetrics, SyslogIntake)
@@ -294,8 +296,13 @@ class Feeding:
         self.time_ahead_ms = ahead_ms
 
     async def _end(self) -> None:
-        """Keep where reading stands, and let another pull at once."""
+        """Send what was accepted, keep where reading stands, and let another pull at once."""
         now_ms = self._clock.now_ms()
+        for one in self._own:
+            while isinstance(one, Pushed) and one.waiting:
+                self._send(self._polled(one, now_ms))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._outlet.flushed(), FLUSH_WITHIN_S)
         if self._logs is not None:
             await asyncio.to_thread(self._logs.stop, LOGS_WITHIN_S)
         if self._outlet.empty:

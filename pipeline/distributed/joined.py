@@ -30,6 +30,8 @@ from pipeline.distributed.wire import Dead, write
 log = logging.getLogger("tocsin.kafka")
 
 ACK_EVERY_S = 1.0
+KEEP_WITHIN_S = 10.0
+"""At the end and when partitions are given away; what was not kept is read again by who has them next."""
 
 
 class Joined:
@@ -105,8 +107,7 @@ class Joined:
         if not self.failed.is_set():
             try:
                 async with self._busy:
-                    for partition in list(self.held):
-                        await self._keep(partition)
+                    await self._keep_some(set(self.held))
             except Exception as error:
                 log.error("%s: the last snapshot is the one before: %s", self.name, error)
         self._mine.clear()
@@ -150,8 +151,7 @@ class Joined:
             return
         try:
             async with self._busy:
-                for partition in gone & set(self.held):
-                    await self._keep(partition)
+                await self._keep_some(gone & set(self.held))
         except Exception as error:
             self._fail(error)
 
@@ -350,6 +350,16 @@ class Joined:
                     due_s = self._clock.monotonic_s() + self._until_kept_s(kept_bytes)
             except Exception as error:
                 self._fail(error)
+
+    async def _keep_some(self, partitions: set[int]) -> None:
+        """Keep as many as there is time for: all others of the group wait, and would take this one for dead."""
+        until_s = self._clock.monotonic_s() + KEEP_WITHIN_S
+        for number, partition in enumerate(sorted(partitions)):
+            if self._clock.monotonic_s() > until_s:
+                left = len(partitions) - number
+                log.warning("%s: %d partitions are left at their last snapshots", self.name, left)
+                return
+            await self._keep(partition)
 
     async def _keep(self, partition: int) -> None:
         """Keep a partition's stage, once all that it sent has arrived."""
