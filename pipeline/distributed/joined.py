@@ -183,15 +183,15 @@ class Joined:
         partition, offset, data = message.partition, message.offset, event.value
         if partition not in self._mine:
             return  # read before it was given to another
-        held = self._held(partition)
+        held, tp = self._held(partition), TP(message.topic, partition)
         message.value = None  # it waits to be acknowledged; its bytes need not
         if held.next is None:
-            held.next = min(await self._first(partition), offset)
+            held.next = min(await self._first(tp), offset)
         if offset > held.next and await self._missed(event, held):
             return
         self._unacked[partition].append(message)
         if offset < held.next:
-            await self._compare(partition, held, offset)
+            await self._compare(tp, held, offset)
             self.passed_over += 1
             return
         if (past := self._poison[partition].get(offset)) is not None:
@@ -237,23 +237,28 @@ class Joined:
         producer = await self.app.maybe_start_producer()
         return await producer.send(topic, None, data, partition, None, None)
 
-    async def _first(self, partition: int) -> int:
+    async def _first(self, tp: TP) -> int:
         """Where a partition begins of which nothing is kept: where Kafka says it was read to, or its first message."""
-        tp = TP(self._topic_name, partition)
         earliest = (await self.app.consumer.earliest_offsets(tp)).get(tp, 0) or 0
-        consumer: Any = self.app.consumer
-        committed = consumer._committed_offset.get(tp) or 0
-        end = (await self.app.consumer.highwaters(tp)).get(tp) or 0
-        return committed if earliest <= committed <= end else earliest
+        end = self.app.consumer.highwater(tp) or 0
+        return at if earliest <= (at := self._committed(tp)) <= end else earliest
 
-    async def _compare(self, partition: int, held: Held, offset: int) -> None:
+    def _committed(self, tp: TP) -> int:
+        """Where Kafka says that the partition was read to; 0 where it says nothing."""
+        consumer: Any = self.app.consumer
+        return consumer._committed_offset.get(tp) or 0
+
+    async def _compare(self, tp: TP, held: Held, offset: int) -> None:
         """Is it still the topic that was read so far? One that was made again counts from 0: all would pass for known."""
-        tp = TP(self._topic_name, partition)
-        if partition in self._compared:
+        partition = tp.partition
+        if partition in self._compared or held.next is None:
             return
         self._compared.add(partition)
+        # Kafka forgets with a topic how far it was read. Each of its two ends alone may be of before, or too low.
+        if self._committed(tp) or (self.app.consumer.highwater(tp) or 0) >= held.next:
+            return
         end = (await self.app.consumer.highwaters(tp)).get(tp) or 0
-        if held.next is not None and end < held.next:
+        if end < held.next:
             self._suspects.forget(partition)
             held.begin_anew(offset, self._clock.now_ms())
             raise TopicChanged(
@@ -299,7 +304,7 @@ class Joined:
                 held = self._held(partition)
                 end = self.app.consumer.highwater(tp) or 0
                 if held.next is None and end > 0:
-                    held.next = await self._first(partition)
+                    held.next = await self._first(tp)
                 at, now_s = held.next or 0, self._clock.monotonic_s()
                 overdue = self._unheard.overdue(partition, at=at, end=end, now_s=now_s)
                 if overdue and not await self._gone(tp, held):
