@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from model.alert import Alert
 from model.errors import InputError, SnapshotError, StoreError, TocsinError
 from pipeline.distributed import fitting, shown
-from pipeline.distributed.correlating import Correlating
+from pipeline.distributed.correlating import Care, Correlating
 from pipeline.distributed.detecting import RELEASE, Detecting
 from pipeline.distributed.placing import Placing
 from pipeline.distributed.topics import TELEMETRY_KEPT_MS
@@ -54,14 +54,14 @@ class Held(Protocol):
         Whether what is sent must have arrived before the next message is taken.
     kept_bytes : int
         Size of what was kept of it last.
-    careful_upto : int
-        Up to this offset what crashed it is sought, message by message.
+    care : Care
+        Up to which messages what crashed it is sought.
     """
 
     next: int | None
     prompt: bool
     kept_bytes: int
-    careful_upto: int
+    care: Care
 
     @property
     def doubtful(self) -> tuple[int, ...]:
@@ -116,7 +116,7 @@ class DetectingPartition:
     """Detectors, kept as snapshots beside the offset that they contain."""
 
     prompt = False
-    careful_upto = -1
+    care = Care()
     doubtful = ()
 
     def __init__(
@@ -273,13 +273,13 @@ class CorrelatingPartition:
         return self.stage.doubtful
 
     @property
-    def careful_upto(self) -> int:
+    def care(self) -> Care:
         """See above."""
-        return self.stage.careful_upto
+        return self.stage.care
 
-    @careful_upto.setter
-    def careful_upto(self, offset: int) -> None:
-        self.stage.careful_upto = offset
+    @care.setter
+    def care(self, care: Care) -> None:
+        self.stage.care = care
 
     @property
     def resume(self) -> int:

@@ -207,7 +207,7 @@ class Joined:
         held = self.held.get(partition)
         if held is None:
             held = self.held[partition] = self._hold(partition)
-            held.careful_upto = self._suspects.careful_upto(partition)
+            held.care = self._suspects.care(partition)
             self._poison[partition] = self._suspects.poisonous(partition)
         return held
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from model.account import AuditRecord
+from pipeline.distributed.correlating import Care
 from store import audit as audit_rows
 from store import snapshots as snapshot_rows
 from store.store import Store
@@ -25,7 +26,7 @@ class _Known:
 
     tries: dict[int, int] = field(default_factory=dict)
     past: set[int] = field(default_factory=set)
-    careful_upto: int = -1
+    care: Care = Care()
 
 
 class Suspects:
@@ -46,7 +47,11 @@ class Suspects:
             if len(offsets) == 1:
                 known.tries[offsets[0]] = known.tries.get(offsets[0], 0) + 1
             else:
-                known.careful_upto = max(known.careful_upto, *offsets)
+                last, care = max(offsets), known.care
+                if last <= care.upto:  # none of them alone, but all together
+                    known.care = Care(care.upto, max(last, care.apart_upto))
+                else:
+                    known.care = Care(last, care.apart_upto)
             self._write(conn, partition, known, now_ms)
 
     def poisonous(self, partition: int) -> dict[int, bool]:
@@ -54,9 +59,9 @@ class Suspects:
         known = self._known(partition)
         return {at: at in known.past for at, tries in known.tries.items() if tries >= TRIES_MAX}
 
-    def careful_upto(self, partition: int) -> int:
-        """Up to which message each is to be tried alone; -1 for none."""
-        return self._known(partition).careful_upto
+    def care(self, partition: int) -> Care:
+        """How carefully its messages are to be taken."""
+        return self._known(partition).care
 
     def past(self, partition: int, offset: int, now_ms: int) -> None:
         """What was in a message comes again in others."""
@@ -92,12 +97,13 @@ class Suspects:
         data = snapshot_rows.get(conn, self._name(partition))
         if data is None:
             return _Known()
-        tries, past, careful_upto = json.loads(data)
-        return _Known({int(at): n for at, n in tries.items()}, set(past), careful_upto)
+        tries, past, care = json.loads(data)
+        return _Known({int(at): n for at, n in tries.items()}, set(past), Care(*care))
 
     def _write(self, conn: Connection, partition: int, known: _Known, now_ms: int) -> None:
         kept = {at: known.tries[at] for at in sorted(known.tries)[-KNOWN_MAX:]}
-        data = json.dumps([kept, sorted(known.past & set(kept)), known.careful_upto]).encode()
+        care = [known.care.upto, known.care.apart_upto]
+        data = json.dumps([kept, sorted(known.past & set(kept)), care]).encode()
         snapshot_rows.put(conn, self._name(partition), data, now_ms=now_ms)
 
     def _name(self, partition: int) -> str:

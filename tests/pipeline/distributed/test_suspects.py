@@ -13,12 +13,14 @@ from model.change import Change
 from model.codec import encode
 from model.journal import JournalKind
 from pipeline.distributed.aligning import Alignment, Mark
+from pipeline.distributed.correlating import Care, Undone
 from pipeline.distributed.holding import CorrelatingPartition
 from pipeline.distributed.suspects import KNOWN_MAX, TRIES_MAX, Suspects
 from pipeline.distributed.wire import Entries, Entry, Told, write
 from pipeline.settings import Settings
 from store import audit as audit_rows
 from store import changes as change_rows
+from store import snapshots as snapshot_rows
 from store.store import Store
 from tests.pipeline.distributed.test_aligning import entry, told
 
@@ -69,10 +71,14 @@ def test_what_does_not_read_is_set_aside_once(store: Store) -> None:
 
 def test_of_several_it_is_sought_which(store: Store) -> None:
     suspects = Suspects(store, "correlate")
-    assert suspects.careful_upto(0) == -1
+    assert suspects.care(0) == Care()
     suspects.crashed(0, [3, 7, 5], 0)
     assert suspects.poisonous(0) == {}
-    assert suspects.careful_upto(0) == 7
+    assert suspects.care(0) == Care(7)
+    suspects.crashed(0, [3, 5], 0)  # and none of them was to blame alone
+    assert Suspects(store, "correlate").care(0) == Care(7, 5)
+    suspects.crashed(0, [8, 9], 0)
+    assert suspects.care(0) == Care(9, 5)
 
 
 def test_what_is_remembered_is_bounded(store: Store) -> None:
@@ -116,7 +122,7 @@ def test_f23_a_push_that_crashes_a_later_step_is_found_among_others(
     suspects, crashes = Suspects(store, "correlate"), 0
     while crashes < 50:
         held = CorrelatingPartition(settings, store, 0, lambda: None)
-        held.careful_upto = suspects.careful_upto(0)
+        held.care = suspects.care(0)
         poison = suspects.poisonous(0)
         at = -1
         try:
@@ -132,3 +138,26 @@ def test_f23_a_push_that_crashes_a_later_step_is_found_among_others(
     with store.records.read() as conn:
         kept = change_rows.between(conn, 0, 2 * NOW_MS)
     assert {one.id for one in kept} == {"good", "as good"}
+
+
+def test_what_is_taken_apart_ends_as_the_whole(store: Store, settings: Settings) -> None:
+    """Where no message alone is to blame, each has a step of its own."""
+    held = CorrelatingPartition(settings, store, 0, lambda: None)
+    held.care = Care(10, 10)
+    told_ = [write(Told(0, NOW_MS + 1_000 * n)) for n in range(3)]
+    for at, message in enumerate([pushed("a"), pushed("b"), *told_]):
+        held.take(message, at)
+    assert held.resume == 3 and held.doubtful == ()  # a mark is written with what is decided
+    with store.records.read() as conn:
+        assert {one.id for one in change_rows.between(conn, 0, 2 * NOW_MS)} == {"a", "b"}
+
+
+def test_a_trial_keeps_nothing(store: Store) -> None:
+    records = Undone(store.records)
+    with records.write() as conn:
+        snapshot_rows.put(conn, "x", b"1", now_ms=1)
+        assert snapshot_rows.get(conn, "x") == b"1"
+    with records.read() as conn:
+        assert snapshot_rows.get(conn, "x") is None
+    with pytest.raises(ZeroDivisionError), records.write():
+        _ = 1 // 0

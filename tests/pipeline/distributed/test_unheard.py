@@ -12,6 +12,7 @@ from faust.types import TP
 from benchmarks.brokers import Broker, send
 from model.clock import SystemClock
 from pipeline.distributed import topics
+from pipeline.distributed.correlating import Care
 from pipeline.distributed.holding import Sent
 from pipeline.distributed.joined import Joined
 from pipeline.distributed.settings import KafkaSettings
@@ -26,7 +27,7 @@ class Noting:
 
     prompt = False
     kept_bytes = newer = resume = 0
-    careful_upto = -1
+    care = Care()
     doubtful = ()
     now_ms = 1
 
