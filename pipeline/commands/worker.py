@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +12,7 @@ import typer
 
 from model.clock import SystemClock
 from model.errors import InputError
-from pipeline import garbage, logs, wiring
+from pipeline import garbage, logs, output, wiring
 from pipeline.commands.options import DEFAULT_CONFIG, Config
 from pipeline.commands.run import override
 from pipeline.settings import Settings, load
@@ -35,7 +34,9 @@ def worker(
     settings = override(load(config), data=data, address="")
     logs.set_up(settings.machine.pipeline.log_level)
     garbage.collect_seldom()
-    asyncio.run(_work(settings, _named(stages), metrics))
+    status = asyncio.run(_work(settings, _named(stages), metrics))
+    if status != output.OK:
+        raise typer.Exit(status)
 
 
 def _named(text: str) -> list[str]:
@@ -53,24 +54,27 @@ def _check(address: str) -> None:
         raise InputError(f'--metrics: must be HOST:PORT such as "127.0.0.1:9111", got {address!r}')
 
 
-async def _work(settings: Settings, names: list[str], metrics: str) -> None:
+async def _work(settings: Settings, names: list[str], metrics: str) -> int:
+    from pipeline.distributed.ending import Ending
     from pipeline.distributed.worker import StageName, Worker
 
     clock = SystemClock()
     store = wiring.open_store(settings, clock)
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
+    ending = Ending()
+    ending.listen()
     try:
         worker = Worker(settings, store, clock, [StageName(name) for name in names])
         if metrics:
             _check(metrics)
             worker.serve_metrics(metrics)
-        await worker.run(stopping)
+        await worker.run(ending.stopping)
+    except BaseException:
+        ending.ask()  # whatever is left of it must not hang, either
+        raise
     finally:
         store.close()
     if not worker.in_order:
         # Whatever hangs would hold up the end of the loop, too. All that matters is kept by now.
         logging.shutdown()
-        os._exit(1)
+        os._exit(output.FAILED)
+    return output.CRASHED if ending.crashed else output.OK

@@ -67,6 +67,22 @@ async def look(kafka: KafkaSettings) -> list[Topic]:
         await client.close()
 
 
+async def ready(kafka: KafkaSettings) -> None:
+    """Return where all are there, with as many partitions as the configuration says, or more.
+
+    Whoever uses one asks this first: many brokers make a topic that somebody asks for, of one partition.
+
+    Raises
+    ------
+    TransientError
+        If no broker answers, or one is not there or too small; ask again later.
+    """
+    short = [one for one in await look(kafka) if one.found < one.partitions]
+    if short:
+        problems = ", ".join(f"{one.name} {one.problem}" for one in short)
+        raise TransientError(f"{problems}; see tocsin topics --create")
+
+
 async def create(kafka: KafkaSettings) -> list[str]:
     """Make those that are not there, and give the alerts topic the partitions that it lacks; their names.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -42,6 +43,21 @@ class Postgres:
     def connect(self, database: str = "postgres") -> psycopg.Connection[tuple[object, ...]]:
         """A connection that commits each statement."""
         return psycopg.connect(self.url(database).replace("+psycopg", ""), autocommit=True)
+
+    def pause(self) -> None:
+        """Stand still, as on a disk that does not answer: connections are taken, and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def proceed(self) -> None:
+        """Go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        first = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(first, number)  # it first: it makes the others
+        for tasks in Path(f"/proc/{first}/task").glob("*/children"):
+            for one in tasks.read_text().split():
+                os.kill(int(one), number)
 
     def do(self, *words: str) -> None:
         """`pg_ctl`, as the user that the server runs as."""

@@ -1,4 +1,4 @@
-"""What is kept of a partition, and messages that crash it."""
+"""What is kept of a partition."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from benchmarks import distributed as played
 from benchmarks.telemetry import World
 from pipeline.checkpoints import pack, unpack
-from pipeline.distributed.holding import TRIES_MAX, DetectingPartition, Suspects
+from pipeline.distributed.holding import DetectingPartition
 from pipeline.distributed.wire import Tick, write
 from store import offsets as offset_rows
 from store import snapshots as snapshot_rows
@@ -93,15 +93,18 @@ def test_f20_a_partition_whose_snapshot_is_damaged_starts_cold_and_says_so(
     store.close()
 
 
-def test_f23_a_message_that_crashes_its_stage_is_poison_the_third_time(store: Store) -> None:
-    suspects = Suspects(store, "detect")
-    for _ in range(TRIES_MAX - 1):
-        suspects.crashed(0, 17, 0)
-    assert suspects.poisonous(0) is None
-    suspects.crashed(0, 18, 0)  # another one: it begins anew
-    assert suspects.poisonous(0) is None
-    for _ in range(TRIES_MAX - 1):
-        suspects.crashed(0, 18, 0)
-    assert Suspects(store, "detect").poisonous(0) == 18
-    assert suspects.poisonous(1) is None
+def test_a_partition_of_a_topic_that_was_made_again_counts_anew_and_keeps_what_it_learnt(
+    store: Store, tmp_path: Path
+) -> None:
+    settings = played.configure(tmp_path / "config", World(services=2))
+    first = DetectingPartition(settings, store, 0)
+    for offset in range(900, 905):
+        first.take(write(Tick(1_000 * offset)), offset)
+    first.save(5_000)()
+    DetectingPartition(settings, store, 0).begin_anew(0, 6_000)
+    again = DetectingPartition(settings, store, 0)
+    assert (again.next, again.now_ms) == (0, 904_000)
+    again.take(write(Tick(905_000)), 0)
+    again.save(7_000)()
+    assert DetectingPartition(settings, store, 0).next == 1  # snapshots move on
     store.close()
