@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,7 @@ from model.clock import SystemClock
 from model.errors import InputError
 from pipeline import garbage, logs, output, wiring
 from pipeline.commands.options import DEFAULT_CONFIG, Config
-from pipeline.commands.run import override
+from pipeline.commands.run import leave, override
 from pipeline.settings import Settings, load
 
 
@@ -34,9 +33,7 @@ def worker(
     settings = override(load(config), data=data, address="")
     logs.set_up(settings.machine.pipeline.log_level)
     garbage.collect_seldom()
-    status = asyncio.run(_work(settings, _named(stages), metrics))
-    if status != output.OK:
-        raise typer.Exit(status)
+    asyncio.run(_work(settings, _named(stages), metrics))
 
 
 def _named(text: str) -> list[str]:
@@ -54,7 +51,7 @@ def _check(address: str) -> None:
         raise InputError(f'--metrics: must be HOST:PORT such as "127.0.0.1:9111", got {address!r}')
 
 
-async def _work(settings: Settings, names: list[str], metrics: str) -> int:
+async def _work(settings: Settings, names: list[str], metrics: str) -> None:
     from pipeline.distributed.ending import Ending
     from pipeline.distributed.worker import StageName, Worker
 
@@ -73,8 +70,7 @@ async def _work(settings: Settings, names: list[str], metrics: str) -> int:
         raise
     finally:
         store.close()
-    if not worker.in_order:
-        # Whatever hangs would hold up the end of the loop, too. All that matters is kept by now.
-        logging.shutdown()
-        os._exit(output.FAILED)
-    return output.CRASHED if ending.crashed else output.OK
+    # Here, not behind the loop: its end waits for whatever hangs. All that matters is kept by now.
+    logging.shutdown()
+    in_order = output.OK if worker.in_order else output.FAILED
+    leave(output.CRASHED if ending.crashed else in_order)

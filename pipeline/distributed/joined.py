@@ -94,7 +94,7 @@ class Joined:
         TransientError
             If the topics are not there, or no broker is.
         """
-        await topics.ready(self._kafka)
+        await topics.ready(self._kafka, self._topic_name, self._alerts, self._dead)
         self.app.finalize()
         self.app.flow_control.resume()
         await self.app.start()

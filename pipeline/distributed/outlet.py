@@ -127,7 +127,7 @@ class Outlet:
         async with self._connecting:  # many may ask at once while there is no broker
             if self._producer is None:
                 # Before anything asks for a topic: many brokers make one that is missing, of one partition.
-                await topics.ready(self._kafka)
+                await topics.ready(self._kafka, self._kafka.telemetry, self._kafka.alerts)
                 producer = AIOKafkaProducer(
                     **client_options(self._kafka), acks="all", linger_ms=5, max_request_size=2**20
                 )

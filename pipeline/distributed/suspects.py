@@ -15,7 +15,7 @@ from store import snapshots as snapshot_rows
 from store.store import Store
 
 TRIES_MAX = 3
-KNOWN_MAX = 1_000
+KNOWN_MAX = 200
 """Offsets that are remembered of a partition: of what lies between two snapshots."""
 _DETAIL_MAX = 2_000
 

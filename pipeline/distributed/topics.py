@@ -67,8 +67,8 @@ async def look(kafka: KafkaSettings) -> list[Topic]:
         await client.close()
 
 
-async def ready(kafka: KafkaSettings) -> None:
-    """Return where all are there, with as many partitions as the configuration says, or more.
+async def ready(kafka: KafkaSettings, *names: str) -> None:
+    """Return where these are there, with as many partitions as the configuration says, or more.
 
     Whoever uses one asks this first: many brokers make a topic that somebody asks for, of one partition.
 
@@ -77,7 +77,8 @@ async def ready(kafka: KafkaSettings) -> None:
     TransientError
         If no broker answers, or one is not there or too small; ask again later.
     """
-    short = [one for one in await look(kafka) if one.found < one.partitions]
+    found = await look(kafka)
+    short = [one for one in found if one.name in names and one.found < one.partitions]
     if short:
         problems = ", ".join(f"{one.name} {one.problem}" for one in short)
         raise TransientError(f"{problems}; see tocsin topics --create")

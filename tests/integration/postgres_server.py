@@ -65,9 +65,9 @@ class Postgres:
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
             f" {self.options}"
         )
-        where = ("-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"))
+        where = ("-D", str(self.folder / "data"), "-w", "-t", "180", "-l", str(self.folder / "log"))
         done = subprocess.run(
-            [*self.control, *where, "-o", options, *words], capture_output=True, text=True, timeout=60,
+            [*self.control, *where, "-o", options, *words], capture_output=True, text=True, timeout=240,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -96,7 +96,7 @@ def postgres(options: str = "") -> Iterator[Postgres]:
         shutil.chown(folder, "postgres")
     made = subprocess.run(
         [*as_owner, str(binaries / "initdb"), "-D", str(folder / "data"), "-N", "-A", "trust", "-U", "postgres"],
-        capture_output=True, text=True, timeout=120, cwd=folder,
+        capture_output=True, text=True, timeout=600, cwd=folder,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
     control = (*as_owner, str(binaries / "pg_ctl"))

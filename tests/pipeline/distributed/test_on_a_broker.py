@@ -19,7 +19,7 @@ from store import audit as audit_rows
 from store.store import Store
 from tests.pipeline.distributed.conftest import PARTITIONS, WORLD, Storm
 
-LONGEST_S = 300.0
+LONGEST_S = 900.0
 """Only a failure waits so long."""
 
 

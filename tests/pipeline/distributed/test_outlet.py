@@ -86,9 +86,9 @@ def test_a_topic_of_too_few_partitions_is_named(settings: Settings) -> None:
 
     async def play() -> None:
         await topics.create(kafka)
-        await topics.ready(kafka)
+        await topics.ready(kafka, kafka.telemetry, kafka.dead)
         with pytest.raises(TransientError, match=r"has 2 partitions, the configuration says 3"):
-            await topics.ready(replace(kafka, partitions=3))
+            await topics.ready(replace(kafka, partitions=3), kafka.telemetry)
         await topics.ready(
             replace(kafka, partitions=1)
         )  # the other release, in the middle of a change
