@@ -52,6 +52,7 @@ class Family:
         self._labels: list[Labels | None] = []
         self._fields: list[dict[str, int]] = []
         self._second_hand: Ints | None = None
+        self._services: dict[int, str | None] = {}  # as they are asked for
         self._free: list[int] = []  # a heap: the lowest is used again first, also after a restart
         self._inputs: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._slots: tuple[Ints, Ints] | None = None
@@ -71,6 +72,13 @@ class Family:
         labels = self._labels[group]
         assert labels is not None
         return labels
+
+    def service(self, group: int) -> str | None:
+        """Who is heard by a group's samples; None where it is the teller (`via`), whatever the service does."""
+        if group not in self._services:
+            labels = self.labels(group)
+            self._services[group] = None if VIA in labels else service_of(labels)
+        return self._services[group]
 
     def second_hand(self) -> Ints:
         """Groups that somebody else measured (`via`), of services that have groups of their own."""
@@ -124,6 +132,7 @@ class Family:
             self._labels[group], self._fields[group] = labels, fields
         self._groups[labels] = group
         self._second_hand = None
+        self._services.pop(group, None)
         if group >= self._size:
             self._grow(max(8, 2 * group))
         self._clear(group)
@@ -295,7 +304,7 @@ class Family:
             None if pairs is None else Labels(tuple((n, v) for n, v in pairs))
             for pairs in state["labels"]
         ]
-        self._second_hand = None
+        self._second_hand, self._services = None, {}
         self._groups = {ls: g for g, ls in enumerate(self._labels) if ls is not None}
         self._fields = [dict(fields) for fields in state["fields"]]
         self._free = [g for g, ls in enumerate(self._labels) if ls is None]

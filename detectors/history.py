@@ -95,11 +95,16 @@ class History:
         count = int(self._count[place])
         at = np.arange(max(0, count - LENGTH), count) % LENGTH
         times = tuple(self._times[place, at].tolist())
-        columns = [
-            tuple(x if np.isfinite(x) else None for x in self._points[place, at, c].tolist())
-            for c in range(3)
-        ]
-        return times, *columns
+        points = self._points[place, at].T
+        finite = np.isfinite(points)
+        columns = map(tuple, points.tolist())
+        if finite.all():
+            return times, *columns
+        known = finite.tolist()
+        return times, *(
+            tuple(x if told else None for x, told in zip(*of, strict=True))
+            for of in zip(columns, known, strict=True)
+        )
 
     def matrix(self, rows: Array) -> tuple[Ints, Floats]:
         """Times and values of rows that have a ring, shapes (n_rows, LENGTH), newest last.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.absence import Absences
-from detectors.classify import VIA, Class, classify
+from detectors.classify import Class, classify
 from detectors.derive import Family, families
 from detectors.judge import Judge
 from detectors.light.clock import Times
@@ -53,6 +54,7 @@ class MetricSide:
         self.absences = Absences(settings.silent_after_ms)
         self._families = families()
         self._family_names = tuple(self._families)
+        self._ups_of: dict[int, tuple[str, str]] = {}
         self.samples = self.dropped = self.resets = 0
 
     @property
@@ -200,12 +202,20 @@ class MetricSide:
         for row, time_ms, value in zip(
             rows.tolist(), times_ms.tolist(), values.tolist(), strict=True
         ):
-            source = self._index.source(row)
-            self.absences.heard(service_of(self._index.labels(row)), time_ms, source)
+            service, source = self._whose(row)
+            self.absences.heard(service, time_ms, source)
             if source.startswith(SENDER):
                 self.absences.sender(source.removeprefix(SENDER), value > 0, time_ms)
         down = self.absences.down(rows, times_ms, values)
         self._judge.up(rows, times_ms, values, down, now_ms)
+
+    def _whose(self, row: int) -> tuple[str, str]:
+        """Service and source of an `up`."""
+        known = self._ups_of.get(row)
+        if known is None:
+            labels, source = self._index.labels(row), self._index.source(row)
+            known = self._ups_of[row] = service_of(labels), source
+        return known
 
     def _memories(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
         self._clocks.tick(rows, times_ms)
@@ -223,12 +233,7 @@ class MetricSide:
             if len(groups):
                 for watcher in self._judge.watchers:
                     watcher.sums(name, family, groups, times_ms, sums, now_ms)
-                for group, time_ms in zip(groups.tolist(), times_ms.tolist(), strict=True):
-                    labels = family.labels(group)
-                    if (
-                        VIA not in labels
-                    ):  # else it is the teller who is heard, whatever the service does
-                        self.absences.heard(service_of(labels), time_ms)
+                self._hear(family, groups, times_ms)
                 usual = self._usual_errors(family.out_rows[groups, 1])
                 for signal in signals(name, family, groups, times_ms, sums, usual):
                     found.append(self._rows_of(family, signal, now_ms))
@@ -237,6 +242,13 @@ class MetricSide:
                 np.concatenate(x) for x in zip(*found, strict=True)
             )
             self._judge.signal(rows, times, values, enough, roles, now_ms)
+
+    def _hear(self, family: Family, groups: Ints, times_ms: Ints) -> None:
+        """The services of these groups are alive; what many groups say one after another counts once."""
+        services = map(family.service, groups.tolist())
+        for (service, time_ms), _ in groupby(zip(services, times_ms.tolist(), strict=True)):
+            if service is not None:
+                self.absences.heard(service, time_ms)
 
     def _usual_errors(self, rows: Ints) -> Floats:
         level = self._judge.baselines.rows["level"]
@@ -282,6 +294,8 @@ class MetricSide:
 
     def forget(self, rows: Rows) -> None:
         """These rows go to other series."""
+        for row in self._ups_of.keys() & set(rows.tolist()):
+            del self._ups_of[row]
         for arrays in self.arrays.values():
             arrays.clear(rows)
         for family in self._families.values():

@@ -34,6 +34,7 @@ from store.store import Store
 log = logging.getLogger("tocsin.kafka")
 
 TRIES_MAX = 3
+DETECTING = "detect"
 _BEFORE = ".before"
 _DETAIL_MAX = 2_000
 Sent = tuple[int, bytes]
@@ -108,6 +109,8 @@ class DetectingPartition:
         self._placing = placing or Placing(settings)
         self._name = f"detect.{partition}"
         self._before: bytes | None = None
+        self._suspects = Suspects(store, DETECTING)
+        self._apart_to = self._suspects.suspected(partition)
         self.kept_bytes = 0
         self.next: int | None = None
         self.stage = self._begin(partition)
@@ -151,6 +154,8 @@ class DetectingPartition:
         message = read(data)
         if isinstance(message, Ask):
             self._answer(message)
+        # What crashed was taken with what came before it, and may be no more than the tick.
+        self.stage.apart = offset <= self._apart_to
         told = self.stage.take(message)
         self.next = offset + 1
         if told is None:
@@ -166,6 +171,11 @@ class DetectingPartition:
     def save(self, now_ms: int) -> Callable[[], None]:
         """The state of now; writing it may go on in another thread."""
         at = self.next or 0
+        try:
+            self.stage.settle()
+        except Exception:
+            self._suspects.crashed(self.stage.partition, at - 1, now_ms)
+            raise
         data = at.to_bytes(8, "big") + self.stage.save()
         self.kept_bytes = len(data)
         seen = shown.judged_by(self.stage.engine)
@@ -285,6 +295,10 @@ class Suspects:
         """The offset that is not to be taken; None where there is none."""
         offset, tries = self._known(partition)
         return offset if tries >= TRIES_MAX else None
+
+    def suspected(self, partition: int) -> int:
+        """The offset at which the stage crashed last; -1 where it never did."""
+        return self._known(partition)[0]
 
     def set_aside(self, partition: int, offset: int, why: str, now_ms: int) -> None:
         """Leave a record that people can find."""
