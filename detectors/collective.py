@@ -117,10 +117,11 @@ class Collective(Watcher):
     def _meet(self, row: int) -> None:
         """Which group a row belongs to; -2 where it has none."""
         labels = self._judge.index.labels(row)
-        about = Labels.of({"service": service_of(labels), "instance": labels.get("instance", "")})
-        if not about.get("service") or self._judge.meta["kind"][row] == Kind.UP:
+        pairs = ("instance", labels.get("instance", "")), ("service", service_of(labels))
+        if not pairs[1][1] or self._judge.meta["kind"][row] == Kind.UP:
             self.rows["group"][row] = -2
             return
+        about = Labels(pairs if pairs[0][1] else pairs[1:])
         slot = self._slots.get(about)
         if slot is None:
             free = GROUPS_MAX > len(self._slots)

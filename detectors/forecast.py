@@ -59,8 +59,7 @@ class Forecast(Watcher):
         tracks, parts = self._tracks.of(seen.rows)
         unmet = np.flatnonzero(tracks == -2)
         if len(unmet):
-            for row in seen.rows[unmet].tolist():
-                self._meet(row)
+            self._meet(seen.rows[unmet])
             tracks, parts = self._tracks.of(seen.rows)
             self._ensure()
         known = np.flatnonzero(tracks >= 0)
@@ -75,13 +74,13 @@ class Forecast(Watcher):
         self._tracks.dirty[told] = True
         self._tracks.limit[tracks[limits]] = values[limits]
 
-    def _meet(self, row: int) -> None:
+    def _meet(self, rows: Array) -> None:
         """Counters are no levels; of derived series the ratios are wanted."""
-        index, kind = self._judge.index, self._judge.meta["kind"][row]
-        wanted = index.in_use(row) and (kind == Kind.GAUGE or index.source(row) == "derived")
-        self._tracks.meet(row, index.labels(row) if wanted else None)
-        if self._tracks.of(np.array([row]))[0][0] >= 0:
-            self._judge.want(self.name, np.array([row]))
+        index, gauges = self._judge.index, self._judge.meta["kind"][rows] == Kind.GAUGE
+        for row, gauge in zip(rows.tolist(), gauges.tolist(), strict=True):
+            wanted = index.in_use(row) and (gauge or index.source(row) == "derived")
+            self._tracks.meet(row, index.labels(row) if wanted else None)
+        self._judge.want(self.name, rows[self._tracks.of(rows)[0] >= 0])
 
     def _ensure(self) -> None:
         size, old = self._tracks.size, self._due.shape[1]

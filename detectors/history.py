@@ -119,6 +119,13 @@ class History:
         values = self._points[place[:, None], at % LENGTH, 0].astype(np.float64)
         return np.where(missing, 0, times), np.where(missing, np.nan, values)
 
+    def back(self, rows: Array, steps: int) -> Floats:
+        """The value so many points before the last of rows that have a ring; NaN where there is none."""
+        place = self._places[rows]
+        at = self._count[place] - 1 - steps
+        values = self._points[place, at % LENGTH, 0].astype(np.float64)
+        return np.where(at < 0, np.nan, values)
+
     def has(self, rows: Array) -> Bools:
         """Which rows have a ring."""
         known = rows < len(self._places)

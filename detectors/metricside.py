@@ -22,6 +22,8 @@ from model.batch import Bools, Floats, Ints, Rows
 from model.series import NAME, SENDER, SeriesIndex
 
 _FUTURE_MS = 60_000
+# An enumeration's member is looked up at the price of three arrays' elements.
+_IGNORED, _INPUT, _MEMORY, _UP = map(int, (Kind.IGNORED, Kind.INPUT, Kind.MEMORY, Kind.UP))
 
 
 def class_of(index: SeriesIndex, row: int) -> Class:
@@ -54,6 +56,7 @@ class MetricSide:
         self.absences = Absences(settings.silent_after_ms)
         self._families = families()
         self._family_names = tuple(self._families)
+        self._role = 0 if settings.level_alerts else ROLE_NUMBER["quiet"]
         self._ups_of: dict[int, tuple[str, str]] = {}
         self.samples = self.dropped = self.resets = 0
 
@@ -136,9 +139,9 @@ class MetricSide:
 
     def _meet_all(self, rows: Rows) -> None:
         """Decide what new rows are for; plain ones of a kind get places side by side."""
-        for row in rows.tolist():
-            self._meet(row)
-        kinds = self._meta["kind"][rows]
+        met = [self._meet(row) for row in rows.tolist()]
+        self._meta["kind"][rows] = kinds = np.array([kind for kind, _ in met], dtype=np.int8)
+        self._meta["role"][rows] = [role for _, role in met]
         for kind in (Kind.GAUGE, Kind.COUNTER):
             self._judge.plain.light.state.add(rows[kinds == kind])
 
@@ -151,30 +154,30 @@ class MetricSide:
         derived = [family.outputs(rows) for family in self._families.values()]
         return np.unique(np.concatenate([rows, *derived])).astype(np.int32)
 
-    def _meet(self, row: int) -> None:
-        """Decide what a new row is for."""
-        made = self.classified(row)
+    def _meet(self, row: int) -> tuple[int, int]:
+        """Decide what a new row is for: its kind and role."""
+        made, judge = self.classified(row), self._judge
         if not self._index.in_use(row):
-            self._meta["kind"][row] = Kind.IGNORED
-            return
+            return _IGNORED, int(self._meta["role"][row])
         labels = self._index.labels(row)
-        self._meta["kind"][row] = made.kind
-        quiet = made.family == "quiet" or not self._settings.level_alerts
-        self._meta["role"][row] = ROLE_NUMBER["quiet"] if quiet else 0
-        self._judge.thresholds.add(row, labels)
-        self._judge.met(row, labels)
-        if made.kind is Kind.INPUT:
-            self._meet_input(row, made)
-        elif made.family in WATCHED:
-            self._meta["role"][row] = ROLE_NUMBER[made.family]
+        judge.thresholds.add(row, labels)
+        judge.met(row, labels)
+        kind, role = int(made.kind), self._role
+        if made.family in WATCHED:
+            role = ROLE_NUMBER[made.family]
             if made.family not in ("certificate", "edge"):
-                self._judge.history.watch(row)
-        elif made.kind is Kind.MEMORY:
-            self._meta["role"][row] = ROLE_NUMBER["memory"]
-            self._judge.history.watch(row)
-            self._judge.baselines.watch_season(row)
-        elif made.kind is Kind.UP:
-            self._judge.history.watch(row)
+                judge.history.watch(row)
+        elif made.family == "quiet":
+            role = ROLE_NUMBER["quiet"]
+        if kind == _INPUT:
+            self._meet_input(row, made)
+        elif kind == _MEMORY:
+            role = ROLE_NUMBER["memory"]
+            judge.history.watch(row)
+            judge.baselines.watch_season(row)
+        elif kind == _UP:
+            judge.history.watch(row)
+        return kind, role
 
     def _meet_input(self, row: int, made: Class) -> None:
         self._meta["family"][row] = self._family_names.index(made.family)
