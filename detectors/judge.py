@@ -231,6 +231,8 @@ class Judge:
         else:
             found = (w.rarity(seen.row, seen.at_ms, seen.value) for w in self.watchers)
             known = next((one for one in found if one is not None), ("", 0))
+        if known == (alert.evidence.component, alert.evidence.once_in_ms):
+            return alert
         made = replace(alert.evidence, component=known[0], once_in_ms=known[1])
         return replace(alert, evidence=made)
 

@@ -18,7 +18,7 @@ from detectors.engine import Engine
 from incident_bridge.bridge import Bridge, Bridged
 from model.account import AuditRecord
 from model.alert import Alert
-from model.batch import LogBatch, MetricBatch, joined
+from model.batch import LogBatch, MetricBatch
 from model.change import Change
 from model.codec import decode
 from model.errors import TocsinError
@@ -215,7 +215,7 @@ class Core:
             self._said.update((feedback.id, feedback) for feedback in out.feedback)
             self.engine.heed(self._said.values())
         found: list[Alert] = []
-        for batch in joined(batches):
+        for batch in batches:
             found += self.engine.take(batch, now_ms=now_ms)
         found += self.engine.step(now_ms)
         found += self.heartbeats.take(out.heartbeats, now_ms=now_ms)
