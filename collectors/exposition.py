@@ -123,8 +123,7 @@ def read_line(line: str, form: Format) -> Sample:
 
 def read_tail(rest: str, form: Format) -> tuple[float, int | None]:
     """Read what follows the labels: a value and perhaps a timestamp; an exemplar is passed over."""
-    exemplar = _EXEMPLAR.search(rest)
-    if exemplar:
+    if "#" in rest and (exemplar := _EXEMPLAR.search(rest)):
         rest = rest[: exemplar.start()]
     words = rest.split()
     if len(words) not in (1, 2):

@@ -324,8 +324,8 @@ class Layout:
         merged = merge_labels(sample.labels, self._target, honor_labels=self._honor_labels)
         if len(merged) > self._labels_max:
             raise InputError(f"expected at most {self._labels_max} labels, got {len(merged)}")
-        longest = max(map(len, merged)), max(map(len, merged.values()))
-        if max(longest) > self._label_chars_max:
+        # All together are mostly shorter than one may be.
+        if len("".join(merged)) + len("".join(merged.values())) > self._label_chars_max:
             for name, value in merged.items():
                 if max(len(name), len(value)) > self._label_chars_max:
                     raise InputError(f"label {name[:40]!r}: longer than {self._label_chars_max}")

@@ -40,15 +40,15 @@ def read_labels(pairs: Pairs) -> Labels:
         texts = [(name.decode("utf-8"), value.decode("utf-8")) for name, value in pairs]
     except UnicodeDecodeError:
         raise InputError("labels must be UTF-8") from None
-    for name, value in texts:
-        if not name or not value:
-            raise InputError("a label without a name or value; leave such labels out")
-    if len(dict(texts)) < len(texts):
+    found = dict(texts)
+    if "" in found or "" in found.values():
+        raise InputError("a label without a name or value; leave such labels out")
+    if len(found) < len(texts):
         twice = next(name for at, (name, _) in enumerate(texts) if name in dict(texts[:at]))
         raise InputError(f"the label {twice[:40]!r} stands twice")
-    labels = Labels.of(texts)
+    labels = Labels.of(found)
     check_writable(labels)
-    if NAME not in labels:
+    if NAME not in found:
         raise InputError(f"the label {NAME} is missing")
     return labels
 

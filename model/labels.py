@@ -92,7 +92,7 @@ class Labels(Mapping[str, str]):
         LabelError
             If a name is empty or not text, a value is not text, or a limit is passed.
         """
-        items = dict(labels)
+        items = labels if isinstance(labels, dict) else dict(labels)
         if len(items) > LABELS_MAX:
             raise LabelError(f"at most {LABELS_MAX} labels are allowed, got {len(items)}")
         try:  # whether all is as it should be, in a few calls: churn brings thousands a second
@@ -123,6 +123,9 @@ class Labels(Mapping[str, str]):
                 return value
         return default
 
+    def __contains__(self, name: object) -> bool:
+        return any(known == name for known, _ in self.pairs)
+
     def __iter__(self) -> Iterator[str]:
         return iter([name for name, _ in self.pairs])
 
@@ -148,7 +151,12 @@ class Labels(Mapping[str, str]):
 
     def with_(self, **more: str) -> Labels:
         """The same labels with some set (or, by an empty value, removed)."""
-        return Labels.of({**dict(self.pairs), **more})
+        kept = [pair for pair in self.pairs if pair[0] not in more]
+        if len(kept) + len(more) > LABELS_MAX:
+            raise LabelError(
+                f"at most {LABELS_MAX} labels are allowed, got {len(kept) + len(more)}"
+            )
+        return Labels(tuple(sorted([*kept, *Labels.of(more).pairs])))
 
     def without(self, *names: str) -> Labels:
         """The same labels with some left out."""

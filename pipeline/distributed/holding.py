@@ -22,7 +22,7 @@ from pipeline.distributed.correlating import Care, Correlating
 from pipeline.distributed.detecting import RELEASE, Detecting
 from pipeline.distributed.placing import Placing
 from pipeline.distributed.topics import TELEMETRY_KEPT_MS
-from pipeline.distributed.wire import Ask, Entries, Newer, Told, read, write
+from pipeline.distributed.wire import Ask, Entries, Message, Newer, Told, read, write
 from pipeline.settings import Settings
 from store import offsets as offset_rows
 from store import snapshots as snapshot_rows
@@ -65,7 +65,7 @@ class Held(Protocol):
 
     @property
     def doubtful(self) -> tuple[int, ...]:
-        """Which messages may be to blame for a crash of `take`; nothing for the one that it was given."""
+        """Which messages may be to blame for a crash of `take` or `save`; nothing for the one that `take` was given."""
         ...
 
     @property
@@ -117,7 +117,6 @@ class DetectingPartition:
 
     prompt = False
     care = Care()
-    doubtful = ()
 
     def __init__(
         self, settings: Settings, store: Store, partition: int, placing: Placing | None = None
@@ -127,6 +126,7 @@ class DetectingPartition:
         self._placing = placing or Placing(settings)
         self._name = f"detect.{partition}"
         self._before: bytes | None = None
+        self._waiting: list[int] = []
         self.kept_bytes = 0
         self.next: int | None = None
         self.stage = self._begin(partition)
@@ -161,6 +161,11 @@ class DetectingPartition:
         return self.stage.newer
 
     @property
+    def doubtful(self) -> tuple[int, ...]:
+        """Those that came since samples last began to wait for others of their time."""
+        return tuple(self._waiting)
+
+    @property
     def now_ms(self) -> int:
         """Of the last tick."""
         return self.stage.now_ms
@@ -170,7 +175,7 @@ class DetectingPartition:
         message = read(data)
         if isinstance(message, Ask):
             self._answer(message)
-        told = self.stage.take(message)
+        told = self._take(message, offset)
         self.next = offset + 1
         if told is None:
             return []
@@ -185,6 +190,19 @@ class DetectingPartition:
             ],
         ]
 
+    def _take(self, message: Message, offset: int) -> Told | None:
+        # Where some of it crashed together, each is taken by itself.
+        self.stage.apart = offset <= self.care.upto
+        self._waiting.append(offset)
+        try:
+            told = self.stage.take(message)
+        except InputError:
+            self._waiting.pop()
+            raise
+        if not self.stage.holds:
+            self._waiting.clear()
+        return told
+
     def split(self, data: bytes) -> list[bytes]:
         """It is one."""
         return []
@@ -193,6 +211,7 @@ class DetectingPartition:
         """The state of now; writing it may go on in another thread."""
         at = self.next or 0
         data = at.to_bytes(8, "big") + self.stage.save()
+        self._waiting.clear()
         self.kept_bytes = len(data)
         seen = shown.judged_by(self.stage.engine)
 

@@ -220,8 +220,7 @@ class Joined:
         except (StoreError, Fenced):
             raise
         except Exception:
-            doubtful = held.doubtful or (offset,)
-            self._suspects.crashed(partition, doubtful, self._clock.now_ms())
+            self._suspects.crashed(partition, held.doubtful or (offset,), self._clock.now_ms())
             raise
         self.taken += 1
         for to, one in found:
@@ -374,7 +373,14 @@ class Joined:
         held = self.held.get(partition)
         if held is None:
             return  # it was given to another meanwhile
-        await asyncio.to_thread(held.save(self._clock.now_ms()))
+        now_ms = self._clock.now_ms()
+        try:
+            keep = held.save(now_ms)
+        except Exception:
+            if held.doubtful:  # what waited is taken before anything is kept
+                self._suspects.crashed(partition, held.doubtful, now_ms)
+            raise
+        await asyncio.to_thread(keep)
         self._acknowledge(partition)
 
     def _acknowledge(self, partition: int) -> None:
