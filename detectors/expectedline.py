@@ -88,8 +88,7 @@ class ExpectedLines(Watcher):
             clock_ms = self._advance(part)
             self._rows.ensure(int(part.kinds.max()) + 1)
             self._ring.ensure(int(part.kinds.max()) + 1)
-            order = np.argsort(part.kinds, kind="stable")
-            order = order[part.kinds[order] >= 0]
+            order = part.order
             if len(order):
                 self._note(part.kinds[order], part.times_ms[order], clock_ms[order], now_ms)
 
