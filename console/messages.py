@@ -122,7 +122,7 @@ THEIRS: tuple[str, ...] = (
     "a valid number", "a valid boolean, unable to interpret input", "a valid boolean", "a valid dictionary", "a valid list", "a valid tuple",
     "keys and values", "less than or equal to {0}", "greater than or equal to {0}", "greater than {0}", "less than {0}",
     # PyYAML, and the system's own
-    "mapping values are not allowed here", "could not find expected ':'", "found unexpected end of stream", "expected {0}, but found {1}",
+    "mapping values are not allowed here", "could not find expected ':'", "found unexpected end of stream", "expected {0}, but found {1}", "expected {0}, but got {1}",
     "found character {0} that cannot start any token", "found undefined alias {0}", "must be one of {0}, got {1}", "the node content",
     "No such file or directory", "Permission denied", "Address already in use", "Is a directory", "Connection refused",
     "No space left on device", "Cannot assign requested address", "[Errno {0}] {1}",

@@ -49,7 +49,7 @@ class Site:
         """One round: the lines that it brought."""
         self.batches = []
         asked = self.poll.poll(now_ms)
-        self.poll.wait(10.0)
+        self.poll.wait(60.0)
         for batch in [*asked, *self.poll.poll(now_ms)]:
             if isinstance(batch, MetricBatch):
                 self.up = float(batch.values[0])

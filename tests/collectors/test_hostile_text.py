@@ -12,7 +12,6 @@ from collectors.exposition import Format
 from collectors.layout import Layout
 from model.series import SeriesIndex
 
-MEGABYTE = 2**20
 
 READ = """
 import sys

@@ -31,7 +31,7 @@ class Bench:
         self.prober.poll(self.now_ms)
         self.now_ms += 10_000
         assert self.prober.poll(self.now_ms) == []
-        self.prober.wait(10)
+        self.prober.wait(60.0)
         [batch] = self.prober.poll(self.now_ms + 1)
         assert isinstance(batch, MetricBatch)
         labels = [self.index.labels(row) for row in batch.rows.tolist()]
@@ -105,7 +105,7 @@ def test_a_probe_that_is_still_under_way_is_not_made_twice() -> None:
         bench.prober.poll(NOW + 10_000)
         bench.prober.poll(NOW + 20_000)
         assert bench.prober.counters()["tocsin_probes_skipped_total"] == 1
-        bench.prober.wait(10)
+        bench.prober.wait(60.0)
         [batch] = bench.prober.poll(NOW + 20_001)
         assert isinstance(batch, MetricBatch) and len(batch.notes) == 1
         bench.prober.close()
@@ -119,7 +119,7 @@ def test_beats_are_spread_and_the_same_after_every_start() -> None:
         for now_ms in range(NOW, NOW + 10_000, 500):
             for batch in bench.prober.poll(now_ms):
                 found.append((now_ms, batch.source))
-            bench.prober.wait(10)
+            bench.prober.wait(60.0)
         bench.prober.close()
         return found
 

@@ -47,7 +47,7 @@ class Site:
     def ask(self, now_ms: int) -> MetricBatch:
         """One round: what it brought."""
         assert not self.poll.poll(now_ms)
-        self.poll.wait(5.0)
+        self.poll.wait(60.0)
         (batch,) = self.poll.poll(now_ms)
         assert isinstance(batch, MetricBatch)
         return batch

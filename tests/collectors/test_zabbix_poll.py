@@ -68,7 +68,7 @@ class Site(RecordingJournal):
         before = len(self.entries)
         for _ in range(3):
             self.poll.poll(now_ms)
-            self.poll.wait(5.0)
+            self.poll.wait(60.0)
         kinds = {JournalKind.ALERT: Alert, JournalKind.ACT: Act}
         return [decode(kinds[e.kind], e.body) for e in self.entries[before:]]
 
@@ -308,7 +308,7 @@ def test_its_own_up(double: Double, site: Site) -> None:
         return [float(value) for batch in found for value in batch.values]
 
     assert site.poll.poll(NOW) == []
-    site.poll.wait(5.0)
+    site.poll.wait(60.0)
     assert [float(b.values[0]) for b in site.poll.poll(NOW) if isinstance(b, MetricBatch)] == [1.0]
     double.instead = lambda method, params: (503, b"", {})
     site.ask(NOW + 15_000)

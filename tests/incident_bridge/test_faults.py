@@ -404,13 +404,13 @@ def test_f04_a_hanging_desk_delays_nobody(
 
     def hang(key: str) -> None:
         arrived.set()
-        assert hanging.wait(20)
+        assert hanging.wait(60)
 
     desk.find = hang  # type: ignore[method-assign]
     house.take(grouping())
     house.performer.start()
     try:
-        assert arrived.wait(20)
+        assert arrived.wait(60)
         for _ in range(2_000):
             if phone.pages and house.read(tickets.find, "builtin", "inc1"):
                 break

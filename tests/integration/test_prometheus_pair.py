@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import requests
 
+from tests.integration.test_prometheus import RULES
+
 pytestmark = pytest.mark.integration
 
 CONFIG = """\
@@ -25,15 +27,6 @@ alerting:
   alert_relabel_configs: [{{regex: replica, action: labeldrop}}]
   alertmanagers:
     - static_configs: [{{targets: ["{address}"]}}]
-"""
-RULES = """\
-groups:
-  - name: test
-    rules:
-      - alert: QueueFull
-        expr: vector({value}) > 0
-        labels: {{service: mail, severity: critical}}
-        annotations: {{summary: "mail's queue is full"}}
 """
 
 
