@@ -116,11 +116,11 @@ HOSTILE = (
 def spoilt_json(good: Any) -> Iterator[bytes]:
     """Something odd in the place of each value, each value left out, and what is hostile as a whole."""
     text = json.dumps(good)
-    for path in _paths(good):
+    for path in paths_of(good):
         for odd in ODD:
-            yield json.dumps(_put(json.loads(text), path, odd)).encode()
+            yield json.dumps(put(json.loads(text), path, odd)).encode()
         if path:
-            yield json.dumps(_put(json.loads(text), path, _LEFT_OUT)).encode()
+            yield json.dumps(put(json.loads(text), path, _LEFT_OUT)).encode()
     for at in range(0, len(text), max(1, len(text) // 40)):
         yield text[:at].encode()
         yield text[:at].encode() + b"\xff" + text[at:].encode()
@@ -130,14 +130,16 @@ def spoilt_json(good: Any) -> Iterator[bytes]:
 _LEFT_OUT = object()
 
 
-def _paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+def paths_of(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where each value stands, the whole first."""
     yield path
     inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()  # fmt: skip
     for name, one in inner:
-        yield from _paths(one, (*path, name))
+        yield from paths_of(one, (*path, name))
 
 
-def _put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    """The same with another value in a place."""
     if not path:
         return new
     inner = value
