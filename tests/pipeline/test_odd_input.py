@@ -43,6 +43,7 @@ from pipeline.runtime import Runtime
 from pipeline.settings import load
 from store import alerts as alert_rows
 from tests.collectors import test_mutated as good
+from tests.collectors.spoilt import paths_of, put
 
 T0 = good.NOW
 TURNS, PUSHES = 40, 6
@@ -91,15 +92,15 @@ class Doors:
 
     def _odd(self, value: Any) -> bytes:
         value = json.loads(json.dumps(value).replace(good.AT, str(self.clock.now_ms() * 10**6)))
-        leaves = [path for path in good.paths_of(value) if path]
+        leaves = [path for path in paths_of(value) if path]
         for path in self.chance.sample(leaves, self.chance.randint(0, min(2, len(leaves)))):
             inner = value
             for name in path:
                 inner = inner[name] if isinstance(inner, dict | list) else None
             if isinstance(inner, str) and not inner.lstrip("-").isdigit():
-                good.put(value, path, self.chance.choice(TEXTS))
+                put(value, path, self.chance.choice(TEXTS))
             elif isinstance(inner, int | float | str):
-                good.put(value, path, self.chance.choice(NUMBERS))
+                put(value, path, self.chance.choice(NUMBERS))
         return json.dumps(value).encode()
 
     def _keep(self, kind: JournalKind, values: Sequence[Any]) -> None:
