@@ -94,8 +94,7 @@ class Parts:
         )
         self.sink = wiring.build_sink(machine, store, clock, log.warning)
         self.events = wiring.build_events(machine, store, log.warning)
-        self._clock = clock
-        self._store = store
+        self._clock, self._store = clock, store
 
     def start(self) -> None:
         """Take up what the store knows, then run. Load what was learnt before, if there is any."""
