@@ -62,12 +62,8 @@ class Parts:
         backfill = wiring.build_backfill(machine, self.index, intake, self.core.engine, clock)
         pulled = (*intake.collectors, *listening, *([] if backfill is None else [backfill]))
         self.collectors: tuple[Collector, ...] = pulled
-        saved: dict[str, Saved] = {
-            "index": self.index,
-            "engine": self.core.engine,
-            "exemplars": exemplars,
-            **intake.saved,
-        }
+        learnt: dict[str, Saved] = {"index": self.index, "engine": self.core.engine}
+        saved = {**learnt, "exemplars": exemplars, **intake.saved}
         if backfill is not None:
             saved["backfill"] = backfill
         self.logs = wiring.build_elastic_logs(machine, clock, log.warning)
@@ -98,8 +94,7 @@ class Parts:
         )
         self.sink = wiring.build_sink(machine, store, clock, log.warning)
         self.events = wiring.build_events(machine, store, log.warning)
-        self._clock = clock
-        self._store = store
+        self._clock, self._store = clock, store
 
     def start(self) -> None:
         """Take up what the store knows, then run. Load what was learnt before, if there is any."""
