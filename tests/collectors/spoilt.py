@@ -100,7 +100,7 @@ def put(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     return value
 
 
-def read_all(bodies: Iterable[bytes], read: Callable[[bytes], None]) -> None:
+def read_all(bodies: Iterable[bytes], read: Callable[[bytes], object]) -> None:
     """Read them all: each is read or refused, and something of both happens."""
     outcomes = {True: 0, False: 0}
     for body in bodies:

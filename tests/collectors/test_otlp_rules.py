@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.proto.metrics.v1.metrics_pb2 import (
+    AggregationTemporality,
+    Metric,
+)
 
 from collectors.otlp_metrics import MetricReader
 from collectors.otlp_push import TimesTold
@@ -16,6 +20,9 @@ from collectors.otlp_records import read_logs, read_traces
 from collectors.otlp_settings import OtlpSettings
 from collectors.settings import WatermarkSettings
 from tests.collectors.test_otlp import NANO, NOW, door, pair, request
+
+DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
+CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
 
 
 def _one(shape: str, **fields: Any) -> Metric:
@@ -75,21 +82,20 @@ def test_what_the_data_model_demands_of_points(metric: Metric, why: str) -> None
 def test_a_negative_increment_is_met_by_every_way_of_reading() -> None:
     reader, at = MetricReader(), door()
 
+    times = itertools.count(NANO, 10**9)
+
     def send(*amounts: int) -> tuple[list[float], int]:
-        metric = Metric(name="orders")
-        metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 1
+        when, metric = next(times), Metric(name="orders")
+        metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, DELTA
         for number, amount in enumerate(amounts):
-            when = NANO + send.calls * 10**9
             metric.sum.data_points.add(
                 as_int=amount, time_unix_nano=when, attributes=[pair("n", number)]
             )
-        send.calls += 1
         body = request(metric).SerializeToString()
         push, rejected = reader.read_body(body, OtlpSettings(), source="s", now_ms=NOW)
         values = [batch.values.tolist() for batch in push.batches(at, NOW)]
         return (values[0] if values else []), rejected.count
 
-    send.calls = 0
     assert send(4, 5) == ([4.0, 5.0], 0)  # with care
     assert send(1, 1) == ([5.0, 6.0], 0)  # by the layout
     assert send(-2, 1) == ([7.0], 1)  # the layout fits but for the number: by known attributes
@@ -103,7 +109,7 @@ def test_points_that_will_be_dropped_for_their_time_are_told_of() -> None:
 
     def late(*ages_ms: int) -> int:
         plain, whole = Metric(name="load"), Metric(name="took", unit="s")
-        whole.histogram.aggregation_temporality = 2
+        whole.histogram.aggregation_temporality = CUMULATIVE
         for number, age_ms in enumerate(ages_ms):
             at, what = NANO - age_ms * 10**6, [pair("n", number)]
             plain.gauge.data_points.add(as_double=1.5, time_unix_nano=at, attributes=what)
@@ -131,14 +137,14 @@ def test_points_that_will_be_dropped_for_their_time_are_told_of() -> None:
 
 def test_exemplars_of_points_name_their_traces() -> None:
     plain, whole = Metric(name="load"), Metric(name="took", unit="s")
-    whole.histogram.aggregation_temporality = 2
+    whole.histogram.aggregation_temporality = CUMULATIVE
     point = plain.gauge.data_points.add(as_double=1.5, time_unix_nano=NANO)
     point.exemplars.add(as_int=3, trace_id=b"t" * 16)
     point.exemplars.add(as_double=1, trace_id=b"short")
     point.exemplars.add(as_double=1)
-    point = whole.histogram.data_points.add(count=1, bucket_counts=[1, 0], explicit_bounds=[1], time_unix_nano=NANO)  # fmt: skip
+    bucketed = whole.histogram.data_points.add(count=1, bucket_counts=[1, 0], explicit_bounds=[1], time_unix_nano=NANO)  # fmt: skip
     for _ in range(9):
-        point.exemplars.add(as_double=0.5, trace_id=b"u" * 16, time_unix_nano=NANO - 10**9)
+        bucketed.exemplars.add(as_double=0.5, trace_id=b"u" * 16, time_unix_nano=NANO - 10**9)
     body, reader = request(plain, whole).SerializeToString(), MetricReader()
     for _ in range(3):  # with care, and by what was met
         push, rejected = reader.read_body(body, OtlpSettings(), source="s", now_ms=NOW)

@@ -96,7 +96,7 @@ def test_what_is_too_old_is_a_partial_success(fed: tuple[Any, list[Any]], path: 
     logs = {"resourceLogs": [{"resource": RESOURCE, "scopeLogs": [{"logRecords": [record]}]}]}
     body = {"/v1/metrics": METRICS, "/v1/traces": TRACES, "/v1/logs": logs}[path]
     counted = {"/v1/metrics": "DataPoints", "/v1/traces": "Spans", "/v1/logs": "LogRecords"}[path]
-    told = json.dumps(body).replace(AT, fresh).replace(SPAN["endTimeUnixNano"], fresh)
+    told = json.dumps(body).replace(AT, fresh).replace(str(SPAN["endTimeUnixNano"]), fresh)
     assert client.post(path, content=told, headers=JSON).json() == {}
     told = told.replace(fresh, old)
     partial = client.post(path, content=told, headers=JSON).json()["partialSuccess"]

@@ -10,6 +10,7 @@ import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class Doors:
             (alert_zabbix.parse, good.PARSERS["zabbix"][1], None),
         )  # fmt: skip
         self.ways: list[Callable[[], None]] = [
-            *(lambda way=way: self._journal(*way) for way in by_json),  # type: ignore[misc]
+            *(partial(self._journal, *way) for way in by_json),
             self._event, self._metrics, self._logs, self._traces, self._samples,
         ]  # fmt: skip
 

@@ -91,7 +91,7 @@ def test_what_is_remembered_is_bounded(store: Store) -> None:
 
 def test_a_round_message_by_message_is_the_same_round() -> None:
     alignment = Alignment(2, patience_ms=60_000, mark=Mark(resume=4, now_ms=500))
-    sent = [told(0, 900), told(1, 900), entry(950), entry(960), told(1, 1_000, "b"), told(0, 1_000, "a")]  # fmt: skip
+    sent: list[Told | Entry | Entries] = [told(0, 900), told(1, 900), entry(950), entry(960), told(1, 1_000, "b"), told(0, 1_000, "a")]  # fmt: skip
     rounds = [one for n, message in enumerate(sent, 10) for one in alignment.take(message, n)]
     whole = rounds[-1]
     assert whole.offsets == (12, 13, 15, 14)  # pushes first, then what was told by its source
