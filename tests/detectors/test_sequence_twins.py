@@ -36,7 +36,7 @@ def lines_of(events: list[Event]) -> list[tuple[list[tuple[str, str]], int, int,
     lines, at = [], 10_000
     for number, (passed_ms, template, one, other) in enumerate(events):
         at += passed_ms
-        names = [("job_", str(1000 + one))] if one < 12 else []
+        names = [("job_", str(1000 + one))] if one != 12 else []
         names += [("task_", str(1000 + other))] if other >= 0 else []
         lines.append((names, at, template, f"line {number} " + "x" * (310 * (number % 7 == 0))))
     return lines
@@ -96,6 +96,28 @@ def test_many_odd_ones_and_courses_that_are_forgotten(bytes_max: int) -> None:
         events.append((2_000 * (number % 40 == 0), 1, 12, -1))
     bounds = {"known_min": 5, "companions_min": 5, "idle_ms": 200, "memory": 60}
     twins(events, bounds, 500, {5: 3}, bytes_max)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("bounds", [{}, {"memory": 240}, {"companions_min": 60}])
+def test_verdicts_change_when_the_counts_have(seed: int, bounds: dict[str, Any]) -> None:
+    """Half of them lack a template, then hardly any; and one that few meet was forgotten meanwhile."""
+    rng = np.random.default_rng(seed)
+    events: list[Event] = []
+    for number in range(900):
+        lacking = rng.random() < (0.5 if number < 200 else 0.05)
+        rare = rng.random() < (0.03 if number % 300 < 60 else 0.0)
+        ways = [1, 2] if lacking else [1, 2, 3]
+        for template in [*ways, 4] if rare else ways:
+            events.append((5, template, number % 12 if rng.random() < 0.1 else number + 13, -1))
+    told = {
+        "known_min": 5,
+        "companions_min": 20,
+        "idle_ms": 100,
+        "rare_share": 0.01,
+        "memory": 2_000,
+    }
+    twins(events, told | {"missing_share": 0.2} | bounds, 100, {})
 
 
 def test_courses_are_bounded() -> None:
