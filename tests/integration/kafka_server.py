@@ -103,4 +103,3 @@ class KafkaServer:
     def close(self) -> None:
         """End it."""
         self.kill()
-
