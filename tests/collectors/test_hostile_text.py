@@ -12,7 +12,6 @@ from collectors.exposition import Format
 from collectors.layout import Layout
 from model.series import SeriesIndex
 
-
 READ = """
 import sys
 from collectors.exposition import Format, read_line
