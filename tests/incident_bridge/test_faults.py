@@ -27,12 +27,14 @@ from store import clocks, incidents, outbox, pages, ticket_links, tickets, timel
 from tests.incident_bridge.conftest import House, RecordingReceiver
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+Makes = Callable[..., Grouping]
+Houses = Callable[..., House]
 Outside = Callable[..., tuple[House, MemoryDesk]]
 OUTSIDE = RouteSettings(receiver="console", desks=("ext",))
 
 
 @pytest.fixture
-def outside(make_house: Callable[..., House]) -> Outside:
+def outside(make_house: Houses) -> Outside:
     """A house whose only desk is outside."""
 
     def make(**kwargs: Any) -> tuple[House, MemoryDesk]:
@@ -56,9 +58,7 @@ def _texts(house: House) -> list[str]:
     return [e.text.text() for e in house.read(timeline.by_incident, "inc1")]
 
 
-def test_f02_ticket_created_before_commit_is_adopted(
-    outside: Outside, grouping: Callable[..., Grouping]
-) -> None:
+def test_f02_ticket_created_before_commit_is_adopted(outside: Outside, grouping: Makes) -> None:
     house, desk = outside()
     house.take(grouping())
     # The desk takes it, and the process dies before anything is written: no trace of the attempt.
@@ -73,9 +73,7 @@ def test_f02_ticket_created_before_commit_is_adopted(
     assert house.performer.counters()["tocsin_tickets_adopted_total"] == 1
 
 
-def test_f02_lost_answer_makes_no_second_ticket(
-    outside: Outside, grouping: Callable[..., Grouping]
-) -> None:
+def test_f02_lost_answer_makes_no_second_ticket(outside: Outside, grouping: Makes) -> None:
     house, desk = outside()
     desk.lost_answer = TransientError("connection reset")
     house.take(grouping())
@@ -87,9 +85,7 @@ def test_f02_lost_answer_makes_no_second_ticket(
     assert house.read(ticket_links.by_incident, "inc1")
 
 
-def test_f03_desk_down_six_hours_then_one_ticket_in_order(
-    outside: Outside, grouping: Callable[..., Grouping]
-) -> None:
+def test_f03_desk_down_six_hours_one_ticket_in_order(outside: Outside, grouping: Makes) -> None:
     house, desk = outside()
     desk.failing = TransientError("down")
     house.take(grouping())
@@ -120,7 +116,7 @@ def test_f03_desk_down_six_hours_then_one_ticket_in_order(
 
 
 def test_f04_retry_after_is_obeyed_and_delays_nobody_else(
-    outside: Outside, grouping: Callable[..., Grouping], phone: RecordingReceiver
+    outside: Outside, grouping: Makes, phone: RecordingReceiver
 ) -> None:
     route = RouteSettings(receiver="phone", desks=("ext",))
     house, desk = outside(route=route, receivers={"phone": phone})
@@ -139,9 +135,7 @@ def test_f04_retry_after_is_obeyed_and_delays_nobody_else(
     assert len(desk.tickets) == 2
 
 
-def test_f06_human_closes_while_alert_fires(
-    house: House, grouping: Callable[..., Grouping]
-) -> None:
+def test_f06_human_closes_while_alert_fires(house: House, grouping: Makes) -> None:
     house.take(grouping())
     house.run()
     with house.store.records.write() as conn:
@@ -163,9 +157,7 @@ def test_f06_human_closes_while_alert_fires(
     assert watch.poll(house.now_ms) == []
 
 
-def test_f07_refire_reopens_the_same_ticket(
-    house: House, grouping: Callable[..., Grouping]
-) -> None:
+def test_f07_refire_reopens_the_same_ticket(house: House, grouping: Makes) -> None:
     house.take(grouping())
     house.run()
     house.step(2 * MINUTE_MS)
@@ -185,8 +177,8 @@ def test_f07_refire_reopens_the_same_ticket(
     ]
 
 
-def test_f08_refused_ticket_is_a_dead_letter_and_people_are_paged(
-    outside: Outside, grouping: Callable[..., Grouping]
+def test_f08_refused_is_a_dead_letter_and_people_are_paged(
+    outside: Outside, grouping: Makes
 ) -> None:
     house, desk = outside()
     desk.failing = PermanentError("field customfield_10010 is required")
@@ -202,7 +194,7 @@ def test_f08_refused_ticket_is_a_dead_letter_and_people_are_paged(
     assert len(house.read(pages.by_incident, "inc1")) == 2
 
 
-def test_f08_too_old_is_a_dead_letter(outside: Outside, grouping: Callable[..., Grouping]) -> None:
+def test_f08_too_old_is_a_dead_letter(outside: Outside, grouping: Makes) -> None:
     house, desk = outside(retry=RetrySettings(age_max_ms=HOUR_MS))
     desk.failing = TransientError("down")
     house.take(grouping())
@@ -212,9 +204,7 @@ def test_f08_too_old_is_a_dead_letter(outside: Outside, grouping: Callable[..., 
     assert [a.kind for a in _dead(house)] == [ActionKind.TICKET_CREATE]
 
 
-def test_f09_flapping_makes_one_ticket_and_few_notes(
-    house: House, grouping: Callable[..., Grouping]
-) -> None:
+def test_f09_flapping_makes_one_ticket_and_few_notes(house: House, grouping: Makes) -> None:
     house.take(grouping())
     house.run()
     for number in range(120):
@@ -243,8 +233,8 @@ def test_f09_flapping_makes_one_ticket_and_few_notes(
     assert "it flaps: changes are told less often" in _texts(house)
 
 
-def test_f11_quiet_before_opening_and_twice_gives_no_negative_time(
-    house: House, grouping: Callable[..., Grouping]
+def test_f11_quiet_before_opening_and_twice_is_no_negative_time(
+    house: House, grouping: Makes
 ) -> None:
     early = grouping(Signal.QUIET, quiet_ms=house.now_ms - HOUR_MS)
     house.take(early)
@@ -255,24 +245,20 @@ def test_f11_quiet_before_opening_and_twice_gives_no_negative_time(
     assert all(c.elapsed_ms >= 0 for c in house.read(clocks.by_incident, "inc1"))
 
 
-def test_f11_quiet_from_the_future_ends_now(
-    house: House, grouping: Callable[..., Grouping]
-) -> None:
+def test_f11_quiet_from_the_future_ends_now(house: House, grouping: Makes) -> None:
     house.take(grouping())
     house.step(MINUTE_MS)
     house.take(grouping(Signal.QUIET, quiet_ms=house.now_ms + HOUR_MS))
     assert house.incident().resolved_ms == house.now_ms
 
 
-def test_f11_a_refire_of_nothing_known_opens(
-    house: House, grouping: Callable[..., Grouping]
-) -> None:
+def test_f11_a_refire_of_nothing_known_opens(house: House, grouping: Makes) -> None:
     house.take(grouping(Signal.REFIRED))
     assert house.incident().state is IncidentState.OPEN
 
 
-def test_f15_reopening_resumes_the_clock_without_counting_the_pause(
-    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+def test_f15_reopening_resumes_the_clock_without_the_pause(
+    make_house: Houses, grouping: Makes
 ) -> None:
     policy = SlaPolicy(response_ms=HOUR_MS, resolution_ms=HOUR_MS)
     house = make_house(
@@ -294,7 +280,7 @@ def test_f15_reopening_resumes_the_clock_without_counting_the_pause(
 
 
 def test_f16_repeat_and_escalation_survive_a_restart(
-    make_house: Callable[..., House], grouping: Callable[..., Grouping], phone: RecordingReceiver
+    make_house: Houses, grouping: Makes, phone: RecordingReceiver
 ) -> None:
     route = RouteSettings(
         receiver="console",
@@ -317,7 +303,7 @@ def test_f16_repeat_and_escalation_survive_a_restart(
 
 
 def test_f17_acknowledging_stops_every_channel(
-    make_house: Callable[..., House], grouping: Callable[..., Grouping], phone: RecordingReceiver
+    make_house: Houses, grouping: Makes, phone: RecordingReceiver
 ) -> None:
     route = RouteSettings(
         receiver="console",
@@ -347,9 +333,7 @@ def test_f17_acknowledging_stops_every_channel(
     assert phone.pages == []
 
 
-def test_orphaned_targets_become_dead_letters(
-    make_house: Callable[..., House], grouping: Callable[..., Grouping]
-) -> None:
+def test_orphaned_targets_become_dead_letters(make_house: Houses, grouping: Makes) -> None:
     house = make_house(route=RouteSettings(receiver="gone", desks=("none",)))
     house.take(grouping())
     house.run()
@@ -357,9 +341,7 @@ def test_orphaned_targets_become_dead_letters(
     assert [p.why for p in house.read(pages.by_incident, "inc1")] == ["dead_letter"]
 
 
-def test_a_desk_is_no_receiver_of_the_same_name(
-    outside: Outside, grouping: Callable[..., Grouping]
-) -> None:
+def test_a_desk_is_no_receiver_of_the_same_name(outside: Outside, grouping: Makes) -> None:
     house, desk = outside(route=RouteSettings(receiver="ext", desks=("none",)))
     house.take(grouping())
     house.run()
@@ -367,9 +349,7 @@ def test_a_desk_is_no_receiver_of_the_same_name(
     assert desk.calls == []
 
 
-def test_whatever_an_adapter_raises_is_a_failure_to_try_again(
-    outside: Outside, grouping: Callable[..., Grouping]
-) -> None:
+def test_whatever_an_adapter_raises_is_tried_again(outside: Outside, grouping: Makes) -> None:
     house, desk = outside()
     desk.failing = ZeroDivisionError("oops")  # type: ignore[assignment]
     house.take(grouping())
@@ -378,7 +358,7 @@ def test_whatever_an_adapter_raises_is_a_failure_to_try_again(
     assert queued.last_error == "ZeroDivisionError: oops"
 
 
-def test_own_threads_deliver_and_stop(house: House, grouping: Callable[..., Grouping]) -> None:
+def test_own_threads_deliver_and_stop(house: House, grouping: Makes) -> None:
     house.take(grouping())
     house.performer.start()
     try:
@@ -396,7 +376,7 @@ def test_own_threads_deliver_and_stop(house: House, grouping: Callable[..., Grou
 
 
 def test_f04_a_hanging_desk_delays_nobody(
-    outside: Outside, grouping: Callable[..., Grouping], phone: RecordingReceiver
+    outside: Outside, grouping: Makes, phone: RecordingReceiver
 ) -> None:
     route = RouteSettings(receiver="phone", desks=("ext", "builtin"))
     house, desk = outside(route=route, receivers={"phone": phone})
