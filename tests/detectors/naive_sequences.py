@@ -20,53 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from detectors.keys import Name, Words
-from model.units import Milliseconds
+from detectors.sequences import SequenceSettings
 
 _WORDS_MAX = 50_000
 _LINE_MAX = 300
 _STEP_MS = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class SequenceSettings:
-    """What counts as unusual, and how much is remembered.
-
-    Attributes
-    ----------
-    rare_share : float
-        A template that a smaller share of identifiers meets is rare.
-    missing_share : float
-        A template that all but a smaller share of those have that met another, is expected beside it.
-    known_min : int
-        Identifiers of a kind that must be known before any is judged.
-    companions_min : int
-        Identifiers that must have met a template before it says which others are expected beside it.
-    idle_ms : duration
-        An identifier without a line for this long rests.
-    open_max, resting_max, kinds_max, templates_max : int
-        Identifiers followed at once (the one idle for longest rests early), resting ones that are
-        remembered (the longest resting is forgotten), kinds, and templates of a kind.
-    memory : int
-        Beyond so many identifiers of a kind all its counts are halved.
-    """
-
-    rare_share: float = 0.02
-    missing_share: float = 0.04
-    known_min: int = 500
-    companions_min: int = 100
-    idle_ms: Milliseconds = 600_000
-    open_max: int = 50_000
-    resting_max: int = 200_000
-    kinds_max: int = 64
-    templates_max: int = 256
-    memory: int = 100_000
-
-    def __post_init__(self) -> None:
-        for name in ("rare_share", "missing_share"):
-            if not 0.0 < getattr(self, name) < 0.5:
-                raise ValueError(f"{name}: must lie between 0 and 0.5, got {getattr(self, name)}")
-        if self.memory < 4 * self.known_min:
-            raise ValueError(f"memory: must be at least 4 x known_min, got {self.memory}")
 
 
 @dataclass(frozen=True, slots=True)

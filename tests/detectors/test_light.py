@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_shop import START_MS
 
 from detectors.engine import Engine
 from detectors.light import state as at
@@ -22,6 +21,7 @@ from model.batch import STALE_NAN, Floats, MetricBatch, Rows
 from model.errors import SnapshotError
 from model.labels import Labels
 from model.series import SeriesIndex
+from tests.detectors.synthetic_shop import START_MS
 
 F = np.float32
 
@@ -54,7 +54,7 @@ class Naive:
             self._flat(F(gap), value == before)
         self.last_ms, self.value = at_ms, value
         if self.counter:
-            if math.isnan(before) or gap > max(F(5) * interval, 5000):
+            if math.isnan(before) or gap > max(float(F(5) * interval), 5000.0):
                 return
             self.resets += value < before
             value = max(value if value < before else value - before, 0.0) * (1000.0 / gap)
@@ -320,3 +320,18 @@ def test_who_is_shown_does_not_matter_to_what_is_told() -> None:
     assert told[0] == told[1] and told[0]
     np.testing.assert_array_equal(learnt[0].learnt, learnt[1].learnt)
     np.testing.assert_array_equal(learnt[0].sums, learnt[1].sums)
+
+
+def test_what_is_mostly_zero_never_shifts_to_zero() -> None:
+    rng, count = np.random.default_rng(7), 20
+    index = SeriesIndex()
+    engine = Engine(DetectorSettings(), index)
+    names = [{"__name__": f"queue_{n}", "service": "shop"} for n in range(count)]
+    rows = [index.intern(Labels.of(each)) for each in names]
+    told = []
+    for minute in range(1, 3_200):
+        now_ms = START_MS + 60_000 * minute
+        values = np.where(rng.random(count) < 0.1, rng.exponential(4.0, count), 0.0)
+        batch = MetricBatch.of(rows, now_ms, values, arrival_ms=now_ms)
+        told += engine.take(batch, now_ms=now_ms) + engine.step(now_ms)
+    assert told == []

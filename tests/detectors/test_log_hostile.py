@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_bench import START_MS
 
 from detectors.engine import Engine
 from detectors.settings import DetectorSettings
 from detectors.snapshot import unpack
 from model.batch import LogBatch
 from model.series import SeriesIndex
+from tests.detectors.log_bench import START_MS
 
 LINES = st.lists(
     st.tuples(

@@ -64,7 +64,7 @@ def twins(
             block.merge(merges)
             naive.merge(merges)
         part = lines[begin : begin + size]
-        one_by_one = [odd for names, *rest in part for odd in naive.meet(names, *rest)]
+        one_by_one = [odd for line in part for odd in naive.meet(*line)]
         assert list(map(repr, block.take(part))) == list(map(repr, one_by_one))
         if number % 4 == 1:
             assert plain(block.save()) == plain(naive.save())
