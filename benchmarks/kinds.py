@@ -5,8 +5,8 @@
 Each service has one series with trouble after `--days` days, and one without any, a sample a minute, through
 `detectors.Engine` with default settings and (but for `--tier`) no catalogue. Nothing was tuned on these series.
 
-- `told`: the share of the troubled series of which something is told while the trouble lasts (or within half an hour of its
-  end), by kind of trouble, and by kind of series; `told_minutes`: after how long, median.
+- `told`: the share of the troubled series of which something is told that begins while the trouble lasts (and is told within
+  half an hour of its end), by kind of trouble, and by kind of series; `told_minutes`: after how long, median.
 - `false_per_series_week`: what is told of series without trouble, or before it; `warned_per_service_week`: of warnings.
 - `calm_*`: the same over a month in which counters begin anew, nothing at all comes for two hours, clocks are changed by an hour
   and a Wednesday is read as a Sunday: all of it normal.
@@ -150,7 +150,7 @@ def about(alert: Alert, one: Series) -> bool:
     return alert.service == one.service and metric in ("", one.name)
 
 
-def measure(series: list[Series], told: list[Alert], days: int) -> list[Row]:
+def measure(series: list[Series], told: list[Alert]) -> list[Row]:
     """Rows of troubled services."""
     by_kind: dict[str, Count] = defaultdict(Count)
     by_family: dict[str, Count] = defaultdict(Count)
@@ -159,15 +159,16 @@ def measure(series: list[Series], told: list[Alert], days: int) -> list[Row]:
     of_service: dict[str, list[Alert]] = defaultdict(list)
     for alert in alerts:
         of_service[alert.service].append(alert)
-    ends: dict[str, int] = {}
+    begins: dict[str, int] = {}
     for one in series:
         if not one.trouble:
             continue
         begin_ms = _START_MS + one.begin * _MINUTE_MS
-        end_ms = _START_MS + (one.end + _GRACE) * _MINUTE_MS
-        ends[one.service] = begin_ms
+        end_ms = _START_MS + one.end * _MINUTE_MS
+        begins[one.service] = begin_ms
         mine = [a for a in of_service[one.service] if about(a, one)]
-        mine = [a for a in mine if begin_ms <= a.arrival_ms <= end_ms]
+        mine = [a for a in mine if begin_ms <= a.starts_ms < end_ms]
+        mine = [a for a in mine if a.arrival_ms <= end_ms + _GRACE * _MINUTE_MS]
         right.update(map(id, of_service[one.service] if one.trouble.startswith("absent") else mine))
         for count in (by_kind[one.trouble], by_family[one.family], by_kind["all"]):
             count.of += 1
@@ -180,9 +181,9 @@ def measure(series: list[Series], told: list[Alert], days: int) -> list[Row]:
     wrong = [
         a for a in alerts
         if id(a) not in right
-        and not ((a.service, a.labels.get("metric", "")) in troubled_rows and a.starts_ms >= ends[a.service])
+        and not ((a.service, a.labels.get("metric", "")) in troubled_rows and a.starts_ms >= begins[a.service])
     ]  # fmt: skip
-    weeks = len(series) * days * DAY / _WEEK
+    weeks = sum(one.begin or len(one.values) for one in series) / _WEEK
     rows = [
         Row("told", kind, count.found / count.of, f"of {count.of}")
         for kind, count in by_kind.items()
@@ -229,7 +230,7 @@ def main() -> None:
     rows: list[Row] = []
     if options.part != "calm":
         made = [one for seed in range(options.seeds) for one in services(seed, options.days, some)]
-        rows += measure(made, play(made, options.tier), options.days)
+        rows += measure(made, play(made, options.tier))
     if options.part != "troubled":
         quiet = [one for seed in range(options.seeds) for one in calm(1_000 + seed, some)]
         weeks = sum(len(one.values) for one in quiet) / _WEEK
