@@ -15,10 +15,14 @@ the first halves (`train`) and measured on the second ones (`test`).
   counts as all of its points, else as none; other told points are false one by one. The longest segments decide it
   (one of 6,648 points is as much as 500 usual ones), so read it beside `event_f1`, not instead of it. Its threshold
   is chosen for it on the first halves.
+- `sliced_*`: where there are raw slices of series as well (CSV `timestamp,value,label`; blank values are samples that
+  never came), they are played one by one from their first point, with their gaps, and all of them are measured at the
+  threshold of the KPIs. Where there are slices only, they are what is measured.
 """
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +69,34 @@ def one(folder: Path) -> Kpi:
     times_ms = (both("_timestamp") * 1000).astype(np.int64)
     trained = len(np.load(folder / "train.npy"))
     return Kpi(folder.name, times_ms, both(""), both("_label") > 0.5, trained)
+
+
+def sliced_in(folders: list[Path]) -> list[Kpi]:
+    """Every CSV of `timestamp,value,label`; nobody said which part of it is for choosing, so its first half is."""
+    found = (sliced(path) for folder in folders for path in sorted(folder.rglob("*.csv")))
+    return [kpi for kpi in found if kpi is not None]
+
+
+def sliced(path: Path) -> Kpi | None:
+    """Read one slice: samples without a value never came, without a label nobody saw anything odd; None if it is none."""
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        lines = csv.reader(file)
+        if [name.strip().lower() for name in next(lines, [])] != ["timestamp", "value", "label"]:
+            return None
+        columns = np.array([[_number(text) for text in line] for line in lines if len(line) == 3])
+    if not len(columns):
+        return None
+    columns = columns[np.isfinite(columns[:, :2]).all(axis=1)]
+    columns = columns[np.argsort(columns[:, 0], kind="stable")]
+    times_ms = (columns[:, 0] * 1000).astype(np.int64)
+    return Kpi(path.stem, times_ms, columns[:, 1], columns[:, 2] > 0.5, len(columns) // 2)
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:  # blank: it never came
+        return float("nan")
 
 
 def scores(kpis: list[Kpi]) -> list[Floats]:
@@ -205,16 +237,37 @@ def measure(kpis: list[Kpi], made: list[Floats]) -> list[Row]:
     ]
 
 
+def apart(slices: list[Kpi], made: list[Floats], threshold: float) -> list[Row]:
+    """Rows of slices, first and second halves alike, at a threshold from elsewhere."""
+    at = int(np.argmin(np.abs(_THRESHOLDS - threshold)))
+    whole = [Kpi(one.name, one.times_ms, one.values, one.labels, 0) for one in slices]
+    curve_of = curve(whole, made, slice(1, 2))
+    subject = f"{len(slices)} slices, {sum(len(one.values) for one in slices):,} points"
+    names = ("event_f1", "event_precision", "event_recall", "delay_points")
+    rows = [Row(f"sliced_{n}", subject, v, "") for n, v in zip(names, curve_of[at], strict=True)]
+    best = max(f1 for f1, *_ in curve_of)
+    return [*rows, Row("sliced_event_f1_best", subject, best, "")]
+
+
 def main() -> None:
     """Measure and tell."""
     parser = arguments("kpi: the AIOps-2018 KPIs", data=True)
     parser.add_argument("--series", type=int, metavar="N", help="only the N shortest")
     options = parser.parse_args()
-    kpis = found_in(folders(options.data, ("KPI",)))
+    places = folders(options.data, ("KPI", "slices"))
+    kpis, slices = (
+        sorted(some, key=lambda kpi: len(kpi.values))[: options.series]
+        for some in (found_in(places), sliced_in(places))
+    )
     if not kpis:
-        absent("no AIOps-2018 KPIs (test_timestamp.npy) there")
-    kpis = sorted(kpis, key=lambda kpi: len(kpi.values))[: options.series]
-    tell(measure(kpis, scores(kpis)), options.json)
+        kpis, slices = slices, []
+    if not kpis:
+        absent("no AIOps-2018 KPIs (test_timestamp.npy, or CSV timestamp,value,label) there")
+    rows = measure(kpis, scores(kpis))
+    if slices:
+        threshold = next(row.value for row in rows if row.measure == "threshold")
+        rows += apart(slices, scores(slices), threshold)
+    tell(rows, options.json)
 
 
 if __name__ == "__main__":

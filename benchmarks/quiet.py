@@ -8,6 +8,9 @@ what begins to fire later than half an hour after the day's last fault is a fals
 - `false_alerts_per_service_week`: warnings and critical ones, by services and time watched.
 - `alerts_before`: what was told earlier, faults among it; without any the zero would mean nothing.
 - `informed_per_service_week`: alerts of severity info, which open no incident and page nobody.
+- `faults_told`: of the day's injected faults of a kind, those of which something of their service began from a minute before to
+  eight minutes after they were injected; `faults_warned`: by a warning or worse. CPU and (some) network faults show in these metrics; code faults
+  do not. The first ones come after minutes, before anything can have been learnt.
 
 Columns become what an exporter would say: CPU as `process_cpu_seconds_total`, memory as
 `process_resident_memory_bytes`, workload as `http_requests_total`; the others are gauges whose meaning
@@ -31,12 +34,13 @@ from benchmarks.packs import absent, folders
 from benchmarks.report import Row, arguments, tell
 from detectors.engine import Engine
 from detectors.settings import DetectorSettings
-from model.alert import Alert
+from model.alert import Alert, Severity
 from model.batch import MetricBatch
 from model.labels import Labels
 from model.series import SeriesIndex
 
 _AFTER_MS = 1_800_000
+_BEFORE_MS, _WITHIN_MS = 60_000, 480_000
 _WEEK_MS = 7 * 86_400_000
 _STEP_MS = 5_000
 _COUNTERS = {
@@ -96,20 +100,29 @@ def pod(path: Path) -> Pod | None:
     return Pod(service, name, times_ms, columns)
 
 
-def days(folders: list[Path]) -> Iterator[tuple[str, list[Pod], int]]:
-    """Each day's pods with its last fault's time, found by `*faults_open.csv` beside the metrics."""
-    last: dict[str, int] = defaultdict(int)
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What was done to a service, and when."""
+
+    at_ms: int
+    service: str
+    kind: str
+
+
+def days(folders: list[Path]) -> Iterator[tuple[str, list[Pod], list[Fault]]]:
+    """Each day's pods with its faults in order, found by `*faults_open.csv` beside the metrics."""
+    faults: dict[str, set[Fault]] = defaultdict(set)
     for path in sorted({p for folder in folders for p in folder.rglob("*faults_open.csv")}):
         with path.open(newline="", encoding="utf-8") as file:
             for line in csv.DictReader(file):
                 at_ms = int(float(line["inject_epoch_s"]) * 1000)
-                last[line["day"]] = max(last[line["day"]], at_ms)
-    for day, last_ms in sorted(last.items()):
+                faults[line["day"]].add(Fault(at_ms, line["service"], line["fault_type"]))
+    for day, injected in sorted(faults.items()):
         for folder in folders:
             paths = sorted(folder.rglob(f"construct_data/{day}/metric/*-*_metric.csv"))
             if paths:
                 pods = [made for made in map(pod, paths) if made is not None]
-                yield day, pods, last_ms
+                yield day, pods, sorted(injected, key=lambda fault: fault.at_ms)
                 break
 
 
@@ -147,9 +160,25 @@ def play(pods: list[Pod]) -> list[Alert]:
     return told
 
 
-def measure(day: str, pods: list[Pod], last_ms: int) -> list[Row]:
+def noticed(day: str, faults: list[Fault], told: list[Alert]) -> list[Row]:
+    """How many faults of each kind something was told of at their service."""
+    rows = []
+    for kind in sorted({fault.kind for fault in faults}):
+        some = [fault for fault in faults if fault.kind == kind]
+        mine = [
+            [a.severity is not Severity.INFO for a in told
+             if a.service == fault.service and -_BEFORE_MS <= a.starts_ms - fault.at_ms <= _WITHIN_MS]
+            for fault in some
+        ]  # fmt: skip
+        subject = f"{day}, {len(some)} of {kind}"
+        rows.append(Row("faults_told", subject, sum(map(bool, mine)), "faults"))
+        rows.append(Row("faults_warned", subject, sum(map(any, mine)), "faults"))
+    return rows
+
+
+def measure(day: str, pods: list[Pod], faults: list[Fault]) -> list[Row]:
     """The rows of one day."""
-    quiet_ms = last_ms + _AFTER_MS
+    quiet_ms = faults[-1].at_ms + _AFTER_MS
     end_ms = max(int(one.times_ms[-1]) for one in pods)
     services = len({one.service for one in pods})
     weeks = services * max(end_ms - quiet_ms, 1) / _WEEK_MS
@@ -164,6 +193,7 @@ def measure(day: str, pods: list[Pod], last_ms: int) -> list[Row]:
     subject = f"{day}, {services} services, {weeks * 7 * 24 / services:.1f} h quiet"
     print(subject, dict(names))
     return [
+        *noticed(day, faults, told),
         Row("false_alerts_per_service_week", subject, counts[False] / weeks, ""),
         Row("informed_per_service_week", subject, counts[True] / weeks, ""),
         Row("alerts_before", subject, len(before), ""),
@@ -176,8 +206,8 @@ def main() -> None:
     """Measure and tell."""
     options = arguments("quiet: alerts while nothing is wrong", data=True).parse_args()
     rows = []
-    for day, pods, last_ms in days(folders(options.data, ("Nezha",))):
-        rows += measure(day, pods, last_ms)
+    for day, pods, faults in days(folders(options.data, ("Nezha",))):
+        rows += measure(day, pods, faults)
     if not rows:
         absent("no Nezha metrics (construct_data/DAY/metric/*_metric.csv) there")
     false = sum(row.value for row in rows if row.measure == "false_alerts")

@@ -277,6 +277,10 @@ class ZabbixApi:
             yield from rows
             if len(rows) < size:
                 return
+            if int(rows[-1]["eventid"]) <= int(after):
+                raise PermanentError(
+                    "said the same events again; is something between us that caches?"
+                )
             after = str(rows[-1]["eventid"])
 
     def _by_id(

@@ -119,7 +119,10 @@ class Baselines:
         half = np.maximum(half, _RELATIVE[roles] * np.abs(expected + season))
         if self.lenient:
             half = half * self.widths["width"][rows]
-        centre = np.clip(expected, slow - half, slow + half)
+        # A metric of unknown meaning may go out slowly: of what is mostly zero the fast level and its spread fade
+        # to nothing long before the slow one does, and zero would be a shift.
+        out = np.where(roles > 0, slow, 0.0)
+        centre = np.clip(expected, np.minimum(slow - half, out), np.maximum(slow + half, out))
         high = np.maximum(centre + half + season, _AT_LEAST[roles])
         low = centre - half + season
         low = np.where(roles > 0, np.maximum(low, 0.0), low)  # what has a role cannot be negative

@@ -110,17 +110,18 @@ def notable(roles: Ints, values: Floats, usual: Usual, width: Floats, told: Bool
     """Which samples are far enough off to be worth a line beside an incident, shape (n,).
 
     Outside of what every view takes for usual, by a quarter of what is expected or, for a signal, twice it and
-    more than its floor; a signal in the direction that matters, traffic in both.
+    more than its floor; a signal in the direction that matters, traffic in both. And beyond all that lasted in the last
+    weeks: how rare a score is was counted over all series, and one that has bursts every few hours has most of them.
     """
     part = np.where(told, _STEADY, 1.0) * width
     signal = np.isfinite(LEAST[roles])
     relative = np.where(signal, np.where(_DOWN[roles], 0.5, 1.0), _INFORM) * part
     least = np.where(signal, LEAST[roles], 0.0) * part
     over, under = values - usual.expected_high, usual.expected_low - values
-    up = (values > usual.band_high) & (
+    up = (values > np.where(told, usual.band_high, np.fmax(usual.band_high, usual.high))) & (
         over >= np.maximum(relative * np.abs(usual.expected_high), least)
     )
-    down = (values < usual.band_low) & (
+    down = (values < np.where(told, usual.band_low, np.fmin(usual.band_low, usual.low))) & (
         under >= np.maximum(relative * np.abs(usual.expected_low), least)
     )
     return up | (down & (~signal | _DOWN[roles]))

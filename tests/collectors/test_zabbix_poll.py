@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -187,6 +188,19 @@ def test_pages_and_a_limit(double: Double, store: Store, tmp_path: Path) -> None
     assert [a.ends_ms is None for a in found if isinstance(a, Alert)].count(True) == 2
     site.ask(NOW + 30_000)
     assert "limit" not in site.wrong()
+
+
+def test_a03_a_page_that_comes_again_and_again_ends_the_round(
+    double: Double, store: Store, tmp_path: Path
+) -> None:
+    site = Site(double, store, tmp_path, page_size=1)
+    site.ask(NOW)
+    same = json.dumps({"jsonrpc": "2.0", "id": 1, "result": [{"eventid": "7", "clock": "1"}]})
+    double.instead = lambda method, params: (
+        (200, same.encode(), {}) if method in ("problem.get", "event.get") else None
+    )
+    site.ask(NOW + 15_000)
+    assert "said the same events again" in site.wrong()["ask"]
 
 
 def test_f05_nothing_is_lost_where_the_journal_does_not_take_it(double: Double, site: Site) -> None:

@@ -320,3 +320,18 @@ def test_who_is_shown_does_not_matter_to_what_is_told() -> None:
     assert told[0] == told[1] and told[0]
     np.testing.assert_array_equal(learnt[0].learnt, learnt[1].learnt)
     np.testing.assert_array_equal(learnt[0].sums, learnt[1].sums)
+
+
+def test_what_is_mostly_zero_never_shifts_to_zero() -> None:
+    rng, count = np.random.default_rng(7), 20
+    index = SeriesIndex()
+    engine = Engine(DetectorSettings(), index)
+    names = [{"__name__": f"queue_{n}", "service": "shop"} for n in range(count)]
+    rows = [index.intern(Labels.of(each)) for each in names]
+    told = []
+    for minute in range(1, 3_200):
+        now_ms = START_MS + 60_000 * minute
+        values = np.where(rng.random(count) < 0.1, rng.exponential(4.0, count), 0.0)
+        batch = MetricBatch.of(rows, now_ms, values, arrival_ms=now_ms)
+        told += engine.take(batch, now_ms=now_ms) + engine.step(now_ms)
+    assert told == []

@@ -77,6 +77,6 @@ def test_one_batch_of_many_equals_many_of_one(lines: list[tuple[int, str, int, s
             engine.step(now_ms)
         saved.append(unpack(engine.save()))
     (one, plain), (many, other) = saved
-    assert plain["watchers"] == other["watchers"]
+    assert plain["watchers"] == other["watchers"] and plain["logs"] == other["logs"]
     mine = ("logkinds.", "templaterate.", "expectedline.", "parameters.")
     assert [n for n in one if n.startswith(mine) and one[n].tolist() != many[n].tolist()] == []

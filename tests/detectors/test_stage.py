@@ -144,6 +144,15 @@ def test_the_severity_of_a_firing_alert_stays() -> None:
     assert (alerting.drain(), alerting.refused) == ([], 1)
 
 
+def test_a23_a_series_with_as_many_labels_as_are_allowed_gets_its_alert() -> None:
+    ours = Labels.of({"team": "post", **{f"own{n}": "x" for n in range(10)}})
+    rule = ThresholdRule("Deep", (Matcher.parse("__name__=depth"),), ">", 1.0, labels=ours)
+    many = {"__name__": "depth", "job": "post", **{f"l{n:02}": "x" for n in range(62)}}
+    (alert,) = bench((rule,)).feed(many, 5, 5)[:1]
+    assert len(alert.labels) == 64 and {*ours.items()} <= {*alert.labels.items()}
+    assert (alert.name, alert.labels["service"], alert.labels["l00"]) == ("Deep", "post", "x")
+
+
 def test_a_threshold_rule_has_its_own_for_and_labels() -> None:
     rule = ThresholdRule(
         "QueueDeep",

@@ -27,7 +27,7 @@ __all__ = ["storm"]
 
 T = TypeVar("T")
 
-WAIT_S = 90.0
+WAIT_S = 300.0
 """Only a failure waits this long: everything here is done as soon as it is seen."""
 
 SETTINGS = """\
@@ -101,13 +101,13 @@ class Tocsin:
 
     def get(self, path: str, **params: Any) -> Any:
         """Ask its API."""
-        answer = requests.get(self.url + path, params=params, headers=self._headers(), timeout=10)
+        answer = requests.get(self.url + path, params=params, headers=self._headers(), timeout=60)
         answer.raise_for_status()
         return answer.json()
 
     def post(self, path: str, body: object) -> Any:
         """Tell its API."""
-        answer = requests.post(self.url + path, json=body, headers=self._headers(), timeout=10)
+        answer = requests.post(self.url + path, json=body, headers=self._headers(), timeout=60)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

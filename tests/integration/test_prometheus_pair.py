@@ -102,7 +102,7 @@ def test_amtool_sees_groups_and_what_a_silence_hides(tocsin: Any, servers: Any) 
 
     def amtool(*words: str) -> Any:
         command = [servers.program("amtool"), f"--alertmanager.url={tocsin.url}", "-o", "json"]
-        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if "query" in words else None
 
