@@ -100,6 +100,9 @@ class RecordingReceiver:
         self.keys.append(idempotency_key)
 
 
+Phone = RecordingReceiver
+
+
 class House:
     """Bridge, store and performer, as the pipeline wires them, one step at a time."""
 

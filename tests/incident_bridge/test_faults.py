@@ -24,7 +24,7 @@ from model.errors import PermanentError, TransientError
 from model.incident import ActKind, ClockKind, Grouping, IncidentState, Signal
 from model.ticket import TicketState
 from store import clocks, incidents, outbox, pages, ticket_links, tickets, timeline
-from tests.incident_bridge.conftest import House, RecordingReceiver
+from tests.incident_bridge.conftest import House, Phone
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
 Makes = Callable[..., Grouping]
@@ -116,7 +116,7 @@ def test_f03_desk_down_six_hours_one_ticket_in_order(outside: Outside, grouping:
 
 
 def test_f04_retry_after_is_obeyed_and_delays_nobody_else(
-    outside: Outside, grouping: Makes, phone: RecordingReceiver
+    outside: Outside, grouping: Makes, phone: Phone
 ) -> None:
     route = RouteSettings(receiver="phone", desks=("ext",))
     house, desk = outside(route=route, receivers={"phone": phone})
@@ -233,9 +233,7 @@ def test_f09_flapping_makes_one_ticket_and_few_notes(house: House, grouping: Mak
     assert "it flaps: changes are told less often" in _texts(house)
 
 
-def test_f11_quiet_before_opening_and_twice_is_no_negative_time(
-    house: House, grouping: Makes
-) -> None:
+def test_f11_quiet_before_opening_or_twice_is_not_negative(house: House, grouping: Makes) -> None:
     early = grouping(Signal.QUIET, quiet_ms=house.now_ms - HOUR_MS)
     house.take(early)
     house.take(early)
@@ -257,7 +255,7 @@ def test_f11_a_refire_of_nothing_known_opens(house: House, grouping: Makes) -> N
     assert house.incident().state is IncidentState.OPEN
 
 
-def test_f15_reopening_resumes_the_clock_without_the_pause(
+def test_f15_reopening_resumes_without_counting_the_pause(
     make_house: Houses, grouping: Makes
 ) -> None:
     policy = SlaPolicy(response_ms=HOUR_MS, resolution_ms=HOUR_MS)
@@ -280,7 +278,7 @@ def test_f15_reopening_resumes_the_clock_without_the_pause(
 
 
 def test_f16_repeat_and_escalation_survive_a_restart(
-    make_house: Houses, grouping: Makes, phone: RecordingReceiver
+    make_house: Houses, grouping: Makes, phone: Phone
 ) -> None:
     route = RouteSettings(
         receiver="console",
@@ -303,7 +301,7 @@ def test_f16_repeat_and_escalation_survive_a_restart(
 
 
 def test_f17_acknowledging_stops_every_channel(
-    make_house: Houses, grouping: Makes, phone: RecordingReceiver
+    make_house: Houses, grouping: Makes, phone: Phone
 ) -> None:
     route = RouteSettings(
         receiver="console",
@@ -375,9 +373,7 @@ def test_own_threads_deliver_and_stop(house: House, grouping: Makes) -> None:
     assert house.read(incidents.get, "inc1") is not None
 
 
-def test_f04_a_hanging_desk_delays_nobody(
-    outside: Outside, grouping: Makes, phone: RecordingReceiver
-) -> None:
+def test_f04_a_hanging_desk_delays_nobody(outside: Outside, grouping: Makes, phone: Phone) -> None:
     route = RouteSettings(receiver="phone", desks=("ext", "builtin"))
     house, desk = outside(route=route, receivers={"phone": phone})
     hanging, arrived = threading.Event(), threading.Event()
