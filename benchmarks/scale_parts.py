@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import distributed as played
-from benchmarks.brokers import ROOT, Broker, Cluster, Process, free_port
+from benchmarks.brokers import ROOT, Broker, Cluster, Process
+from benchmarks.ports import free_port
 from benchmarks.telemetry import START_MS, World, scrapes, series
 from model.alert import Alert
 from model.batch import Floats, MetricBatch, Rows

@@ -6,7 +6,7 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from collectors.json_input import Json, Reader, load, read_items
 from collectors.settings import IntakeLimits
@@ -21,6 +21,7 @@ _LIMITS = IntakeLimits()
 _ALERT = re.compile(r"(?:^|\.)alert\.(firing|resolved|acknowledged)(?:\.v\d+)?$")
 _CHANGE = re.compile(r"(?:^|\.)change(?:\.v\d+)?$")
 _CDEVENT = re.compile(r"^dev\.cdevents\.(?:service)\.(deployed|upgraded|rolledback)\.[\w.-]+$")
+_QUOTED = re.compile(r"\\(.)")
 _ACTIONS = {
     "firing": Action.FIRE,
     "resolved": Action.RESOLVE,
@@ -45,8 +46,12 @@ def parse(
     now_ms: int,
     source: str,
     limits: IntakeLimits = _LIMITS,
+    encoded: bool = True,
 ) -> Events:
     """Read events in any mode of the HTTP binding; the type says what an event is.
+
+    Where the content type names an event format, attributes in headers are copies and not looked at.
+    Without `encoded` the values of headers are as they are: Kafka's binding neither quotes nor encodes them.
 
     `….alert.firing`, `….alert.resolved`, `….alert.acknowledged` and `….change` (a version ".v1" may follow) and
     CDEvents' service deployed, upgraded and rolledback are understood.
@@ -63,7 +68,7 @@ def parse(
     >>> events.changes[0].title, events.told, events.ignored
     ('cart 2', (), 0)
     """
-    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = media_type(headers)
     if kind == BATCHED:
         data = load(body, limits)
         if not isinstance(data, list):
@@ -74,8 +79,8 @@ def parse(
             tuple(change for one in found for change in one.changes),
             sum(one.ignored for one in found),
         )
-    if "ce-specversion" in headers:
-        reader = Reader(_binary(body, headers, kind, limits))
+    if "ce-specversion" in headers and kind != STRUCTURED:
+        reader = Reader(_binary(body, _attributes(headers, encoded), kind, limits))
     else:
         reader = Reader(load(body, limits))
     events = _event(reader, now_ms, source)
@@ -83,19 +88,52 @@ def parse(
     return events
 
 
-def _binary(
-    body: bytes, headers: Mapping[str, str], kind: str, limits: IntakeLimits
-) -> dict[str, Json]:
-    """The event that headers and body make together."""
-    event: dict[str, Json] = {
-        name[3:]: unquote(value) for name, value in headers.items() if name.startswith("ce-")
-    }
-    for name, value in event.items():
+def media_type(headers: Mapping[str, str]) -> str:
+    """What a body is, without parameters and in small letters."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _attributes(headers: Mapping[str, str], encoded: bool) -> dict[str, str]:
+    found = {name[3:]: value for name, value in headers.items() if name.startswith("ce-")}
+    if encoded:
+        found = {name: header_value(name, value) for name, value in found.items()}
+    for name, value in found.items():
         if any(char in value for char in "\0\r\n"):
             raise InputError(f"ce-{name}: must not hold control characters")
+    return found
+
+
+def header_value(name: str, value: str) -> str:
+    """An attribute's value out of its header: quotes undone first, then percent-encoding, once.
+
+    Raises
+    ------
+    InputError
+        If the bytes that are encoded are no UTF-8.
+
+    Examples
+    --------
+    >>> header_value("id", '"a \\\\"b\\\\""'), header_value("id", "%e2%82%ac%2525")
+    ('a "b"', '€%25')
+    """
+    text = value.strip()
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = _QUOTED.sub(r"\1", text[1:-1])
+    try:
+        return unquote_to_bytes(text).decode("utf-8")
+    except UnicodeDecodeError:
+        raise InputError(f"ce-{name}: percent-encoded bytes must be UTF-8") from None
+
+
+def _binary(
+    body: bytes, attributes: Mapping[str, str], kind: str, limits: IntakeLimits
+) -> dict[str, Json]:
+    """The event that headers and body make together; data of other types is nobody's business here."""
+    if not _is_ours(attributes.get("type", "")):
+        return dict(attributes)
     if body and kind not in ("", "application/json") and not kind.endswith("+json"):
         raise InputError(f"content-type: data must be JSON, got {kind[:80]!r}")
-    return {**event, "data": load(body, limits) if body else {}}
+    return {**attributes, "data": load(body, limits) if body else {}}
 
 
 def _event(reader: Reader, now_ms: int, source: str) -> Events:
@@ -109,7 +147,7 @@ def _event(reader: Reader, now_ms: int, source: str) -> Events:
     time_ms = min(reader.time_ms("time") or now_ms, now_ms)
     subject = reader.text("subject")
     alert, cdevent = _ALERT.search(kind), _CDEVENT.match(kind)
-    if alert is None and cdevent is None and not _CHANGE.search(kind):
+    if not _is_ours(kind):
         return Events(ignored=1)
     data = Reader(_data(reader), f"{reader.path}/data", reader.problems)
     if alert is not None:
@@ -123,10 +161,16 @@ def _event(reader: Reader, now_ms: int, source: str) -> Events:
     return Events(changes=(_change(data, f"{origin} {ident}", time_ms, now_ms, source),))
 
 
+def _is_ours(kind: str) -> bool:
+    return any(found(kind) for found in (_ALERT.search, _CDEVENT.match, _CHANGE.search))
+
+
 def _data(reader: Reader) -> Json:
     packed = reader.text("data_base64")
     if not packed:
         return reader.data.get("data", {})
+    if "data" in reader.data:
+        reader.problem("data_base64", "must not be given beside data")
     try:
         return load(base64.b64decode(packed, validate=True))
     except InputError as error:
@@ -158,10 +202,11 @@ def _told(data: Reader, key: str, action: Action, time_ms: int) -> Told:
 
 
 def _change(data: Reader, given: str, time_ms: int, now_ms: int, source: str) -> Change:
-    service, title = data.text("service"), data.text("title", "summary")
+    service = data.short("service")
+    title = data.short("title", "summary", cut=True)
     if not service and not title:
         data.problem("", "must have a service or a title")
-    version, kind = data.text("version"), data.text("kind", default="deploy")
+    version, kind = data.short("version"), data.short("kind", default="deploy")
     return Change(
         # Source and id name an event once for all: a repeat is the same change.
         id=derive_id("change", source, given),
@@ -169,9 +214,9 @@ def _change(data: Reader, given: str, time_ms: int, now_ms: int, source: str) ->
         kind=kind,
         service=service,
         title=title or f"{kind} {version}".strip(),
-        author=data.text("author"),
+        author=data.short("author"),
         version=version,
-        url=data.text("url"),
+        url=data.short("url"),
         source=source,
         labels=data.labels("labels"),
         arrival_ms=now_ms,
@@ -185,17 +230,17 @@ def _deployed(
     subject = Reader(data.data.get("subject", {}), f"{data.path}/subject", data.problems)
     content = subject.data.get("content")
     artifact = content.get("artifactId") if isinstance(content, dict) else None
-    service = subject.text("id")
+    service = subject.short("id")
     if not service:
         subject.problem("id", "must be given")
-    version = artifact if isinstance(artifact, str) else ""
+    version = cut(artifact) if isinstance(artifact, str) else ""
     kind = "rollback" if what == "rolledback" else "deploy"
     return Change(
         id=derive_id("change", source, ident),
         time_ms=time_ms,
         kind=kind,
         service=service,
-        title=f"{service} {what} {version}".strip(),
+        title=cut(f"{service} {what} {version}".strip()),
         version=version,
         source=source,
         arrival_ms=now_ms,

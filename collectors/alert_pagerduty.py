@@ -113,12 +113,12 @@ def parse_change(
     """
     reader = Reader(load(body, limits))
     payload = _payload(reader)
-    summary = payload.text("summary")
+    summary = payload.short("summary", cut=True)
     if not summary:
         payload.problem("summary", "must be given")
     told_ms = payload.time_ms("timestamp")
     details, links = _details(payload), _links(reader)
-    service = _service(payload) or payload.text("source")
+    service = _service(payload) or payload.short("source")
     reader.problems += payload.problems
     reader.check()
     time_ms = now_ms if told_ms is None or told_ms > now_ms else told_ms

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from collectors.json_input import Json, Reader, load
 from collectors.settings import IntakeLimits
-from collectors.told import Action, Told, key_of, labels_of, notes_of
+from collectors.told import Action, Told, cut, key_of, labels_of, notes_of
 from model.errors import InputError
 from model.identity import derive_id
 from model.labels import Labels
@@ -102,7 +102,7 @@ def parse(body: bytes, *, now_ms: int, source: str, limits: IntakeLimits = _LIMI
                     "host_ip": fields.get("host_ip", ""),
                 }
             ),
-            url=fields.get("event_url", ""),
+            url=cut(fields.get("event_url", "")),
             text=fields.get("update_message", ""),
         )
     ]

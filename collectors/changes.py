@@ -35,16 +35,17 @@ def parse(body: bytes, *, now_ms: int, source: str, limits: IntakeLimits = _LIMI
     data = load(body, limits)
 
     def read(reader: Reader) -> Change:
-        service, title = reader.text("service", "service.name"), reader.text("title", "message")
+        service = reader.short("service", "service.name")
+        title = reader.short("title", "message", cut=True)
         if not service and not title:
             reader.problem("", "must have a service or a title")
         told_ms = reader.time_ms("time", "timestamp", "@timestamp")
         # A sender's clock that is ahead must not hide the change behind "not yet" (F12).
         time_ms = now_ms if told_ms is None or told_ms > now_ms + _FUTURE_MS else told_ms
-        kind = reader.text("kind", "type", default="deploy")
+        kind = reader.short("kind", "type", default="deploy")
         labels = reader.labels("labels")
-        version = reader.text("version")
-        given = reader.text("id")
+        version = reader.short("version")
+        given = reader.short("id")
         parts = ("change", source, service, kind, title, version)
         return Change(
             # A sender's own id counts among its own changes only: nobody overwrites another's (A25).
@@ -53,9 +54,9 @@ def parse(body: bytes, *, now_ms: int, source: str, limits: IntakeLimits = _LIMI
             kind=kind,
             service=service,
             title=title or f"{kind} {version}".strip(),
-            author=reader.text("author"),
+            author=reader.short("author"),
             version=version,
-            url=reader.text("url"),
+            url=reader.short("url"),
             source=source,
             labels=labels,
             arrival_ms=now_ms,

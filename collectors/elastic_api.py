@@ -136,7 +136,7 @@ class ElasticApi(ElasticHttp):
         try:
             buckets = found.get("aggregations", {}).get("seconds", {}).get("buckets", [])
             return {int(b["key"]) // 1_000: int(b["doc_count"]) for b in buckets}
-        except (AttributeError, TypeError, ValueError, LookupError):
+        except (AttributeError, TypeError, ValueError, LookupError, OverflowError):
             raise PermanentError(unexpected("counts by second", found)) from None
 
     def _body(self, pit: str, low_ms: int, high_ms: int) -> dict[str, Any]:
@@ -157,7 +157,7 @@ class ElasticApi(ElasticHttp):
             listed = found.get("hits", {}).get("hits", [])
             hits = [self._hit(hit, whole) for hit in listed]
             after = listed[-1]["sort"] if listed else None
-        except (AttributeError, TypeError, ValueError, LookupError):
+        except (AttributeError, TypeError, ValueError, LookupError, OverflowError):
             raise PermanentError(unexpected("hits with their sort values", found)) from None
         return Page(tuple(hits), after, unfit, shards, str(found.get("pit_id", "")))
 
@@ -178,14 +178,21 @@ class ElasticApi(ElasticHttp):
         if not isinstance(shards, dict):
             raise PermanentError(unexpected("an answer of a search", found))
         unfit = set[str]()
-        for failed in shards.get("failures", []):
-            kind = str(failed.get("reason", {}).get("type", ""))
+        try:
+            total = int(shards.get("total", 0))
+            failures = [
+                (str(failed.get("reason", {}).get("type", "")), str(failed.get("index", "?")))
+                for failed in shards.get("failures", [])
+            ]
+        except (AttributeError, TypeError, ValueError, OverflowError):
+            raise PermanentError(unexpected("shards as a search counts them", shards)) from None
+        for kind, index in failures:
             if kind == GONE:
                 raise Gone("the point in time is no more")
             if kind not in _UNFIT:
                 raise TransientError(f"some shards did not answer ({printable(kind)})")
-            unfit.add(printable(str(failed.get("index", "?"))))
-        return tuple(sorted(unfit)), int(shards.get("total", 0))
+            unfit.add(printable(index))
+        return tuple(sorted(unfit)), total
 
     def _is_open_search(self) -> bool:
         try:

@@ -17,12 +17,13 @@ from collectors.fetch import Request, TooLong, basic, secret
 from collectors.http_client import HttpClient, Reply, Server, printable
 from model.clock import Clock
 from model.errors import PermanentError
+from model.reason import gettext
 
 GONE = "search_context_missing_exception"
 _MENDS = {
-    401: "check api_key_file, or username and password_file",
-    403: "the credential has not the privilege for this on the index",
-    404: "is there such an index, and is url the address of an Elasticsearch?",
+    401: gettext("check api_key_file, or username and password_file"),
+    403: gettext("the credential has not the privilege for this on the index"),
+    404: gettext("is there such an index, and is url the address of an Elasticsearch?"),
 }
 
 

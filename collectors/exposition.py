@@ -123,8 +123,7 @@ def read_line(line: str, form: Format) -> Sample:
 
 def read_tail(rest: str, form: Format) -> tuple[float, int | None]:
     """Read what follows the labels: a value and perhaps a timestamp; an exemplar is passed over."""
-    exemplar = _EXEMPLAR.search(rest)
-    if exemplar:
+    if "#" in rest and (exemplar := _EXEMPLAR.search(rest)):
         rest = rest[: exemplar.start()]
     words = rest.split()
     if len(words) not in (1, 2):
@@ -190,6 +189,11 @@ def _unescape(text: str) -> str:
     )
 
 
+_TYPE = re.compile(
+    r"#[ \t]++TYPE[ \t]++(?:"
+    + _QUOTED.format("quoted")
+    + r'|(?P<name>[^\s"]++))[ \t]++(?P<kind>\S.*)'
+)
 _KINDS = {
     "counter": "counter",
     "gauge": "gauge",
@@ -208,9 +212,11 @@ def read_type(line: str) -> tuple[str, str] | None:
     --------
     >>> read_type("# TYPE http_requests_total counter"), read_type("# HELP a b")
     (('http_requests_total', 'counter'), None)
+    >>> read_type('# TYPE "queue depth" gauge')
+    ('queue depth', 'gauge')
     """
-    words = line.split(None, 3)
-    if len(words) < 4 or words[0] != "#" or words[1] != "TYPE":
+    found = _TYPE.match(line)
+    if found is None:
         return None
-    family = _unescape(words[2].strip('"'))
-    return family, _KINDS.get(words[3].strip().lower(), "unknown")
+    family = found["name"] or _unescape(found["quoted"])
+    return family, _KINDS.get(found["kind"].strip().lower(), "unknown")

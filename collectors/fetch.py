@@ -230,5 +230,7 @@ def _unpacked(response: requests.Response, gzipped: bool, piece_max: int) -> Ite
         while packed:
             yield unpacker.decompress(packed, piece_max)
             packed = unpacker.unconsumed_tail
+            if unpacker.eof and unpacker.unused_data:  # gzip may be several, one after the other
+                packed, unpacker = unpacker.unused_data, zlib.decompressobj(wbits=31)
     if gzipped and not unpacker.eof:
         raise TransientError("broke off in the middle of the answer")

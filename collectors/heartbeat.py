@@ -7,10 +7,11 @@ from dataclasses import replace
 
 from collectors.base import Counters
 from collectors.json_input import Reader, load
+from collectors.logwords import escape
 from collectors.settings import IntakeLimits
 from model.alert import Alert
 from model.journal import Heartbeat
-from model.labels import Labels
+from model.labels import LABEL_BYTES_MAX, Labels
 from model.reason import because
 from model.units import format_duration
 
@@ -47,12 +48,13 @@ def parse(
     """
     reader = Reader(load(body, limits) if body.strip() else {})
     name = name or reader.text("name")
-    if not name or len(name) > 200:
-        reader.problem("name", "must be text of 1 to 200 characters")
+    # In an address a name may hold what `load` refuses in a body.
+    if not name or len(name) > 200 or escape(name) != name:
+        reader.problem("name", "must be text of 1 to 200 characters, no control characters")
     timeout_ms = reader.duration_ms("timeout")
     if timeout_ms is not None and not 1_000 <= timeout_ms <= _TIMEOUT_MAX_MS:
         reader.problem("timeout", "must be between 1s and 366d", reader.data["timeout"])
-    service = reader.text("service")
+    service = reader.short("service")
     reader.check()
     return Heartbeat(name, now_ms, timeout_ms or _TIMEOUT_MS, service, source)
 
@@ -145,7 +147,7 @@ def missing_labels(beat: Heartbeat) -> Labels:
             "alertname": ALERT_NAME,
             "heartbeat": beat.name,
             "sender": beat.source,
-            "service": beat.service or beat.name,
+            "service": (beat.service or beat.name)[:LABEL_BYTES_MAX],
             "severity": "critical",
             "signal": "availability",
         }

@@ -145,10 +145,6 @@ class HostCollector:
             "tocsin_host_devices_refused_total": self._left_out,
         }
 
-    def reset_rows(self) -> None:
-        """Forget all row numbers, as after `SeriesIndex.load`."""
-        self._rows, self._present = {}, set()
-
     def _forget(self, rows: Rows) -> None:
         gone = set(rows.tolist())
         self._rows = {key: row for key, row in self._rows.items() if row not in gone}

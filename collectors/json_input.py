@@ -155,6 +155,14 @@ class Reader:
                 self.problem(name, "must be text", value)
         return default
 
+    def short(self, *names: str, default: str = "", cut: bool = False) -> str:
+        """The same of at most as many characters as a label has; longer ones refused or cut."""
+        text = self.text(*names, default=default)
+        if len(text) > LABEL_BYTES_MAX and not cut:
+            name = next(name for name in names if self.data.get(name) == text)
+            self.problem(name, f"longer than {LABEL_BYTES_MAX} characters")
+        return text[:LABEL_BYTES_MAX]
+
     def flag(self, name: str, *, default: bool) -> bool:
         """A field that is true or false."""
         value = self.data.get(name)

@@ -53,6 +53,7 @@ class AlertMessages:
             now_ms=now_ms,
             source=source,
             limits=self._limits,
+            encoded=False,
         )
         entries = [
             NewEntry(JournalKind.CHANGE, source, now_ms, encode(change))

@@ -30,7 +30,7 @@ from collectors.remote_series import Book, Books
 from collectors.remote_write import Version
 from collectors.settings import IntakeLimits
 from model.errors import InputError, LabelError
-from model.labels import Labels
+from model.labels import Labels, check_writable
 from model.series import NAME
 
 LINES_MAX = 10_000
@@ -79,7 +79,8 @@ class _Lines:
         lines: list[LogLine] = []
 
         def take(message: Message) -> None:
-            rows = [row for row in _text(message).splitlines() if row.strip()]
+            # Only a line feed ends a line: JSON may hold U+2028 and its like as they are.
+            rows = [row for row in _text(message).split("\n") if row.strip()]
             if len(rows) > LINES_MAX:
                 raise InputError(f"value: at most {LINES_MAX} lines are allowed, got {len(rows)}")
             service = self._settings.service or message.topic
@@ -292,6 +293,7 @@ def _labels(pairs: dict[str, object], name: object) -> Labels:
         raise InputError("labels: must be an object of names and texts")
     texts = {label: str(value) for label, value in pairs.items() if value}
     try:
+        check_writable({**texts, NAME: name})
         return Labels.of({**texts, NAME: name})
     except LabelError as error:
         raise InputError(f"labels: {error}") from None

@@ -17,7 +17,7 @@ import numpy as np
 from collectors.exposition import Format, Sample, read_line, read_tail, read_type
 from model.batch import Floats, Ints, Rows
 from model.errors import InputError
-from model.labels import Labels
+from model.labels import Labels, check_writable
 from model.reason import Reason, because
 from model.series import NAME, SeriesIndex
 
@@ -264,9 +264,9 @@ class Layout:
         seen: set[int] = set()
         ended = False
         for number, line in enumerate(lines, 1):
-            if not line or line[0] == "#" or line.isspace():
-                ended = ended or line.rstrip() == "# EOF"
-                self._note_type(line)
+            if not line or line.lstrip()[:1] in ("", "#"):
+                ended = ended or line.strip() == "# EOF"
+                self._note_type(line.lstrip())
                 past.other(line)
                 continue
             try:
@@ -324,11 +324,12 @@ class Layout:
         merged = merge_labels(sample.labels, self._target, honor_labels=self._honor_labels)
         if len(merged) > self._labels_max:
             raise InputError(f"expected at most {self._labels_max} labels, got {len(merged)}")
-        longest = max(map(len, merged)), max(map(len, merged.values()))
-        if max(longest) > self._label_chars_max:
+        # All together are mostly shorter than one may be.
+        if len("".join(merged)) + len("".join(merged.values())) > self._label_chars_max:
             for name, value in merged.items():
                 if max(len(name), len(value)) > self._label_chars_max:
                     raise InputError(f"label {name[:40]!r}: longer than {self._label_chars_max}")
+        check_writable(merged)
         return self._index.intern(Labels.of(merged), source=self.source, now_ms=now_ms)
 
     def _is_created(self, name: str) -> bool:

@@ -352,7 +352,7 @@ def _logfmt(text: str) -> Row | None:
 def _plain(text: str, now_ms: int, zone: tzinfo | None) -> Row:
     time_ms, end = bsd_time(text, now_ms=now_ms, zone=zone)
     if time_ms is None:
-        time_ms, end = time_at_front(text, zone=zone)
+        time_ms, end = time_at_front(text, now_ms=now_ms, zone=zone)
     if time_ms is None:
         return _access(text) or (text, None, severity_at_front(text), "", "", "", "")
     rest = text[end:]

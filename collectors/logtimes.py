@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 
@@ -25,15 +26,18 @@ _MONTHS = {
 }
 _MILLISECONDS = {f"{ms:03}": ms for ms in range(1_000)}
 _DAY_MS = 86_400_000
+_AHEAD_MS = 60_000  # a sender's clock may be a little ahead
 _TWICE_MS = 7_200_000  # the most by which clocks are put back
 _LAST_SECOND_MS = 253_402_300_799_000  # of the year 9999
 
 
-def time_at_front(text: str, *, zone: tzinfo | None = None) -> tuple[int | None, int]:
+def time_at_front(text: str, *, now_ms: int, zone: tzinfo | None = None) -> tuple[int | None, int]:
     """Time at the front of a line, and where the text after it begins.
 
     Parameters
     ----------
+    now_ms : int
+        When the line came: it tells the two hours apart that clocks show alike when daylight saving ends.
     zone : tzinfo or None
         Of times that name none; None is the machine's.
 
@@ -44,17 +48,18 @@ def time_at_front(text: str, *, zone: tzinfo | None = None) -> tuple[int | None,
 
     Examples
     --------
-    >>> time_at_front("2023-11-14 22:13:20,5 +0000 INFO ready")
+    >>> time_at_front("2023-11-14 22:13:20,5 +0000 INFO ready", now_ms=0)
     (1700000000500, 28)
-    >>> time_at_front("1700000000.25 ready"), time_at_front("ready")
+    >>> time_at_front("1700000000.25 ready", now_ms=0), time_at_front("ready", now_ms=0)
     ((1700000000250, 14), (None, 0))
     """
     match = _ISO.match(text)
     if match:
         moment, fraction, offset = match.groups()
-        time_ms = _iso_ms(moment, offset, zone)
-        if time_ms is None:
+        times = _iso_times(moment, offset, zone)
+        if not times:
             return None, 0
+        time_ms = times[0] if len(times) == 1 else _meant(times, now_ms)
         return time_ms + int((fraction or "0").ljust(3, "0")[:3]), match.end()
     match = _EPOCH.match(text)
     if match:
@@ -70,7 +75,7 @@ def bsd_time(text: str, *, now_ms: int, zone: tzinfo | None = None) -> tuple[int
     >>> bsd_time("Dec 31 23:59:59 host x", now_ms=1_704_067_201_000, zone=UTC)
     (1704067199000, 16)
 
-    An hour that comes twice, when daylight saving ends, is the one nearer to now.
+    Of an hour that comes twice, when daylight saving ends, it is the later one that can have been.
 
     >>> from zoneinfo import ZoneInfo
     >>> berlin, first_ms = ZoneInfo("Europe/Berlin"), 1_729_989_000_000
@@ -86,7 +91,18 @@ def bsd_time(text: str, *, now_ms: int, zone: tzinfo | None = None) -> tuple[int
     if len(known) < 2:
         return (known[0], match.end()) if known else (None, 0)
     latest = [time_ms for time_ms in known if time_ms >= max(known) - _TWICE_MS]
-    return min(latest, key=lambda time_ms: abs(now_ms - time_ms)), match.end()
+    return _meant(latest, now_ms), match.end()
+
+
+def _meant(times: Sequence[int], now_ms: int) -> int:
+    """Of times that a wall clock shows alike, the later one; the other where that is still to come.
+
+    So what is read within an hour of being written is never mistaken.
+
+    >>> _meant((0, 3_600_000), 1_000), _meant((0, 3_600_000), 3_600_000 - 1_000)
+    (0, 3600000)
+    """
+    return max([time_ms for time_ms in times if time_ms <= now_ms + _AHEAD_MS] or [min(times)])
 
 
 def access_time(text: str) -> tuple[int | None, int, int]:
@@ -159,9 +175,12 @@ def _text_ms(text: str) -> int | None:
 
 
 @lru_cache(_REMEMBERED)
-def _iso_ms(moment: str, offset: str | None, zone: tzinfo | None) -> int | None:
+def _iso_times(moment: str, offset: str | None, zone: tzinfo | None) -> tuple[int, ...]:
+    """What a moment can mean: twice where clocks go back and it names no zone; nothing where it is none."""
     parts = [moment[:4], moment[5:7], moment[8:10], moment[11:13], moment[14:16], moment[17:]]
-    return _to_ms([int(part) for part in parts], offset, zone)
+    numbers = [int(part) for part in parts]
+    times = {_to_ms(numbers, offset, zone, fold=fold) for fold in (0, 1)}
+    return tuple(sorted(time_ms for time_ms in times if time_ms is not None))
 
 
 @lru_cache(_REMEMBERED)

@@ -60,6 +60,8 @@ class Layout:
     ----------
     base : tuple of (str, str)
         The resource's labels.
+    rising : bool, shape (n_points,)
+        Increments of what only grows.
     kinds : tuple of (str, str, int)
         Families of plain points, what they are, and their first point.
     """
@@ -70,6 +72,7 @@ class Layout:
     places: Places
     slots: Ints
     deltas: Bools
+    rising: Bools
     kinds: tuple[tuple[str, str, int], ...]
 
     @property

@@ -6,9 +6,9 @@ that increments (delta temporality) are added up, and that an exponential histog
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -17,19 +17,23 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.metrics.v1.metrics_pb2 import (
     AGGREGATION_TEMPORALITY_CUMULATIVE,
     AGGREGATION_TEMPORALITY_DELTA,
-    ExponentialHistogramDataPoint,
-    HistogramDataPoint,
     Metric,
-    NumberDataPoint,
     ResourceMetrics,
-    SummaryDataPoint,
 )
 
-from collectors.otlp_buckets import bound_text, bounds, cumulate
+from collectors.otlp_buckets import bound_text
 from collectors.otlp_layout import Layout, Unusual, places, resource_of
 from collectors.otlp_names import label_pairs, metric_name, resource_labels
 from collectors.otlp_numbers import cut
-from collectors.otlp_push import Columns, MetricPush, Rejected
+from collectors.otlp_points import EXEMPLARS_MAX, PARTS, NotTaken, Point, examples
+from collectors.otlp_push import (
+    NO_INCREMENT,
+    Columns,
+    MetricPush,
+    Rejected,
+    TimesTold,
+    increments,
+)
 from collectors.otlp_settings import OtlpSettings
 from collectors.otlp_wire import MESSAGES_MAX, parse, refuse_crowded, text_of
 from collectors.protowire import split
@@ -40,11 +44,9 @@ from model.labels import Labels
 from model.series import NAME
 
 _RESOURCE_MAX = 128
-_SCALE_MIN, _SCALE_MAX = -10, 20
 _CHANGES_MAX = 8
 """Times that a resource may send something else before its layout is no longer kept."""
 Pairs = tuple[tuple[str, str], ...]
-Point = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint | SummaryDataPoint
 
 
 class MetricReader:
@@ -63,16 +65,23 @@ class MetricReader:
         *,
         source: str,
         now_ms: int,
+        told: TimesTold | None = None,
     ) -> tuple[MetricPush, Rejected]:
-        """The samples of a request, and what of it was rejected."""
-        columns = Columns(settings, self._books.of(source, "otlp"), now_ms)
+        """The samples of a request, and what of it was rejected, or will be (`told`) for its time."""
+        columns = Columns(settings, self._books.of(source, "otlp"), now_ms, told)
         for of_resource in request.resource_metrics:
             for _ in self._resource(columns, of_resource):
                 pass
         return columns.push(source), columns.rejected
 
     def read_body(
-        self, body: bytes, settings: OtlpSettings, *, source: str, now_ms: int
+        self,
+        body: bytes,
+        settings: OtlpSettings,
+        *,
+        source: str,
+        now_ms: int,
+        told: TimesTold | None = None,
     ) -> tuple[MetricPush, Rejected]:
         """The same of a request in protobuf, of which nothing is parsed that was met before.
 
@@ -82,12 +91,12 @@ class MetricReader:
             As `otlp_wire.decode`.
         """
         refuse_crowded(body, ExportMetricsServiceRequest)
-        columns = Columns(settings, self._books.of(source, "otlp"), now_ms)
+        columns = Columns(settings, self._books.of(source, "otlp"), now_ms, told)
         try:
             begins, ends, _ = split(body, 0x0A, 0, parts_max=MESSAGES_MAX)
         except InputError:  # what a parser makes of it counts
             request = parse(body, ExportMetricsServiceRequest)
-            return self.read(request, settings, source=source, now_ms=now_ms)
+            return self.read(request, settings, source=source, now_ms=now_ms, told=told)
         for begin, end in zip(begins, ends, strict=True):
             part = body[begin:end]
             key = resource_of(part)
@@ -102,7 +111,7 @@ class MetricReader:
         if layout.settings is not columns.settings or not columns.fits(len(layout.slots)):
             return False
         found = layout.match(part)
-        if found is None:
+        if found is None or not increments(found[1][layout.rising]).all():
             return False
         first = len(columns)
         columns.put_block((layout.slots, *found, layout.deltas))
@@ -114,17 +123,21 @@ class MetricReader:
 
     def _with_care(self, columns: Columns, part: bytes, key: bytes | None, changes: int) -> None:
         """Parse a resource's metrics, and keep where their numbers stand."""
-        own = Columns(columns.settings, columns.book, columns.now_ms, columns.rejected)
+        own = Columns(
+            columns.settings, columns.book, columns.now_ms, columns.told, columns.rejected
+        )
         own.before = len(columns)
         of_resource = parse(part, ResourceMetrics, ExportMetricsServiceRequest)
         slots: list[int] = []
         deltas: list[bool] = []
+        rising: list[bool] = []
         kinds: list[tuple[str, str, int]] = []
         for name, kind, plain, samples in self._resource(own, of_resource):
             if plain and samples:
                 kinds.append((name, kind, len(slots)))
                 slots += own.slots[-samples:]
                 deltas += own.deltas[-samples:]
+                rising += [kind == "counter" and each for each in own.deltas[-samples:]]
         for family, described in own.kinds.items():
             columns.kinds.setdefault(family, described)
         columns.put_all(own)
@@ -139,7 +152,8 @@ class MetricReader:
             layout = Layout(
                 columns.settings, _base(of_resource.resource.attributes),
                 np.frombuffer(part, dtype=np.uint8), found,
-                np.array(slots, dtype=np.int64), np.array(deltas, dtype=np.bool_), tuple(kinds),
+                np.array(slots, dtype=np.int64), np.array(deltas, dtype=np.bool_),
+                np.array(rising, dtype=np.bool_), tuple(kinds),
             )  # fmt: skip
             columns.book.keep((key, len(part)), (layout, changes + 1), layout.nbytes)
 
@@ -178,12 +192,13 @@ class MetricReader:
             return None
         before = len(columns)
         known = columns.book.groups.setdefault((base, name, shape), {})
-        of_family = _Family(base, name, metric.unit, shape, delta, known)
+        rising = delta and shape == "sum" and kind == "counter"
+        of_family = _Family(base, name, metric.unit, shape, delta, rising, known)
         plain = shape in ("gauge", "sum") and columns.fits(len(points))
         for point in _plain(columns, of_family, points) if plain else points:
             try:
                 self._point(columns, of_family, point)
-            except _NotTaken as refused:
+            except NotTaken as refused:
                 columns.rejected.note(f"{name}: {refused}")
         if len(columns) > before:
             columns.kinds.setdefault(name, (kind, before))
@@ -191,11 +206,14 @@ class MetricReader:
 
     def _point(self, columns: Columns, of: _Family, point: Point) -> None:
         if len(point.attributes) > columns.settings.labels_max:
-            raise _NotTaken(f"more than {columns.settings.labels_max} attributes")
-        steps, values = _PARTS[of.shape](point, of.unit, columns.settings)
+            raise NotTaken(f"more than {columns.settings.labels_max} attributes")
+        steps, values = PARTS[of.shape](point, of.unit, columns.settings)
+        if of.rising and not point.flags & 1 and not 0 <= values[0] < math.inf:
+            raise NotTaken(NO_INCREMENT)
         if not columns.room(len(values)):
             return
         nano, ended = point.time_unix_nano, point.flags & 1
+        told = list(getattr(point, "exemplars", ())[:EXEMPLARS_MAX])
         # What is left are the attributes: their bytes say which series it is, and cost a third of reading them.
         for changing in _CHANGING[of.shape]:
             point.ClearField(changing)
@@ -206,6 +224,9 @@ class MetricReader:
             made = tuple(_labels(of.base, of.name, attributes, of.shape, steps))
             slots = columns.book.append(made, 2 * len(own) + 500 + 100 * len(made))
             of.known[own, steps] = slots
+        if told:
+            series = columns.book.labels(slots[0])
+            columns.exemplars += examples(told, series, nano // 1_000_000 or columns.now_ms)
         if ended:  # "no recorded value"
             columns.put(slots, [float(STALE_NAN)] * len(slots), nano, False)
         else:
@@ -221,6 +242,7 @@ class _Family:
     unit: str
     shape: str
     delta: bool
+    rising: bool
     known: dict[tuple[bytes, tuple[float, ...]], tuple[int, ...]]
 
 
@@ -233,18 +255,14 @@ def _plain(columns: Columns, of: _Family, points: Iterable[Any]) -> Iterator[Any
         slot = of.known.get((found[1], ())) if found else None
         if found is None or slot is None:
             if heads:  # in their order: of two increments at one time the first counts
-                columns.put_heads(slots, heads, of.delta)
+                columns.put_heads(slots, heads, delta=of.delta, rising=of.rising and of.name or "")
                 slots, heads = [], []
             yield point
         else:
             slots.append(slot[0])
             heads.append(found[0])
     if heads:
-        columns.put_heads(slots, heads, of.delta)
-
-
-class _NotTaken(Exception):
-    """A point that cannot be used, and why."""
+        columns.put_heads(slots, heads, delta=of.delta, rising=of.rising and of.name or "")
 
 
 def _text(pair: KeyValue) -> str:
@@ -277,80 +295,9 @@ def _labels(
         yield Labels.of({**own, NAME: f"{name}_count"})
         yield Labels.of({**own, NAME: f"{name}_sum"})
     except LabelError as error:
-        raise _NotTaken(str(error)) from None
+        raise NotTaken(str(error)) from None
 
 
-def _single(
-    point: NumberDataPoint, unit: str, settings: OtlpSettings
-) -> tuple[tuple[float, ...], list[float]]:
-    which = point.WhichOneof("value")
-    if which is None and not point.flags & 1:
-        raise _NotTaken("a point without a value")
-    return (), [float(point.as_int) if which == "as_int" else point.as_double]
-
-
-def _histogram(
-    point: HistogramDataPoint, unit: str, settings: OtlpSettings
-) -> tuple[tuple[float, ...], list[float]]:
-    steps, counts = tuple(point.explicit_bounds), point.bucket_counts
-    if len(counts) > settings.buckets_max:
-        raise _NotTaken(f"more than {settings.buckets_max} buckets")
-    if len(counts) != len(steps) + 1 and (counts or steps):
-        raise _NotTaken(f"{len(steps)} bounds do not fit {len(counts)} buckets")
-    if any(not a < b for a, b in zip(steps, steps[1:], strict=False)):
-        raise _NotTaken("bounds must ascend")
-    upto = list(map(float, accumulate(counts)))[: len(steps)]
-    return _with_totals(steps, upto, max(point.count, sum(counts)), point)
-
-
-def _exponential(
-    point: ExponentialHistogramDataPoint, unit: str, settings: OtlpSettings
-) -> tuple[tuple[float, ...], list[float]]:
-    positive = point.positive
-    if not _SCALE_MIN <= point.scale <= _SCALE_MAX:
-        raise _NotTaken(f"the scale {point.scale} is not within {_SCALE_MIN} and {_SCALE_MAX}")
-    if len(positive.bucket_counts) > 10 * settings.buckets_max:
-        raise _NotTaken(f"more than {10 * settings.buckets_max} buckets")
-    upto = cumulate(
-        unit,
-        scale=point.scale,
-        zero=point.zero_count,
-        below=sum(point.negative.bucket_counts),
-        offset=positive.offset,
-        counts=positive.bucket_counts,
-    )
-    return _with_totals(bounds(unit), list(map(float, upto)), point.count, point)
-
-
-def _with_totals(
-    steps: tuple[float, ...],
-    upto: list[float],
-    count: float,
-    point: HistogramDataPoint | ExponentialHistogramDataPoint,
-) -> tuple[tuple[float, ...], list[float]]:
-    total = point.sum if point.HasField("sum") else float("nan")
-    if steps and steps[-1] == float("inf"):
-        steps, upto = steps[:-1], upto[:-1]
-    return steps, [*upto, float(count), float(count), total]
-
-
-def _summary(
-    point: SummaryDataPoint, unit: str, settings: OtlpSettings
-) -> tuple[tuple[float, ...], list[float]]:
-    found = point.quantile_values
-    if len(found) > settings.buckets_max:
-        raise _NotTaken(f"more than {settings.buckets_max} quantiles")
-    steps = tuple(value.quantile for value in found)
-    return steps, [*(value.value for value in found), float(point.count), point.sum]
-
-
-_PARTS: dict[str, Callable[[Any, str, OtlpSettings], tuple[tuple[float, ...], list[float]]]] = {
-    "gauge": _single,
-    "sum": _single,
-    "histogram": _histogram,
-    "exponential_histogram": _exponential,
-    "summary": _summary,
-}
 _TIMES = ("start_time_unix_nano", "time_unix_nano", "flags")
 _HISTOGRAM = (*_TIMES, "exemplars", "count", "sum", "min", "max")
 _CHANGING: dict[str, tuple[Any, ...]] = {

@@ -13,13 +13,16 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from opentelemetry.proto.trace.v1 import trace_pb2
 
+from collectors.logbatches import settle
 from collectors.loglines import LogLine
 from collectors.logwords import escape, severity_of
-from collectors.otlp_push import Rejected
+from collectors.otlp_push import Rejected, TimesTold
 from collectors.otlp_settings import OtlpSettings
 from collectors.otlp_wire import text_of
 from collectors.pushed import Door
+from collectors.settings import WatermarkSettings
 from collectors.spans import Span, SpanKind
+from collectors.watermark import Watermark
 from model.batch import LogBatch, MetricBatch
 
 _SIZE_BYTES = 300
@@ -27,6 +30,7 @@ _SERVICE_CHARS_MAX = 200
 _MESSAGE_CHARS_MAX = 4_096
 _ATTRIBUTES_MAX = 128
 _SECONDS_MAX = 86_400.0 * 7
+_TRACE_BYTES, _SPAN_BYTES = 16, 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,9 +65,14 @@ class TracePush:
 
 
 def read_logs(
-    request: ExportLogsServiceRequest, settings: OtlpSettings, *, source: str
+    request: ExportLogsServiceRequest,
+    settings: OtlpSettings,
+    *,
+    source: str,
+    now_ms: int = 0,
+    bounds: WatermarkSettings | None = None,
 ) -> tuple[LogPush, Rejected]:
-    """The lines of a request, and what of it was rejected."""
+    """The lines of a request, and what of it was rejected, or will be for its time where there are `bounds`."""
     lines: list[LogLine] = []
     rejected = Rejected()
     for of_resource in request.resource_logs:
@@ -76,6 +85,12 @@ def read_logs(
                 rejected.note(why, len(records) - room)
             logger = escape(of_scope.scope.name, _SERVICE_CHARS_MAX)
             lines += [_line(record, service, logger) for record in records[:room]]
+    if bounds is not None:
+        times = [line.time_ms for line in lines]
+        _, keep = settle(times, Watermark.for_logs(bounds), now_ms)
+        if late := int(np.count_nonzero(~keep)):
+            older = f"log records older than {bounds.log_lateness_ms // 1000} s"
+            rejected.note(f"{older}; see watermark.log_lateness in tocsin.yaml", late)
     size_bytes = sum(_SIZE_BYTES + len(line.message) for line in lines)
     return LogPush(source, size_bytes, tuple(lines)), rejected
 
@@ -103,15 +118,20 @@ def _line(record: LogRecord, service: str, logger: str) -> LogLine:
         severity=severity if 1 <= severity <= 24 else severity_of(record.severity_text),
         service=service,
         logger=logger,
-        trace_id=record.trace_id[:16].hex(),
+        trace_id=record.trace_id.hex() if _valid(record.trace_id, _TRACE_BYTES) else "",
         fields=" ".join(numbers),
     )
 
 
 def read_traces(
-    request: ExportTraceServiceRequest, settings: OtlpSettings, *, source: str, now_ms: int
+    request: ExportTraceServiceRequest,
+    settings: OtlpSettings,
+    *,
+    source: str,
+    now_ms: int,
+    told: TimesTold | None = None,
 ) -> tuple[TracePush, Rejected]:
-    """The spans of a request, and what of it was rejected."""
+    """The spans of a request, and what of it was rejected, or will be (`told`) for its time."""
     spans: list[Span] = []
     rejected = Rejected()
     for of_resource in request.resource_spans:
@@ -120,11 +140,22 @@ def read_traces(
             for span in of_scope.spans:
                 if len(spans) >= settings.records_max:
                     rejected.note(f"more than {settings.records_max} spans in one request")
-                elif not span.trace_id or not span.span_id:
-                    rejected.note("a span without its ids")
+                elif not (
+                    _valid(span.trace_id, _TRACE_BYTES) and _valid(span.span_id, _SPAN_BYTES)
+                ):
+                    rejected.note("a span without its ids: 16 and 8 bytes, not all of them zero")
                 elif service and int(span.kind) in _KINDS:
                     spans.append(_span(span, service, now_ms))
+    if told is not None and spans:
+        ends = np.array([span.end_ms for span in spans], dtype=np.int64)
+        if late := told.dropped(ends):
+            rejected.note(told.why, late)
     return TracePush(source, _SIZE_BYTES * len(spans), tuple(spans)), rejected
+
+
+def _valid(ident: bytes, size: int) -> bool:
+    """Whether it is an id: OpenTelemetry calls every other invalid."""
+    return len(ident) == size and any(ident)
 
 
 _CALLING = frozenset((int(SpanKind.CLIENT), int(SpanKind.PRODUCER)))
@@ -139,9 +170,9 @@ def _span(span: trace_pb2.Span, service: str, now_ms: int) -> Span:
     return Span(
         service=service,
         kind=span.kind,
-        trace_id=span.trace_id[:16],
-        span_id=span.span_id[:8],
-        parent_id=span.parent_span_id[:8],
+        trace_id=span.trace_id,
+        span_id=span.span_id,
+        parent_id=span.parent_span_id if _valid(span.parent_span_id, _SPAN_BYTES) else b"",
         end_ms=span.end_time_unix_nano // 1_000_000 or now_ms,
         seconds=min(nanos / 1e9, _SECONDS_MAX),
         failed=failed or (len(code) == 3 and code.startswith("5")),

@@ -142,7 +142,10 @@ def _varint(body: bytes, at: int, end: int) -> tuple[int, int]:
 
 
 def _from_json(body: bytes, made: type[M], bytes_max: int) -> M:
-    limits = IntakeLimits(body_bytes_max=bytes_max, depth_max=48, values_max=VALUES_MAX)
+    # A long text is a log record's: it is cut where records are read, as in protobuf.
+    limits = IntakeLimits(
+        body_bytes_max=bytes_max, depth_max=48, values_max=VALUES_MAX, text_chars_max=bytes_max
+    )
     data = load(body, limits)
     if not isinstance(data, dict):
         raise InputError("body: must be an object")

@@ -19,6 +19,7 @@ from model.batch import Floats, Ints
 from model.clock import Clock
 from model.errors import LabelError, PermanentError, TransientError
 from model.labels import Labels
+from model.reason import gettext
 
 POINTS_MAX = 11_000
 """Points of one series in one answer: Prometheus refuses more."""
@@ -26,10 +27,10 @@ KINDS_MAX = 50_000
 _PAUSE_S = 1.0
 _RETRY_AFTER_S_MAX = 60.0
 _MENDS = {
-    401: "check bearer_token_file, or username and password_file",
-    403: "check bearer_token_file, or username and password_file, and org_id",
-    404: "is url the address of a Prometheus, without /api/v1?",
-    422: "ask for less: fewer days, a longer coarse_step, narrower selectors",
+    401: gettext("check bearer_token_file, or username and password_file"),
+    403: gettext("check bearer_token_file, or username and password_file, and org_id"),
+    404: gettext("is url the address of a Prometheus, without /api/v1?"),
+    422: gettext("ask for less: fewer days, a longer coarse_step, narrower selectors"),
 }
 
 

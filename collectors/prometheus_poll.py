@@ -17,8 +17,8 @@ from collectors.up import up_labels
 from collectors.watermark import Watermark
 from model.batch import Floats, Ints, LogBatch, MetricBatch, Rows
 from model.clock import Clock
-from model.errors import DeliveryError, SnapshotError
-from model.labels import Labels
+from model.errors import DeliveryError, LabelError, SnapshotError
+from model.labels import Labels, check_writable
 from model.reason import because
 from model.series import SeriesIndex
 
@@ -156,7 +156,7 @@ class PrometheusPoll:
         if kinds:
             try:
                 known = self.api.kinds()
-            except DeliveryError:
+            except Exception:
                 known = None  # not everything that speaks this API has it: names will do
         return _Got(until_ms, answers, known)
 
@@ -202,14 +202,19 @@ class PrometheusPoll:
             if not new.any():
                 continue
             times, values = track.times_ms[new], track.values[new]
-            self._last_ms[row] = int(times[-1])
+            # A time ahead of now must not make what comes until then look old (F12).
+            self._last_ms[row] = min(int(times[-1]), now_ms)
             found.append((np.full(len(times), row, dtype=np.int32), times, values))
         return found
 
     def _row(self, labels: Labels, now_ms: int) -> int:
         row = self._rows.get(labels)
         if row is None:
-            own = Labels.of({**self.settings.labels, **labels})
+            try:  # theirs and ours together may be too many
+                own = Labels.of({**self.settings.labels, **labels})
+                check_writable(own)
+            except LabelError:
+                return -1
             row = self._index.intern(own, source=self.source, now_ms=now_ms)
             if row >= 0:
                 self._rows[labels] = row

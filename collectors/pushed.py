@@ -139,6 +139,11 @@ class Pushed:
         self.problems = Problems()
         self._pushes = self._samples = self._lines = 0
 
+    @property
+    def waiting(self) -> int:
+        """Pushes whose senders were told that they were taken."""
+        return len(self._queue)
+
     def poll(self, now_ms: int) -> list[MetricBatch | LogBatch]:
         """Batches of what waits, as much as one step may take."""
         found: list[MetricBatch | LogBatch] = []

@@ -11,7 +11,7 @@ import numpy as np
 
 from model.batch import Bools, Ints, Rows
 from model.errors import InputError
-from model.labels import LABELS_MAX, Labels
+from model.labels import LABELS_MAX, Labels, check_writable
 from model.series import NAME, SeriesIndex
 
 UNKNOWN, REFUSED = -1, -2
@@ -20,7 +20,7 @@ Pairs = Sequence[tuple[bytes, bytes]]
 
 
 def read_labels(pairs: Pairs) -> Labels:
-    """Check the labels of one series: unique, UTF-8, nothing empty, a name.
+    """Check the labels of one series: unique, UTF-8 without NUL, nothing empty, a name.
 
     Remote write demands of senders that they are sorted. One that is not loses nothing by it here.
 
@@ -40,14 +40,15 @@ def read_labels(pairs: Pairs) -> Labels:
         texts = [(name.decode("utf-8"), value.decode("utf-8")) for name, value in pairs]
     except UnicodeDecodeError:
         raise InputError("labels must be UTF-8") from None
-    for name, value in texts:
-        if not name or not value:
-            raise InputError("a label without a name or value; leave such labels out")
-    if len(dict(texts)) < len(texts):
+    found = dict(texts)
+    if "" in found or "" in found.values():
+        raise InputError("a label without a name or value; leave such labels out")
+    if len(found) < len(texts):
         twice = next(name for at, (name, _) in enumerate(texts) if name in dict(texts[:at]))
         raise InputError(f"the label {twice[:40]!r} stands twice")
-    labels = Labels.of(texts)
-    if NAME not in labels:
+    labels = Labels.of(found)
+    check_writable(labels)
+    if NAME not in found:
         raise InputError(f"the label {NAME} is missing")
     return labels
 

@@ -157,13 +157,13 @@ class Reading:
         """A native histogram, as the samples of classic buckets."""
         try:
             found = read_native(data, labels[NAME])
-        except InputError as error:
+            slots = native_slots(key, labels, found.steps, self.book)
+        except InputError as error:  # one more label, `le`, may be one too many
             self.histograms_bad += 1
             self.problem(at, error, 0)
             return
         self.room(len(found.values))
         self.natives.append((len(self.slots), len(found.values)))
-        slots = native_slots(key, labels, found.steps, self.book)
         for slot, value in zip(slots, found.values, strict=True):
             self.sample(slot, found.time_ms, value)
         self.describe(labels[NAME], "histogram")

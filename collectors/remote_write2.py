@@ -192,7 +192,9 @@ def _meet(series: Series2, key: bytes, at: int, reading: Reading) -> int:
     for part in _PARTS.get(kind, ()):
         family = family.removesuffix(part)
     reading.describe(family, kind)
-    made_ms = series.created_timestamp
+    # Until 2.0-rc.3 of the series, since rc.4 (Prometheus 3.8) of the sample.
+    first_ms = series.samples[0].start_timestamp if series.samples else 0
+    made_ms = first_ms or series.created_timestamp
     if kind == "counter" and made_ms > 0 and series.samples:
         # Its first value has all grown since: without this it would only be where counting starts.
         if 0 < series.samples[0].timestamp - made_ms <= _CREATED_WITHIN_MS:

@@ -142,12 +142,6 @@ class Scraper:
         """Wait until the scrapes under way have finished, for tests and a tidy end."""
         wait([lane.running for lane in self._lanes.values() if lane.running], timeout=timeout_s)
 
-    def reset_rows(self) -> None:
-        """Forget all row numbers, as after `SeriesIndex.load`."""
-        for lane in self._lanes.values():
-            lane.layout.clear()
-            lane.own_rows = []
-
     def close(self) -> None:
         """Stop; scrapes under way are left to their timeout."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -71,7 +71,3 @@ class SelfMetrics:
     def counters(self) -> Counters:
         """Running totals."""
         return {"tocsin_self_errors_total": self._failed}
-
-    def reset_rows(self) -> None:
-        """Forget all row numbers, as after `SeriesIndex.load`."""
-        self._layout.clear()

@@ -12,8 +12,10 @@ _PRIORITY = re.compile(
     r"<(\d{1,3})>(?:1 (\S{1,64}) (\S{1,255}) (\S{1,255}) (\S{1,128}) (\S{1,64}) (- )?)?"
 )
 PRIORITY_MAX = 191  # facility 23, severity 7
-_ELEMENT = re.compile(r'\[([^\s=\]"]{1,64})((?: +[^\s=\]"]{1,64}="(?:[^"\\]|\\.)*")*) *\]')
-_PARAMETER = re.compile(r' +([^\s=\]"]{1,64})="((?:[^"\\]|\\.)*)"')
+_ELEMENT = re.compile(
+    r'\[([^\s=\]"]{1,64})((?: +[^\s=\]"]{1,64}="(?:[^"\\]|\\.)*")*) *\]', re.DOTALL
+)
+_PARAMETER = re.compile(r' +([^\s=\]"]{1,64})="((?:[^"\\]|\\.)*)"', re.DOTALL)
 _ESCAPED = re.compile(r'\\(["\\\]])')
 _HOST_AND_TAG = re.compile(r"(\S{1,255}) ([\w./@+-]{1,64})(?:\[(\w{1,16})\])?: ?")
 _TAG = re.compile(r"([\w./@+-]{1,64})(?:\[(\w{1,16})\])?: ?")
@@ -111,7 +113,7 @@ def _old(
     rest = text[start : start + 512]
     time_ms, end = bsd_time(rest, now_ms=now_ms, zone=zone)
     if time_ms is None:  # rsyslog's and syslog-ng's own forms have an ISO time
-        time_ms, end = time_at_front(rest, zone=zone)
+        time_ms, end = time_at_front(rest, now_ms=now_ms, zone=zone)
     host, app, process = "", "", ""
     if time_ms is not None and (named := _HOST_AND_TAG.match(rest, end)):
         host, app, process, end = named[1], named[2], named[3] or "", named.end()

@@ -16,6 +16,7 @@ from functools import lru_cache
 
 from collectors.base import Counters
 from collectors.forms import Form, shape
+from collectors.holes import Contexts, Sums, hole
 from collectors.settings import TemplateSettings
 from collectors.snapshot import seal, unseal
 from collectors.tokens import PARAMETER, Masks, introduces, looks_identifier
@@ -24,7 +25,6 @@ OVERFLOW = 0
 """Number of the template that stands for lines beyond `templates_max`."""
 
 _KEY_CHARS_MAX = 1024
-_PARAMETER: Form = (PARAMETER,)
 _SHAPES_MAX = 20_000
 _DIGITLESS = bytes.maketrans(b"123456789", b"000000000")
 
@@ -55,12 +55,13 @@ class TemplateMiner:
         self.lines = 0
         self._masks = Masks(self.settings.keys_max)
         self._numbers: dict[str, int] = {}  # masked line to number: the fast path
+        self._beyond: set[str] = set()  # masked lines for which there is no room
         self._shapes: dict[bytes, int] = {}  # line without its digits to number: faster still
         self._forms: dict[Form, int] = {}  # clustered form to number
-        self._contexts: dict[
-            tuple[int, Form], dict[str, int]
-        ] = {}  # a hole to the values seen in it
-        self._open: set[Form] = set()  # forms of which a position was found to be a parameter
+        self._contexts = Contexts(self.settings.contexts_max)
+        self._open: dict[Form, None] = {}  # forms of which a position was found to be a parameter
+        self._sums = Sums()
+        self._open_sums: set[int] = set()
         self._shown: list[Form] = [(PARAMETER,)]
         self._parents: list[int] = [0]
         self._merged: dict[int, int] = {}  # not asked for yet
@@ -86,6 +87,9 @@ class TemplateMiner:
         key = " ".join([masks[word] for word in message.split()])
         number = self._numbers.get(key)
         if number is None:
+            if key in self._beyond:
+                self.overflowed += 1
+                return OVERFLOW
             number = self._learn(key)
         coded = key.encode("utf-8", "surrogatepass")
         digits = len(coded) - len(coded.translate(None, b"0123456789"))
@@ -136,16 +140,25 @@ class TemplateMiner:
         if len(self._numbers) >= self.settings.keys_max:
             self._numbers.clear()
             self._shapes.clear()
-        if number != OVERFLOW and len(line) <= _KEY_CHARS_MAX:
-            self._numbers[line] = number
+        if len(line) <= _KEY_CHARS_MAX:
+            if number != OVERFLOW:
+                self._numbers[line] = number
+            else:  # nothing is learnt any more that could make it another one
+                if len(self._beyond) >= _SHAPES_MAX:
+                    self._beyond.clear()
+                self._beyond.add(line)
         return number
 
     def _generalise(self, form: Form) -> Form:
         """Put parameters where this form's contexts already have one."""
-        known = self._open
+        known = self._open_sums
+        if not known or known.isdisjoint(numbers := self._sums.holes(form)):
+            return form
         for position, word in enumerate(form):
-            if word != PARAMETER and (hole := _hole(form, position)) in known:
-                return self._generalise(hole)
+            if word != PARAMETER and numbers[position] in known:
+                general = hole(form, position)
+                if general in self._open:
+                    return self._generalise(general)
         return form
 
     def _new(self, form: Form, shown: Form) -> int:
@@ -163,24 +176,23 @@ class TemplateMiner:
 
     def _widen(self, form: Form, number: int) -> None:
         """Note the form in its contexts; where one has enough distinct values, merge them."""
-        if len(self._contexts) >= self.settings.contexts_max:
-            # The older half has waited long enough for more values.
-            recent = list(self._contexts.items())[len(self._contexts) // 2 :]
-            self._contexts = dict(recent)
+        self._contexts.make_room()
         opened = form in self._open
-        fixed = [_lettered(word) for word in form]
-        fixed_count = sum(fixed)
+        places, one = self._contexts.places(form), (form, number)
+        lettered = [at for at, word in enumerate(form) if _lettered(word)][:2]
         for position, word in enumerate(form):
             # A masked value is one of the values of its position, until that is found a parameter.
             # Without a word with a letter beside the parameter it would be no template.
-            if (opened and word == PARAMETER) or fixed_count - fixed[position] < 1:
+            if (opened and word == PARAMETER) or lettered in ([], [position]):
                 continue
-            hole = _hole(form, position)
-            values = self._contexts.setdefault((position, hole), {})
-            values[word] = number
+            values = self._contexts.note(places[position], position, one)
+            if values is None:
+                if self._least > 2:
+                    continue
+                values = {word: number}
             count = len(values) + (PARAMETER in values)
             if count >= self._least and count >= self._needed(form, position, values):
-                self._merge(position, hole, values)
+                self._merge(position, hole(form, position), values)
                 return
 
     def _needed(self, form: Form, position: int, values: dict[str, int]) -> int:
@@ -194,9 +206,9 @@ class TemplateMiner:
             return settings.identifiers_min
         return settings.names_min if introduces(form[position - 1]) else settings.words_min
 
-    def _merge(self, position: int, hole: Form, values: dict[str, int]) -> None:
+    def _merge(self, position: int, general: Form, values: dict[str, int]) -> None:
         """The values seen in a hole are values of a parameter: their templates become one."""
-        known = self._forms.get(hole)
+        known = self._forms.get(general)
         numbers = sorted({self._root(n) for n in (*values.values(), *([known] if known else []))})
         lowest = numbers[0]
         for number in numbers:
@@ -206,22 +218,18 @@ class TemplateMiner:
         shown = self._shown[lowest]
         self._shown[lowest] = (*shown[:position], PARAMETER, *shown[position + 1 :])
         for word in values:
-            form = (*hole[:position], word, *hole[position + 1 :])
+            form = (*general[:position], word, *general[position + 1 :])
             self._forms.pop(form, None)
-            self._forget_contexts(form, position)
-        del self._contexts[(position, hole)]
-        self._forms[hole] = lowest
-        self._open.add(hole)
-        self._widen(hole, lowest)
+            # It counts as a value elsewhere no more: only the template it became does.
+            self._contexts.forget(form, position)
+        self._contexts.remove(general, position)
+        self._forms[general] = lowest
+        self._open_up(general)
+        self._widen(general, lowest)
 
-    def _forget_contexts(self, form: Form, position: int) -> None:
-        # The merged forms no longer count as values elsewhere: only the template they became does.
-        for other, word in enumerate(form):
-            context = (other, _hole(form, other))
-            if other != position and context in self._contexts:
-                self._contexts[context].pop(word, None)
-                if not self._contexts[context]:
-                    del self._contexts[context]
+    def _open_up(self, form: Form) -> None:
+        self._open[form] = None
+        self._open_sums.add(self._sums.whole(form))
 
     def counters(self) -> Counters:
         """Running totals."""
@@ -239,7 +247,7 @@ class TemplateMiner:
                 "texts": [list(shown) for shown in self._shown],
                 "parents": self._parents,
                 "forms": [[list(form), number] for form, number in self._forms.items()],
-                "contexts": [[at, list(hole), seen] for (at, hole), seen in self._contexts.items()],
+                "contexts": [[at, list(form), seen] for at, form, seen in self._contexts.items()],
                 "open": sorted(map(list, self._open)),
                 "numbers": self._numbers,
                 "lines": self.lines,
@@ -262,10 +270,14 @@ class TemplateMiner:
         ]
         self._parents = list(saved["parents"])
         self._forms = {tuple(form): number for form, number in saved["forms"]}
-        self._contexts = {(at, tuple(hole)): dict(seen) for at, hole, seen in saved["contexts"]}
-        self._open = {tuple(form) for form in saved["open"]}
+        self._contexts = Contexts(self.settings.contexts_max)
+        self._contexts.restore((at, tuple(form), seen) for at, form, seen in saved["contexts"])
+        self._open, self._open_sums = {}, set()
+        for form in saved["open"]:
+            self._open_up(tuple(form))
         self._numbers = dict(saved["numbers"])
         self._shapes.clear()
+        self._beyond.clear()
         self.lines, self.overflowed = saved["lines"], saved["overflowed"]
         self._merged = dict(saved.get("merged", ()))
 
@@ -277,10 +289,6 @@ def _digitless(messages: Sequence[str]) -> list[bytes]:
     if len(shapes) == len(messages):
         return shapes
     return [m.encode("utf-8", "surrogatepass").translate(_DIGITLESS) for m in messages]
-
-
-def _hole(form: Form, position: int) -> Form:
-    return form[:position] + _PARAMETER + form[position + 1 :]
 
 
 @lru_cache(20_000)

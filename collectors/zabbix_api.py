@@ -18,6 +18,7 @@ from collectors.http_client import HttpClient, printable
 from collectors.zabbix_settings import ZabbixSettings
 from model.clock import Clock
 from model.errors import PermanentError, TransientError
+from model.reason import gettext
 
 ACKNOWLEDGE, MESSAGE, UNACKNOWLEDGE = 2, 4, 16
 """Bits of an update of a problem."""
@@ -26,10 +27,10 @@ IDS_MAX = 500
 _BEARER_SINCE = (6, 4)
 _HOST_GROUPS_SINCE = (6, 2)
 _MENDS = {
-    401: "does the web server want a password of its own?",
-    403: "may this machine reach the API, and is the token's user allowed to use it?",
-    404: "is url the address of Zabbix' frontend?",
-    412: "is url the address of Zabbix' frontend?",
+    401: gettext("does the web server want a password of its own?"),
+    403: gettext("may this machine reach the API, and is the token's user allowed to use it?"),
+    404: gettext("is url the address of Zabbix' frontend?"),
+    412: gettext("is url the address of Zabbix' frontend?"),
 }
 _NO_SESSION = re.compile("re-login|not authori[sz]ed|session terminated", re.IGNORECASE)
 _TOO_LATE = re.compile("no permissions|does not exist|cannot (?:un)?acknowledge", re.IGNORECASE)
@@ -276,6 +277,10 @@ class ZabbixApi:
             yield from rows
             if len(rows) < size:
                 return
+            if int(rows[-1]["eventid"]) <= int(after):
+                raise PermanentError(
+                    "said the same events again; is something between us that caches?"
+                )
             after = str(rows[-1]["eventid"])
 
     def _by_id(

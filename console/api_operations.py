@@ -11,6 +11,7 @@ from starlette.responses import Response
 from console.accounts import Accounts, record
 from console.call import Call, Endpoint, Kind, answer, read_json, refuse, text_of
 from console.reports import report_response
+from console.sentences import retell
 from model.account import Role
 from model.action import ActionState
 from model.errors import InputError
@@ -41,8 +42,13 @@ async def reload(call: Call) -> Response:
     problems = await run_in_threadpool(call.ports.reload)
     await run_in_threadpool(note, call, "reload", "configuration", f"{len(problems)} problems")
     if problems:
-        found = tuple({"where": "config", "problem": text, "hint": ""} for text in problems)
-        return refuse(400, "the configuration was not taken over; the old one stays", found)
+        found = tuple(
+            {"where": "config", "problem": retell(text, call.language), "hint": ""}
+            for text in problems
+        )
+        return refuse(
+            400, call.translate("the configuration was not taken over; the old one stays"), found
+        )
     return answer({"reloaded": True})
 
 

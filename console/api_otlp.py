@@ -7,7 +7,7 @@ try 429 and 503 again, after the time they are told, and nothing else.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from google.protobuf.json_format import MessageToDict
@@ -19,9 +19,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from collectors.exemplars import of_spans
+from collectors.exemplars import Exemplar, of_spans
 from collectors.otlp_metrics import MetricReader
-from collectors.otlp_push import Rejected
+from collectors.otlp_push import MetricPush, Rejected, TimesTold
 from collectors.otlp_records import read_logs, read_traces
 from collectors.otlp_wire import decode
 from collectors.pushed import Push
@@ -50,6 +50,7 @@ class OtlpApi:
         """`POST /v1/metrics`."""
         as_json = _is_json(call)
         push, rejected = await _in_thread(call, self._read_metrics, as_json)
+        _keep(call, push.exemplars)
         made = metrics.ExportMetricsServiceResponse()
         if rejected.count:
             made.partial_success.rejected_data_points = rejected.count
@@ -76,12 +77,12 @@ class OtlpApi:
             made.partial_success.error_message = rejected.message[:_MESSAGE_MAX]
         return _accepted(call, push, rejected, made, as_json)
 
-    def _read_metrics(self, call: Call, as_json: bool) -> tuple[Push, Rejected]:
-        name, now_ms = call.who.name, call.now_ms
+    def _read_metrics(self, call: Call, as_json: bool) -> tuple[MetricPush, Rejected]:
+        name, now_ms, otlp, told = call.who.name, call.now_ms, call.ports.otlp, _told(call)
         if not as_json:
-            return self._metrics.read_body(call.body, call.ports.otlp, source=name, now_ms=now_ms)
+            return self._metrics.read_body(call.body, otlp, source=name, now_ms=now_ms, told=told)
         request = _decode(call, metrics.ExportMetricsServiceRequest, as_json)
-        return self._metrics.read(request, call.ports.otlp, source=name, now_ms=now_ms)
+        return self._metrics.read(request, otlp, source=name, now_ms=now_ms, told=told)
 
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The three routes."""
@@ -110,10 +111,11 @@ def _is_json(call: Call) -> bool:
     return media_type == JSON
 
 
-Read = Callable[[Call, bool], tuple[Push, Rejected]]
+P = TypeVar("P", bound=Push)
+Read = Callable[[Call, bool], tuple[P, Rejected]]
 
 
-async def _in_thread(call: Call, read: Read, as_json: bool) -> tuple[Push, Rejected]:
+async def _in_thread(call: Call, read: Read[P], as_json: bool) -> tuple[P, Rejected]:
     """Read a body, in a thread where that takes long."""
     try:
         if len(call.body) > INLINE_BYTES_MAX:  # do not hold up the others
@@ -124,6 +126,10 @@ async def _in_thread(call: Call, read: Read, as_json: bool) -> tuple[Push, Rejec
         raise
 
 
+def _told(call: Call) -> TimesTold:
+    return TimesTold(call.ports.watermark, now_ms=call.now_ms)
+
+
 def _decode(call: Call, made: type[M], as_json: bool) -> M:
     bytes_max = call.ports.intake.decoded_bytes_max
     return decode(call.body, made, as_json=as_json, bytes_max=bytes_max)
@@ -131,15 +137,26 @@ def _decode(call: Call, made: type[M], as_json: bool) -> M:
 
 def _read_logs(call: Call, as_json: bool) -> tuple[Push, Rejected]:
     request = _decode(call, logs.ExportLogsServiceRequest, as_json)
-    return read_logs(request, call.ports.otlp, source=call.who.name)
+    return read_logs(
+        request,
+        call.ports.otlp,
+        source=call.who.name,
+        now_ms=call.now_ms,
+        bounds=call.ports.watermark,
+    )
 
 
 def _read_traces(call: Call, as_json: bool) -> tuple[Push, Rejected]:
     request = _decode(call, traces.ExportTraceServiceRequest, as_json)
-    push, rejected = read_traces(request, call.ports.otlp, source=call.who.name, now_ms=call.now_ms)
-    if forgotten := call.ports.exemplars.keep(of_spans(push.spans)):
-        call.ports.counters.add("tocsin_exemplars_forgotten_total", forgotten)
+    name, now_ms, otlp = call.who.name, call.now_ms, call.ports.otlp
+    push, rejected = read_traces(request, otlp, source=name, now_ms=now_ms, told=_told(call))
+    _keep(call, of_spans(push.spans))
     return push, rejected
+
+
+def _keep(call: Call, found: Sequence[Exemplar]) -> None:
+    if forgotten := call.ports.exemplars.keep(found):
+        call.ports.counters.add("tocsin_exemplars_forgotten_total", forgotten)
 
 
 def _accepted(call: Call, push: Push, rejected: Rejected, made: Message, as_json: bool) -> Response:

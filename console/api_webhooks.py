@@ -22,6 +22,7 @@ from model.journal import JournalKind
 TOO_MANY_REQUESTS = 429
 RETRY_AFTER_S = "2"
 Parser = Callable[..., Any]
+_FORMATS = (alert_cloudevents.STRUCTURED, alert_cloudevents.BATCHED)
 
 
 class Webhooks:
@@ -65,10 +66,10 @@ class Webhooks:
 
     async def cloudevents(self, call: Call) -> Response:
         """`POST /api/v1/webhook/cloudevents`: nothing of a batch is taken where a part is malformed."""
-        kind = call.request.headers.get("content-type", "")
-        if kind.startswith("application/cloudevents") and "+json" not in kind:
-            return refuse(415, "only JSON is understood as event format")
         headers = {name: value for name, value in call.request.headers.items()}
+        kind = alert_cloudevents.media_type(headers)
+        if kind.startswith("application/cloudevents") and kind not in _FORMATS:
+            return refuse(415, "only JSON is understood as event format")
         events, refusal = await _read(call, alert_cloudevents.parse, headers=headers)
         if refusal is not None:
             return refusal

@@ -1,23 +1,29 @@
-"""Which traces to look at: the latest examples of each service, for as long as this process runs."""
+"""Which traces to look at: the latest examples of each service."""
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from collectors.exemplars import Exemplar
+from collectors.snapshot import seal, unseal
 from detectors.roles import service_of
+from model.labels import Labels
 
 SERVICES_MAX = 1_000
 """Services that exemplars are kept of; the one heard of longest ago is forgotten."""
 EXEMPLARS_MAX = 256
 """Exemplars of one service; the oldest are forgotten."""
 SHOWN_MAX = 5
+SAVED_MAX = 16
+"""Exemplars of one service that a snapshot holds: those that would be shown first."""
+_VERSION = 1
 
 
 class Exemplars:
-    """Taken from any thread. A hint for people, no record: a restart forgets them.
+    """Taken from any thread. A hint for people, no record: a snapshot holds those that tell most.
 
     Examples
     --------
@@ -68,9 +74,43 @@ class Exemplars:
                 for one in self._kept.get(service, ())
                 if begin_ms <= one.time_ms <= end_ms
             ]
-        # NaN is smaller than everything here, so that the order is one.
-        some.sort(key=lambda one: (one.failed, one.value == one.value, one.value), reverse=True)
+        some.sort(key=_telling, reverse=True)
         by_trace: dict[str, Exemplar] = {}
         for one in some:
             by_trace.setdefault(one.trace_id, one)
         return list(by_trace.values())[:SHOWN_MAX]
+
+    def save(self) -> bytes:
+        """A snapshot of what tells most, service by service."""
+        with self._lock:
+            kept = [list(some) for some in self._kept.values()]
+        found = [one for some in kept for one in sorted(some, key=_telling)[-SAVED_MAX:]]
+        return seal("exemplars", _VERSION, {"exemplars": [_saved(one) for one in found]})
+
+    def load(self, data: bytes) -> None:
+        """Take over what `save` gave, unless there is something: at a reload this holder lives on.
+
+        Raises
+        ------
+        SnapshotError
+            If it cannot be read.
+        """
+        found = [_loaded(one) for one in unseal("exemplars", _VERSION, data)["exemplars"]]
+        with self._lock:
+            fresh = not self._kept
+        if fresh:
+            self.keep(found)
+
+
+def _telling(one: Exemplar) -> tuple[bool, bool, float]:
+    # NaN is smaller than everything here, so that the order is one.
+    return one.failed, one.value == one.value, one.value
+
+
+def _saved(one: Exemplar) -> list[object]:
+    return [dict(one.series), dict(one.labels), one.time_ms, one.value, one.failed]
+
+
+def _loaded(saved: Any) -> Exemplar:
+    series, labels, time_ms, value, failed = saved
+    return Exemplar(Labels.of(series), Labels.of(labels), int(time_ms), float(value), bool(failed))

@@ -21,6 +21,7 @@ from console.call import NOBODY, Call, Endpoint, Kind, Who, refuse
 from console.i18n import choose
 from console.pages_account import LANGUAGE_COOKIE, SESSION_COOKIE
 from console.ports import Ports
+from console.sentences import tell
 from console.settings import IntakeSettings
 from model.account import Role
 from model.errors import InputError, NotAllowed, StoreError
@@ -253,7 +254,9 @@ class Gate:
     def _refusal(self, call: Call, endpoint: Endpoint, status: int, reason: Reason) -> Response:
         if endpoint.kind in (Kind.PAGE, Kind.FORM):
             return pages.problem(call, status, reason)
-        return refuse(status, reason.text())
+        if endpoint.kind is Kind.PUSH:  # a program's log: in the language of the protocols
+            return refuse(status, reason.text())
+        return refuse(status, tell(reason, call.language))
 
 
 def read_secrets(intake: IntakeSettings) -> dict[str, tuple[bytes, ...]]:

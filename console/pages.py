@@ -21,6 +21,7 @@ from console.call import Call
 from console.graph import service_path
 from console.plain import plain, shown
 from console.security import csrf_token
+from console.sentences import retell, tell
 from model.account import Role
 from model.labels import Labels, Matcher, MatchOp
 from model.reason import Reason
@@ -87,7 +88,14 @@ def _markdown() -> MarkdownIt:
 @pass_context
 def _say(context: Context, reason: Reason | None) -> str:
     call: Call = context["call"]
-    return "" if reason is None else reason.text(call.translate)
+    return "" if reason is None else tell(reason, call.language)
+
+
+@pass_context
+def _retold(context: Context, text: str) -> str:
+    """An error that was written down in English."""
+    call: Call = context["call"]
+    return retell(text, call.language)
 
 
 @pass_context
@@ -160,7 +168,7 @@ def environment() -> Environment:
         auto_reload=False,
     )
     env.filters |= {
-        "say": _say, "word": _word, "time": _time, "duration": _duration, "number": _number,
+        "say": _say, "retold": _retold, "word": _word, "time": _time, "duration": _duration, "number": _number,
         "percent": _percent, "markdown": markdown, "safe_url": safe_url, "service_path": service_path,
         "quoted": lambda text: quote(str(text), safe=""), "short_duration": format_duration,
         "axis": plots.label, "matchers": matchers_of, "runbook_text": lambda runbook: runbook.body,

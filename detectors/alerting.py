@@ -112,7 +112,7 @@ class Alerting:
         """The entry of a key, if it is pending or firing."""
         return self._entries.get(key)
 
-    def entries(self) -> Iterable[tuple[Key, Entry]]:
+    def entries(self) -> list[tuple[Key, Entry]]:
         """All entries, in the order they began."""
         return list(self._entries.items())
 

@@ -8,6 +8,7 @@ is why none of those is here (docs/decisions/0005).
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,8 @@ class Collective(Watcher):
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._slots: dict[Labels, int] = {}
+        self._about: dict[int, Labels] = {}  # the same the other way round
+        self._free: list[int] = []  # a heap of those below the highest: the lowest is next
         self._rows_of: dict[int, set[int]] = {}
         self._flat: tuple[Ints, Ints] | None = None  # the same in two columns, until it changes
         self.rows = RowArrays(
@@ -114,10 +117,11 @@ class Collective(Watcher):
     def _meet(self, row: int) -> None:
         """Which group a row belongs to; -2 where it has none."""
         labels = self._judge.index.labels(row)
-        about = Labels.of({"service": service_of(labels), "instance": labels.get("instance", "")})
-        if not about.get("service") or self._judge.meta["kind"][row] == Kind.UP:
+        pairs = ("instance", labels.get("instance", "")), ("service", service_of(labels))
+        if not pairs[1][1] or self._judge.meta["kind"][row] == Kind.UP:
             self.rows["group"][row] = -2
             return
+        about = Labels(pairs if pairs[0][1] else pairs[1:])
         slot = self._slots.get(about)
         if slot is None:
             free = GROUPS_MAX > len(self._slots)
@@ -125,9 +129,8 @@ class Collective(Watcher):
                 self.refused += 1
                 self.rows["group"][row] = -2
                 return
-            taken = set(self._slots.values())
-            slot = next(n for n in range(len(taken) + 1) if n not in taken)
-            self._slots[about] = slot
+            slot = heappop(self._free) if self._free else len(self._slots)
+            self._slots[about], self._about[slot] = slot, about
             self.groups.ensure(slot + 1)
             self.groups.clear(np.array([slot]))
             for name, array in Tails(1, 1).arrays().items():
@@ -229,9 +232,8 @@ class Collective(Watcher):
         """The rows under which the groups' scores are kept and plotted; negative where a limit refuses one."""
         rows = self.groups["row"][slots]
         if (rows < 0).any():
-            about = {slot: labels for labels, slot in self._slots.items()}
             for slot in slots[rows < 0].tolist():
-                series = about[slot].with_(**{NAME: METRIC})
+                series = self._about[slot].with_(**{NAME: METRIC})
                 self.groups["row"][slot] = self._judge.derived(series, "quiet", now_ms)
             rows = self.groups["row"][slots]
         self._judge.index.touch(rows[rows >= 0], now_ms)
@@ -251,7 +253,7 @@ class Collective(Watcher):
 
     def _told(self, slot: int) -> bool:
         """Whether another alert already tells of one of its metrics or of its service."""
-        service = next(labels for labels, n in self._slots.items() if n == slot)["service"]
+        service = self._about[slot]["service"]
         for (method, _), entry in self._judge.alerting.entries():
             if method != "collective" and entry.alert is not None:
                 if entry.alert.service == service and entry.alert.severity.rank > 0:
@@ -326,7 +328,8 @@ class Collective(Watcher):
         """Nobody is left in a group."""
         self._rows_of.pop(slot, None)
         self._touched.discard(slot)
-        self._slots = {labels: n for labels, n in self._slots.items() if n != slot}
+        del self._slots[self._about.pop(slot)]
+        heappush(self._free, slot)
         self.groups.clear(np.array([slot]))
 
     def counters(self) -> dict[str, float]:
@@ -374,6 +377,9 @@ class Collective(Watcher):
         self._slots = {
             Labels(tuple((n, v) for n, v in pairs)): slot for pairs, slot in state["slots"]
         }
+        self._about = {slot: labels for labels, slot in self._slots.items()}
+        # Ascending, which makes it a heap.
+        self._free = [n for n in range(max(self._about, default=-1) + 1) if n not in self._about]
         self._flat = None
         self._rows_of = {slot: set(rows) for slot, rows in state["rows_of"]}
         self._touched, self.refused = set(state["touched"]), state["refused"]

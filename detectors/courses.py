@@ -11,8 +11,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from detectors.alerting import Entry, Lasting
+from detectors.bare import Bare
 from detectors.judge import Judge
+from detectors.keyblocks import block_names
 from detectors.logkinds import LogKinds
 from detectors.logsettings import LogLineSettings
 from detectors.logtell import OddCourses, courses_alert
@@ -20,13 +24,12 @@ from detectors.rows import Array
 from detectors.sequences import Odd, Sequences, SequenceSettings
 from detectors.watcher import Watcher
 from model.alert import Alert, Severity
-from model.batch import LogBatch
+from model.batch import Ints, LogBatch
 
 METHOD = "sequences"
 _WINDOW_MS = 600_000
 _STALLED_MS = 60_000
 _LINES_MAX = 5
-_BARE = 32
 _DIVERSE_MIN, _DIVERSE = 50, 0.1
 _OFTEN, _SURPRISE_SMALL = 5, 3.0
 _RECENT_MAX = 2_000
@@ -89,7 +92,7 @@ class Courses(Watcher):
         self._rare: dict[str, int] = {}  # by kind: those that met what few do
         self._rests: dict[str, deque[tuple[int, int]]] = {}  # by kind: times, and rests until then
         self._clock_ms = self._heard_ms = self._numbered = 0
-        self._bare: dict[int, int] = {}  # by template: lines in a row that named nothing
+        self._bare = Bare()
         self.refused = 0
 
     def lines(self, batch: LogBatch, now_ms: int) -> None:
@@ -98,36 +101,25 @@ class Courses(Watcher):
             self._follow.merge(batch.merged)
             self._regroup(batch.merged)
             for old in batch.merged:
-                self._bare.pop(old, None)
+                self._bare.forget(old)
         if not len(batch):
             return
         times_ms = self._kinds.times_ms
-        odd = self._read(batch, times_ms.tolist())
+        odd = self._read(batch, times_ms)
         self._clock_ms = max(self._clock_ms, int(times_ms.max()))
         self._heard_ms = now_ms
         self._take(odd, now_ms)
 
-    def _read(self, batch: LogBatch, times_ms: list[int]) -> list[Odd]:
-        odd: list[Odd] = []
-        meet, words = self._follow.meet, self._follow.words
-        bare = self._bare
-        for message, time_ms, template in zip(
-            batch.lines, times_ms, batch.templates.tolist(), strict=True
-        ):
-            # Kinds that never name anything are looked at now and then only.
-            without = bare.get(template, 0)
-            if without >= _BARE and without % _BARE:
-                bare[template] = without + 1
-                continue
-            names = words.of(message)
-            found = meet(names, time_ms, template, message)
-            if not names:
-                bare[template] = without + 1
-            elif without:
-                bare[template] = 0
-            if found:
-                odd += found
-        return odd
+    def _read(self, batch: LogBatch, times_ms: Ints) -> list[Odd]:
+        names = block_names(batch.lines, self._follow.words)
+        named = np.fromiter(map(bool, names), dtype=np.bool_, count=len(names))
+        looked = self._bare.looked(batch.templates, named)
+        times, templates = times_ms[looked].tolist(), batch.templates[looked].tolist()
+        at, lines = looked.tolist(), batch.lines
+        if len(at) == len(lines):
+            return self._follow.take(zip(names, times, templates, lines, strict=True))
+        picked = ([names[n] for n in at], times, templates, [lines[n] for n in at])
+        return self._follow.take(zip(*picked, strict=True))
 
     def step(self, now_ms: int) -> None:
         """Where no lines come any more, what waits comes to rest all the same."""
@@ -275,7 +267,7 @@ class Courses(Watcher):
             ],
             "rests": [[kind, [list(at) for at in rests]] for kind, rests in self._rests.items()],
             "rare": list(self._rare.items()),
-            "bare": list(self._bare.items()),
+            "bare": self._bare.items(),
             "clocks": [self._clock_ms, self._heard_ms, self._numbered, self.refused],
         }
 
@@ -292,5 +284,5 @@ class Courses(Watcher):
             kind: deque((minute, count) for minute, count in rests)
             for kind, rests in state["rests"]
         }
-        self._bare, self._rare = dict(state["bare"]), dict(state["rare"])
+        self._bare, self._rare = Bare(state["bare"]), dict(state["rare"])
         self._clock_ms, self._heard_ms, self._numbered, self.refused = state["clocks"]

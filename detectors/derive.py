@@ -52,8 +52,12 @@ class Family:
         self._labels: list[Labels | None] = []
         self._fields: list[dict[str, int]] = []
         self._second_hand: Ints | None = None
+        self._services: dict[int, str | None] = {}  # as they are asked for
         self._free: list[int] = []  # a heap: the lowest is used again first, also after a restart
         self._inputs: dict[int, tuple[int, tuple[int, ...]]] = {}
+        self._members: dict[int, set[int]] = {}  # rows by group
+        # Rows and fields of a group's inputs: a series that is new costs its own group's, not everybody's.
+        self._columns: dict[int, tuple[Ints, Ints]] = {}
         self._slots: tuple[Ints, Ints] | None = None
         self._group_of_row = np.full(0, -1, dtype=np.int32)
         self._size = 0
@@ -71,6 +75,13 @@ class Family:
         labels = self._labels[group]
         assert labels is not None
         return labels
+
+    def service(self, group: int) -> str | None:
+        """Who is heard by a group's samples; None where it is the teller (`via`), whatever the service does."""
+        if group not in self._services:
+            labels = self.labels(group)
+            self._services[group] = None if VIA in labels else service_of(labels)
+        return self._services[group]
 
     def second_hand(self) -> Ints:
         """Groups that somebody else measured (`via`), of services that have groups of their own."""
@@ -104,6 +115,8 @@ class Family:
                 names[field] = len(names)
         self._inputs[row] = group, tuple(names[f] for f in fields if f in names)
         self._slots = None
+        self._members.setdefault(group, set()).add(row)
+        self._columns.pop(group, None)
         if row >= len(self._group_of_row):
             grown = np.full(max(64, 2 * row), -1, dtype=np.int32)
             grown[: len(self._group_of_row)] = self._group_of_row
@@ -124,6 +137,7 @@ class Family:
             self._labels[group], self._fields[group] = labels, fields
         self._groups[labels] = group
         self._second_hand = None
+        self._services.pop(group, None)
         if group >= self._size:
             self._grow(max(8, 2 * group))
         self._clear(group)
@@ -175,9 +189,9 @@ class Family:
         self._dirty[dirty] = False
         if len(groups) == 0:
             return groups, groups, np.zeros((0, self._width))
-        rows, slots = self._input_slots()
-        cells = np.bincount(slots, weights=values[rows], minlength=self._size * self._width)
-        sums = cells.reshape(self._size, self._width)[groups]
+        rows, cells = self._cells(groups)
+        size = len(groups) * self._width
+        sums = np.bincount(cells, weights=values[rows], minlength=size).reshape(-1, self._width)
         times_ms = self._time_ms[groups]
         self._pass_gaps(groups, times_ms)
         self._at[groups] += 1
@@ -186,6 +200,19 @@ class Family:
         self._sums[groups, at] = sums
         self._evaluated[groups] += 1
         return groups, times_ms, np.asarray(sums, dtype=np.float64)
+
+    def _cells(self, groups: Ints) -> tuple[Ints, Ints]:
+        """Rows of the inputs of some groups, and each one's cell in a table of (n_groups, n_fields)."""
+        columns = [self._columns.get(group) or self._columns_of(group) for group in groups.tolist()]
+        rows = np.concatenate([rows for rows, _ in columns])
+        of = np.repeat(np.arange(len(groups)), [len(rows) for rows, _ in columns])
+        return rows, of * self._width + np.concatenate([fields for _, fields in columns])
+
+    def _columns_of(self, group: int) -> tuple[Ints, Ints]:
+        pairs = [(row, f) for row in sorted(self._members[group]) for f in self._inputs[row][1]]
+        table = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        self._columns[group] = table[:, 0].copy(), table[:, 1].copy()
+        return self._columns[group]
 
     def _input_slots(self) -> tuple[Ints, Ints]:
         if self._slots is None:
@@ -252,21 +279,23 @@ class Family:
 
     def forget(self, rows: Array) -> None:
         """Inputs that are gone leave their groups; a group without inputs is gone too."""
-        left = False
+        left = set[int]()
         for row in rows.tolist():
-            if self._inputs.pop(row, None) is not None:
+            known = self._inputs.pop(row, None)
+            if known is not None:
                 self._group_of_row[row] = -1
-                left = True
+                self._members[known[0]].discard(row)
+                left.add(known[0])
         self.out_rows[np.isin(self.out_rows, rows)] = -1
         if left:
             self._slots = self._second_hand = None
-            used = {group for group, _ in self._inputs.values()}
-            for labels, group in list(self._groups.items()):
-                if group not in used:
-                    del self._groups[labels]
-                    self._labels[group] = None
-                    heappush(self._free, group)
-                    self._clear(group)
+        for group in left:
+            self._columns.pop(group, None)
+            if not self._members[group]:
+                del self._members[group], self._groups[self.labels(group)]
+                self._labels[group] = None
+                heappush(self._free, group)
+                self._clear(group)
 
     @property
     def nbytes(self) -> int:
@@ -295,7 +324,7 @@ class Family:
             None if pairs is None else Labels(tuple((n, v) for n, v in pairs))
             for pairs in state["labels"]
         ]
-        self._second_hand = None
+        self._second_hand, self._services = None, {}
         self._groups = {ls: g for g, ls in enumerate(self._labels) if ls is not None}
         self._fields = [dict(fields) for fields in state["fields"]]
         self._free = [g for g, ls in enumerate(self._labels) if ls is None]
@@ -310,6 +339,9 @@ class Family:
             for row, group in zip(inputs.tolist(), groups, strict=True)
         }
         self._slots = rows, slots
+        self._members, self._columns = {}, {}
+        for row, (group, _) in self._inputs.items():
+            self._members.setdefault(group, set()).add(row)
 
 
 _ARRAYS = (

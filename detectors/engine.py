@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from detectors.alerting import Entry, Lasting
+from detectors.alerting import Entry, Key, Lasting
 from detectors.judge import Judge
 from detectors.knowledge import Knowledge
 from detectors.learning import Unheard
@@ -126,7 +126,8 @@ class Engine:
                     self._judge.alerting.resolve((method, row), entry.seen_ms, now_ms=at_ms)
                     self._metrics.relearn(np.array([row]))
                 else:
-                    self._end_or_accept(method, row, entry, at_ms)
+                    quiet_ms = self._quiet_ms([((method, row), entry)])
+                    self._end_or_accept(method, row, entry, at_ms, quiet_ms[row])
         # They are of now, however old their samples are: not to be evicted.
         known = batch.rows[(batch.rows >= 0) & (batch.rows < self._index.capacity)]
         self._index.touch(self._metrics.outputs(known), now_ms)
@@ -156,14 +157,16 @@ class Engine:
     def _housekeep(self, now_ms: int) -> None:
         """Resolve what went quiet, accept what became normal, notice who fell silent."""
         telling: set[int] = set()
-        for (method, row), entry in self._judge.alerting.entries():
+        entries = self._judge.alerting.entries()
+        quiet_ms = self._quiet_ms(entries)
+        for (method, row), entry in entries:
             if (watcher := self._own.get(method)) is not None:
                 watcher.housekeep((method, row), entry, now_ms)
             elif method == "newtemplate":
                 telling.add(row)
                 self._logs.quieten(row, entry, now_ms)
             elif method != "silent":
-                self._end_or_accept(method, row, entry, now_ms)
+                self._end_or_accept(method, row, entry, now_ms, quiet_ms[row])
         self._logs.templates.step(now_ms, telling)
         for service, number, last_ms, silent in self._metrics.absences.silent():
             self._hear(service, number, last_ms, silent, now_ms)
@@ -180,10 +183,18 @@ class Engine:
         elif self._judge.alerting.entry(key) is not None:
             self._judge.alerting.resolve(key, last_ms, now_ms=now_ms)
 
-    def _end_or_accept(self, method: str, row: int, entry: Entry, now_ms: int) -> None:
+    def _quiet_ms(self, entries: Iterable[tuple[Key, Entry]]) -> dict[int, float]:
+        """How long the rows that the engine looks after itself may go without a sample."""
+        others = ("newtemplate", "silent")
+        rows = [row for (of, row), _ in entries if of not in self._own and of not in others]
+        intervals_ms = self._judge.known.interval_ms(np.array(rows, dtype=np.int64))
+        quiet_ms = np.maximum(self._settings.stale_after_ms, 5.0 * intervals_ms)
+        return dict(zip(rows, quiet_ms.tolist(), strict=True))
+
+    def _end_or_accept(
+        self, method: str, row: int, entry: Entry, now_ms: int, quiet_ms: float
+    ) -> None:
         key = (method, row)
-        interval_ms = float(self._judge.known.interval_ms(np.array([row]))[0])
-        quiet_ms = max(self._settings.stale_after_ms, 5.0 * interval_ms)
         if now_ms - entry.seen_ms > quiet_ms:
             why = because("its series no longer reports")
             self._judge.alerting.resolve(key, entry.seen_ms, now_ms=now_ms, why=why)

@@ -79,7 +79,7 @@ class ExpectedLines(Watcher):
             | {"from_ms": (np.int64, 0), "lines": (np.int64, 0), "reported_ms": (np.int64, 0)}
         )
         self._reports = RowArrays({"service": (np.int32, _UNKNOWN)})  # by row of the index
-        self._checked_ms = 0
+        self._checked_ms = self._asked = 0
         kinds.followers.append(self)
 
     def lines(self, batch: LogBatch, now_ms: int) -> None:
@@ -88,8 +88,7 @@ class ExpectedLines(Watcher):
             clock_ms = self._advance(part)
             self._rows.ensure(int(part.kinds.max()) + 1)
             self._ring.ensure(int(part.kinds.max()) + 1)
-            order = np.argsort(part.kinds, kind="stable")
-            order = order[part.kinds[order] >= 0]
+            order = part.order
             if len(order):
                 self._note(part.kinds[order], part.times_ms[order], clock_ms[order], now_ms)
 
@@ -152,10 +151,12 @@ class ExpectedLines(Watcher):
             return
         self._reports.ensure(int(seen.rows.max()) + 1)
         number = self._reports["service"]
-        for row in seen.rows[number[seen.rows] == _UNKNOWN].tolist():
-            name = service_of(self._judge.index.labels(row))
-            number[row] = self._kinds.number(name)
         of = number[seen.rows]
+        if (of == _UNKNOWN).any():
+            for row in seen.rows[of == _UNKNOWN].tolist():
+                name = service_of(self._judge.index.labels(row))
+                number[row] = self._kinds.number(name)
+            of = number[seen.rows]
         known = (of >= 0) & (of < len(self._services["reported_ms"]))
         np.maximum.at(self._services["reported_ms"], of[known], seen.times_ms[known])
 
@@ -177,8 +178,9 @@ class ExpectedLines(Watcher):
         longest = self._rows["longest_ms"]
         longest *= np.float32(0.5 ** (passed_ms / _FADE_MS))
         self._usual_steps()
-        number = self._reports["service"]
-        number[number == _NOBODY] = _UNKNOWN  # a service may begin to write
+        if len(self._kinds.names) != self._asked:  # one began to write
+            self._asked, number = len(self._kinds.names), self._reports["service"]
+            number[number == _NOBODY] = _UNKNOWN
         rows = self._rows
         dirty = np.flatnonzero(rows["dirty"])
         if len(dirty):

@@ -59,8 +59,7 @@ class Forecast(Watcher):
         tracks, parts = self._tracks.of(seen.rows)
         unmet = np.flatnonzero(tracks == -2)
         if len(unmet):
-            for row in seen.rows[unmet].tolist():
-                self._meet(row)
+            self._meet(seen.rows[unmet])
             tracks, parts = self._tracks.of(seen.rows)
             self._ensure()
         known = np.flatnonzero(tracks >= 0)
@@ -75,13 +74,13 @@ class Forecast(Watcher):
         self._tracks.dirty[told] = True
         self._tracks.limit[tracks[limits]] = values[limits]
 
-    def _meet(self, row: int) -> None:
+    def _meet(self, rows: Array) -> None:
         """Counters are no levels; of derived series the ratios are wanted."""
-        index, kind = self._judge.index, self._judge.meta["kind"][row]
-        wanted = index.in_use(row) and (kind == Kind.GAUGE or index.source(row) == "derived")
-        self._tracks.meet(row, index.labels(row) if wanted else None)
-        if self._tracks.of(np.array([row]))[0][0] >= 0:
-            self._judge.want(self.name, np.array([row]))
+        index, gauges = self._judge.index, self._judge.meta["kind"][rows] == Kind.GAUGE
+        for row, gauge in zip(rows.tolist(), gauges.tolist(), strict=True):
+            wanted = index.in_use(row) and (gauge or index.source(row) == "derived")
+            self._tracks.meet(row, index.labels(row) if wanted else None)
+        self._judge.want(self.name, rows[self._tracks.of(rows)[0] >= 0])
 
     def _ensure(self) -> None:
         size, old = self._tracks.size, self._due.shape[1]
@@ -123,24 +122,29 @@ class Forecast(Watcher):
             hot |= self._judge.alerting.marked(_SOON, tracks)
             # While its past is being learnt, a track's latest is no basis for what comes.
             hot &= now_ms - self._tracks.last_ms[tracks] <= _SILENT_MS
-            for track in tracks[hot].tolist():
-                self._judge_track(track, now_ms)
+            for about in self._subjects(tracks[hot]):
+                self._judge_track(about, now_ms)
         self._report(now_ms)
 
-    def _subject(self, track: int) -> Subject:
+    def _subjects(self, numbers: Ints) -> list[Subject]:
         tracks = self._tracks
-        full = float(tracks.full(np.array([track]))[0])
-        used, seen_ms = float(tracks.last[track]), int(tracks.last_ms[track])
-        return subject(
-            track, int(tracks.resource[track]), tracks.series(track), used, full, seen_ms
-        )
+        columns = (
+            numbers, tracks.resource[numbers], tracks.last[numbers], tracks.full(numbers),
+            tracks.last_ms[numbers],
+        )  # fmt: skip
+        return [
+            subject(track, resource, tracks.series(track), used, full, seen_ms)
+            for track, resource, used, full, seen_ms in zip(
+                *(column.tolist() for column in columns), strict=True
+            )
+        ]
 
     def _believed(self, about: Subject) -> Outlook | None:
         least = about.resource.window_ms_least
         return believe(self._found, about.track, about.used, least_ms=least)
 
-    def _judge_track(self, track: int, now_ms: int) -> None:
-        about = self._subject(track)
+    def _judge_track(self, about: Subject, now_ms: int) -> None:
+        track = about.track
         outlook = self._believed(about)
         age_ms = int(self._levels.age_ms(np.array([track]))[0])
         if age_ms < about.resource.young_ms or about.used != about.used:
@@ -226,20 +230,23 @@ class Forecast(Watcher):
             self._reporting = self._tracks.numbers()
         now, self._reporting = self._reporting[:_AT_ONCE], self._reporting[_AT_ONCE:]
         known = np.array([track for track in now if not math.isnan(self._tracks.last[track])], int)
-        for track, spark in zip(known.tolist(), sparks(known, self._levels), strict=True):
-            about = self._subject(track)
-            outlook = self._believed(about)
-            self._lines[track] = capacity_of(about, outlook, spark, self._slope(track))
+        trends = (~np.isnan(self._found["middle"][known])).any(axis=1)
+        lines = zip(
+            self._subjects(known), trends.tolist(), sparks(known, self._levels),
+            self._slopes(known), strict=True,
+        )  # fmt: skip
+        for about, trend, spark, slope in lines:
+            outlook = self._believed(about) if trend else None
+            self._lines[about.track] = capacity_of(about, outlook, spark, slope)
         if not self._reporting:
             self._capacity = soonest_first(tuple(self._lines.values()))
 
-    def _slope(self, track: int) -> float | None:
+    def _slopes(self, tracks: Ints) -> list[float | None]:
         """Growth by millisecond over the longest window that is known, of six hours at least."""
-        for number in range(len(SPANS) - 1, LEVEL_SPANS[1][0] - 1, -1):
-            slope = float(self._found["slope"][track, number])
-            if slope == slope:
-                return slope
-        return None
+        slopes = self._found["slope"][tracks, LEVEL_SPANS[1][0] :][:, ::-1]
+        longest = (~np.isnan(slopes)).argmax(axis=1)
+        found = slopes[np.arange(len(tracks)), longest].tolist()
+        return [slope if slope == slope else None for slope in found]
 
     def capacity(self) -> tuple[Capacity, ...]:
         """The report, at most a minute old: a value, which other threads may read."""

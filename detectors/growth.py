@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +30,22 @@ STRETCHES = (
     # At 15 s and more a process that warms up, or follows the day, grows for long too.
     Stretch(48, 64 * MIB, 0.50, float("inf")),
 )
+
+
+def may_have_grown(latest: Floats, before: Sequence[Floats]) -> Bools:
+    """Which rows `grown` need be asked of: all others have not grown by enough over any stretch.
+
+    Parameters
+    ----------
+    latest : float64, shape (n_rows,)
+    before : one for each of `STRETCHES`, float64, shape (n_rows,)
+        The value so many steps earlier; NaN where there is none yet.
+    """
+    may = np.zeros(len(latest), dtype=np.bool_)
+    with np.errstate(invalid="ignore"):
+        for stretch, value in zip(STRETCHES, before, strict=True):
+            may |= latest - value >= np.maximum(stretch.floor, stretch.relative * value)
+    return may
 
 
 def grown(times_ms: Ints, values: Floats, interval_ms: Floats) -> tuple[Bools, Floats, Floats]:

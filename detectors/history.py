@@ -95,11 +95,16 @@ class History:
         count = int(self._count[place])
         at = np.arange(max(0, count - LENGTH), count) % LENGTH
         times = tuple(self._times[place, at].tolist())
-        columns = [
-            tuple(x if np.isfinite(x) else None for x in self._points[place, at, c].tolist())
-            for c in range(3)
-        ]
-        return times, *columns
+        points = self._points[place, at].T
+        finite = np.isfinite(points)
+        columns = map(tuple, points.tolist())
+        if finite.all():
+            return times, *columns
+        known = finite.tolist()
+        return times, *(
+            tuple(x if told else None for x, told in zip(*of, strict=True))
+            for of in zip(columns, known, strict=True)
+        )
 
     def matrix(self, rows: Array) -> tuple[Ints, Floats]:
         """Times and values of rows that have a ring, shapes (n_rows, LENGTH), newest last.
@@ -113,6 +118,13 @@ class History:
         times = self._times[place[:, None], at % LENGTH]
         values = self._points[place[:, None], at % LENGTH, 0].astype(np.float64)
         return np.where(missing, 0, times), np.where(missing, np.nan, values)
+
+    def back(self, rows: Array, steps: int) -> Floats:
+        """The value so many points before the last of rows that have a ring; NaN where there is none."""
+        place = self._places[rows]
+        at = self._count[place] - 1 - steps
+        values = self._points[place, at % LENGTH, 0].astype(np.float64)
+        return np.where(at < 0, np.nan, values)
 
     def has(self, rows: Array) -> Bools:
         """Which rows have a ring."""

@@ -14,7 +14,7 @@ from detectors.baseline import YOUNG, Bands, Baselines
 from detectors.counters import Clocks
 from detectors.explain import quantity
 from detectors.feedback import NEUTRAL, Heeded, Leniency
-from detectors.growth import grown
+from detectors.growth import STRETCHES, grown, may_have_grown
 from detectors.history import History
 from detectors.known import Known
 from detectors.lograte import LogRates
@@ -100,8 +100,8 @@ class Judge:
 
     def met(self, row: int, labels: Labels) -> None:
         """A row is new, or what people said of it is."""
-        leniency = self.heeded.of(labels)
-        if leniency != NEUTRAL:
+        leniency = self.heeded.of(labels) if self.heeded else NEUTRAL
+        if leniency is not NEUTRAL and leniency != NEUTRAL:
             self._lenient[row] = leniency
             self.baselines.widths.ensure(self._index.capacity)
             self.baselines.widths["width"][row] = leniency.width
@@ -231,6 +231,8 @@ class Judge:
         else:
             found = (w.rarity(seen.row, seen.at_ms, seen.value) for w in self.watchers)
             known = next((one for one in found if one is not None), ("", 0))
+        if known == (alert.evidence.component, alert.evidence.once_in_ms):
+            return alert
         made = replace(alert.evidence, component=known[0], once_in_ms=known[1])
         return replace(alert, evidence=made)
 
@@ -276,7 +278,7 @@ class Judge:
         if not watched.any():
             return
         rows, times_ms, values = rows[watched], times_ms[watched], values[watched]
-        leaking, amount, seconds = grown(*self.history.matrix(rows), interval_ms[watched])
+        leaking, amount, seconds = self._grown(rows, interval_ms[watched])
         marked = marked[watched]
         for at in np.flatnonzero(leaking | marked).tolist():
             row = int(rows[at])
@@ -291,6 +293,17 @@ class Judge:
                     "grown": quantity(float(amount[at]), "bytes"),
                     "seconds": f"{seconds[at]:.0f}",
                 }
+
+    def _grown(self, rows: Array, interval_ms: Floats) -> tuple[Bools, Floats, Floats]:
+        """`growth.grown` of rows that have a ring; most are known not to have at a glance."""
+        leaking = np.zeros(len(rows), dtype=np.bool_)
+        amount, seconds = np.zeros(len(rows)), np.zeros(len(rows))
+        before = [self.history.back(rows, stretch.steps) for stretch in STRETCHES]
+        at = np.flatnonzero(may_have_grown(self.history.back(rows, 0), before))
+        if len(at):
+            found = grown(*self.history.matrix(rows[at]), interval_ms[at])
+            leaking[at], amount[at], seconds[at] = found
+        return leaking, amount, seconds
 
     def up(self, rows: Array, times_ms: Ints, values: Floats, down: Bools, now_ms: int) -> None:
         """Targets that do not answer."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 Name = tuple[str, str]
 """An identifier: its kind and its value."""
+_Span = tuple[str, int, int]  # its kind, and where its value begins and ends
+_MOST = 2  # of a line
 
 _ID = re.compile(
     # request_id=83f2, traceId: 7ab3
@@ -23,12 +25,15 @@ _ID = re.compile(
 _NAMES = re.compile(r"(?:[iI]d|ID)[=:][\"']?$")
 _MAY = re.compile(
     r"[A-Za-z]{2}[_\-]-?\d{4}|[iI][dD][=:]|[0-9a-f]{16}|[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-"
-)  # what is cheap to see of the above
-_SPLIT: Name = ("", "")  # a word that names what the next one holds
+)  # what is cheap to see of the above; `keyblocks.py` looks for the same
+SPLIT: tuple[Name, ...] = (("", ""),)
+"""Of a word that names what the next one holds."""
 _WORD_MAX = 128
+_SHAPES_MAX = 5_000
+_DIGITLESS = bytes.maketrans(b"123456789", b"000000000")
 
 
-def identifiers(message: str, most: int = 2) -> list[tuple[str, str]]:
+def identifiers(message: str, most: int = _MOST) -> list[tuple[str, str]]:
     """The identifiers of a message, each with its kind, in order, no kind twice.
 
     Only what is made to be unique counts: a name that ends in "id" with its value, a UUID, a word
@@ -67,37 +72,63 @@ class Words(dict[str, tuple[Name, ...]]):
     def __init__(self, words_max: int) -> None:
         super().__init__()
         self.words_max = words_max
+        self._shapes: dict[bytes, tuple[_Span, ...]] = {}
 
     def __missing__(self, word: str) -> tuple[Name, ...]:
         if len(self) >= self.words_max:
             self.clear()
-        found = (_SPLIT,) if _NAMES.search(word) else tuple(_all(word)) if _MAY.search(word) else ()
+        if not _MAY.search(word):
+            found: tuple[Name, ...] = ()
+        elif _NAMES.search(word):
+            found = SPLIT
+        elif len(word) <= _WORD_MAX and word.isascii():
+            found = tuple([(kind, word[start:stop]) for kind, start, stop in self._spans(word)])
+        else:
+            found = tuple(_all(word))
         if len(word) <= _WORD_MAX:
             self[word] = found
         return found
 
-    def of(self, message: str, most: int = 2) -> list[Name]:
+    def _spans(self, word: str) -> tuple[_Span, ...]:
+        """Where the identifiers stand, worked out once for all words that differ in their digits only."""
+        shape = word.encode().translate(_DIGITLESS)
+        spans = self._shapes.get(shape)
+        if spans is None:
+            if len(self._shapes) >= _SHAPES_MAX:
+                self._shapes.clear()
+            spans = self._shapes[shape] = tuple(_spans(word))
+        return spans
+
+    def of(self, message: str) -> Sequence[Name]:
         """The identifiers of a message, each with its kind, in order, no kind twice."""
-        found = [name for word in message.split() for name in self[word]]
-        if len(found) < 2 and _SPLIT not in found:
+        return self.chosen([name for word in message.split() for name in self[word]], message)
+
+    def chosen(self, found: Sequence[Name], message: str) -> Sequence[Name]:
+        """The same where it is known what the words of the message hold."""
+        if SPLIT[0] in found:
+            return identifiers(message)
+        if len(found) < 2:
             return found
-        if _SPLIT in found:
-            return identifiers(message, most)
         first: dict[str, str] = {}
         for kind, value in found:
             first.setdefault(kind, value)
-        return list(first.items())[:most]
+        return list(first.items())[:_MOST]
 
 
 def _all(message: str) -> Iterator[Name]:
+    for kind, start, stop in _spans(message):
+        yield kind, message[start:stop]
+
+
+def _spans(message: str) -> Iterator[_Span]:
     for match in _ID.finditer(message):
         if (name := match["name"]) is not None:
-            kind, value = name, match["value"]
+            kind, group = name, "value"
         elif match["uuid"] is not None:
-            kind, value = match["before"] or "uuid", match["uuid"]
+            kind, group = match["before"] or "uuid", "uuid"
         elif match["prefix"] is not None:
-            kind, value = match["prefix"], match["number"]
+            kind, group = match["prefix"], "number"
         else:
-            kind, value = "hex", match["hex"]
-        if any(char.isdigit() for char in value):
-            yield kind, value
+            kind, group = "hex", "hex"
+        if any(char.isdigit() for char in match[group]):
+            yield kind, *match.span(group)

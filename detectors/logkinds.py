@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +10,7 @@ import numpy as np
 from detectors.logsettings import LogLineSettings
 from detectors.rows import Array, RowArrays
 from detectors.watcher import Watcher
+from detectors.writers import Writers
 from model.batch import Ints, LogBatch
 
 _FUTURE_MS = 5_000
@@ -44,12 +44,15 @@ class Part:
         -1 where there was no room for the kind.
     times_ms : int64, shape (n,)
         Event times made never to fall: a line out of order counts at the time of the one before it.
+    order : int64, shape (n_known,)
+        The lines with a kind, by kind, those of one in their order.
     """
 
     service: int
     at: Ints
     kinds: Array
     times_ms: Ints
+    order: Ints
 
 
 class LogKinds(Watcher):
@@ -134,7 +137,11 @@ class LogKinds(Watcher):
         self.texts.update(batch.template_texts)
         # What claims to be from before there were computers has no time.
         times_ms = np.clip(batch.times_ms, _EARLIEST_MS, now_ms + _FUTURE_MS)
-        parts = [self._part(batch, service, at, times_ms[at]) for service, at in _by_service(batch)]
+        writers = Writers.of_lines(batch.services)
+        parts = [
+            self._part(batch, service, at, times_ms[at])
+            for service, at in zip(writers.names, writers.lines(), strict=True)
+        ]
         self.parts = [part for part in parts if part is not None]
         for part in self.parts:
             times_ms[part.at] = part.times_ms
@@ -155,29 +162,43 @@ class LogKinds(Watcher):
         times_ms = np.maximum.accumulate(np.maximum(times_ms, state["newest_ms"][number]))
         state["newest_ms"][number] = times_ms[-1]
         state["lines"][number] += len(at)
-        of = self._of[number]
-        found = [of.get(template, -1) for template in batch.templates[at].tolist()]
-        if -1 in found:
-            found = self._meet(number, batch.templates[at].tolist(), times_ms)
-        kinds = np.array(found, dtype=np.int32)
-        last = dict(zip(found, at.tolist(), strict=True))
-        worst = int(batch.severities[at].max())
-        for kind, where in last.items():
-            if kind >= 0:
-                self.examples[kind] = batch.lines[where][:_EXAMPLE_MAX]
-        known = kinds >= 0
-        self.kinds["last_ms"][kinds[known]] = times_ms[known]
-        if worst > 0:
-            np.maximum.at(self.kinds["severity"], kinds[known], batch.severities[at][known])
-        return Part(number, at, kinds, times_ms)
+        templates = batch.templates[at]
+        order = np.argsort(templates, kind="stable")
+        ordered = templates[order]
+        begins = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+        counts = np.diff(np.r_[begins, len(order)])
+        found = self._meet(number, ordered[begins], order[begins], counts, times_ms)
+        ends = begins + counts - 1
+        kinds = np.empty(len(at), dtype=np.int32)
+        kinds[order] = np.repeat(found, counts)
+        known = found >= 0
+        self.kinds["last_ms"][found[known]] = times_ms[order[ends]][known]
+        # In the order of their first lines, in which they enter.
+        for group in np.argsort(order[begins]).tolist():
+            if found[group] >= 0:
+                line = batch.lines[at[order[ends[group]]]]
+                self.examples[int(found[group])] = line[:_EXAMPLE_MAX]
+        severities = batch.severities[at]
+        if severities.max() > 0:
+            worst = np.maximum.reduceat(severities[order], begins)
+            state_of = self.kinds["severity"]
+            state_of[found[known]] = np.maximum(state_of[found[known]], worst[known])
+        if not known.all() or (found[1:] < found[:-1]).any():
+            order = np.argsort(kinds, kind="stable")
+            order = order[kinds[order] >= 0]
+        return Part(number, at, kinds, times_ms, order)
 
-    def _meet(self, service: int, templates: list[int], times_ms: Ints) -> list[int]:
-        of, found = self._of[service], []
-        for template, time_ms in zip(templates, times_ms.tolist(), strict=True):
-            kind = of.get(template, -1)
-            if kind < 0 and template != _OVERFLOW:
-                kind = self._new(service, template, time_ms)
-            found.append(kind)
+    def _meet(
+        self, service: int, templates: Array, first: Ints, counts: Ints, times_ms: Ints
+    ) -> Array:
+        """The kinds of templates, whose first lines and counts are given; -1 where there is no room."""
+        of = self._of[service]
+        found = np.array([of.get(template, -1) for template in templates.tolist()], dtype=np.int32)
+        unknown = np.flatnonzero((found < 0) & (templates != _OVERFLOW))
+        for group in unknown[np.argsort(first[unknown])].tolist():
+            found[group] = self._new(service, int(templates[group]), int(times_ms[first[group]]))
+            if found[group] < 0:
+                self.refused += int(counts[group]) - 1  # one was counted
         return found
 
     def _new(self, service: int, template: int, time_ms: int) -> int:
@@ -276,17 +297,3 @@ class LogKinds(Watcher):
         self.texts, self.examples = dict(state["texts"]), dict(state["examples"])
         self._free, self._next = list(state["free"]), state["next"]
         self.refused, self._tidied_ms = state["refused"], state["tidied_ms"]
-
-
-def _by_service(batch: LogBatch) -> Iterator[tuple[str, Ints]]:
-    """Services in the order of their first lines, with where their lines stand."""
-    first = batch.services[0] if batch.services else ""
-    if batch.services.count(first) == len(batch):
-        if len(batch):
-            yield first, np.arange(len(batch))
-        return
-    where: dict[str, list[int]] = {}
-    for at, service in enumerate(batch.services):
-        where.setdefault(service, []).append(at)
-    for service, found in where.items():
-        yield service, np.array(found)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from model.batch import LogBatch
+from detectors.rows import Array
+from detectors.writers import Writers
+from model.batch import Ints, LogBatch
 
 WINDOW_MS = 10_000
 LEVELS = ("info", "warn", "error")
@@ -46,13 +49,12 @@ class LogRates:
         self._evaluated_ms = 0
         self.refused = 0
 
-    def take(self, batch: LogBatch, now_ms: int) -> None:
-        """Count a batch."""
+    def take(self, batch: LogBatch, now_ms: int, writers: Writers | None = None) -> None:
+        """Count a batch, of which it may be known already who wrote it."""
+        if writers is None:
+            writers = Writers.of_lines(batch.services)
         seconds = np.minimum(batch.times_ms, now_ms + _FUTURE_MS) // 1000
-        severities = batch.severities.tolist()
-        # Most lines of a batch are of few services, levels and seconds: those are counted, not the lines.
-        many = Counter(zip(batch.services, severities, seconds.tolist(), strict=True))
-        for (service, severity, second), lines in many.items():
+        for service, severity, second, lines in _alike(writers, batch.severities, seconds):
             stream = self._stream(service, level_of(severity), lines)
             if stream is not None:
                 _count(stream.counts, second, lines)
@@ -126,6 +128,23 @@ class LogRates:
             for service, level, counts, lines, row in saved["streams"]
         }
         self._evaluated_ms, self.refused = saved["evaluated_ms"], saved["refused"]
+
+
+def _alike(
+    writers: Writers, severities: Array, seconds: Ints
+) -> Iterator[tuple[str, int, int, int]]:
+    """Service, severity, second, and how many lines have these; in the order of their first lines."""
+    if not len(seconds):
+        return
+    times, of = np.unique(seconds, return_inverse=True)
+    keys = (writers.of.astype(np.int64) * len(times) + of) * 256 + (
+        severities.astype(np.int64) & 255
+    )
+    _, first, lines = np.unique(keys, return_index=True, return_counts=True)
+    for place in np.argsort(first).tolist():
+        at = int(first[place])
+        service = writers.names[int(writers.of[at])]
+        yield service, int(severities[at]), int(seconds[at]), int(lines[place])
 
 
 def _count(counts: deque[tuple[int, int]], second: int, lines: int) -> None:

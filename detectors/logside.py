@@ -12,6 +12,7 @@ from detectors.newtemplate import Newcomer, NewTemplates
 from detectors.roles import ROLE_NUMBER
 from detectors.settings import DetectorSettings
 from detectors.tell import template_alert, template_series
+from detectors.writers import Writers
 from model.alert import Alert
 from model.batch import LogBatch
 from model.labels import Labels
@@ -35,8 +36,9 @@ class LogSide:
     def take(self, batch: LogBatch, now_ms: int) -> None:
         """Lines arrived."""
         self.lines += len(batch)
-        self._judge.rates.take(batch, now_ms)
-        for newcomer in self.templates.take(batch):
+        writers = Writers.of_lines(batch.services)
+        self._judge.rates.take(batch, now_ms, writers)
+        for newcomer in self.templates.take(batch, writers):
             patience = self._judge.heeded.of(template_series(newcomer)).patience
             if self.templates.worth_telling(newcomer, patience):
                 self._tell(newcomer, now_ms)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.absence import Absences
-from detectors.classify import VIA, Class, classify
+from detectors.classify import Class, classify
 from detectors.derive import Family, families
 from detectors.judge import Judge
 from detectors.light.clock import Times
@@ -21,6 +22,8 @@ from model.batch import Bools, Floats, Ints, Rows
 from model.series import NAME, SENDER, SeriesIndex
 
 _FUTURE_MS = 60_000
+# An enumeration's member is looked up at the price of three arrays' elements.
+_IGNORED, _INPUT, _MEMORY, _UP = map(int, (Kind.IGNORED, Kind.INPUT, Kind.MEMORY, Kind.UP))
 
 
 def class_of(index: SeriesIndex, row: int) -> Class:
@@ -53,6 +56,8 @@ class MetricSide:
         self.absences = Absences(settings.silent_after_ms)
         self._families = families()
         self._family_names = tuple(self._families)
+        self._role = 0 if settings.level_alerts else ROLE_NUMBER["quiet"]
+        self._ups_of: dict[int, tuple[str, str]] = {}
         self.samples = self.dropped = self.resets = 0
 
     @property
@@ -134,9 +139,9 @@ class MetricSide:
 
     def _meet_all(self, rows: Rows) -> None:
         """Decide what new rows are for; plain ones of a kind get places side by side."""
-        for row in rows.tolist():
-            self._meet(row)
-        kinds = self._meta["kind"][rows]
+        met = [self._meet(row) for row in rows.tolist()]
+        self._meta["kind"][rows] = kinds = np.array([kind for kind, _ in met], dtype=np.int8)
+        self._meta["role"][rows] = [role for _, role in met]
         for kind in (Kind.GAUGE, Kind.COUNTER):
             self._judge.plain.light.state.add(rows[kinds == kind])
 
@@ -149,30 +154,30 @@ class MetricSide:
         derived = [family.outputs(rows) for family in self._families.values()]
         return np.unique(np.concatenate([rows, *derived])).astype(np.int32)
 
-    def _meet(self, row: int) -> None:
-        """Decide what a new row is for."""
-        made = self.classified(row)
+    def _meet(self, row: int) -> tuple[int, int]:
+        """Decide what a new row is for: its kind and role."""
+        made, judge = self.classified(row), self._judge
         if not self._index.in_use(row):
-            self._meta["kind"][row] = Kind.IGNORED
-            return
+            return _IGNORED, int(self._meta["role"][row])
         labels = self._index.labels(row)
-        self._meta["kind"][row] = made.kind
-        quiet = made.family == "quiet" or not self._settings.level_alerts
-        self._meta["role"][row] = ROLE_NUMBER["quiet"] if quiet else 0
-        self._judge.thresholds.add(row, labels)
-        self._judge.met(row, labels)
-        if made.kind is Kind.INPUT:
-            self._meet_input(row, made)
-        elif made.family in WATCHED:
-            self._meta["role"][row] = ROLE_NUMBER[made.family]
+        judge.thresholds.add(row, labels)
+        judge.met(row, labels)
+        kind, role = int(made.kind), self._role
+        if made.family in WATCHED:
+            role = ROLE_NUMBER[made.family]
             if made.family not in ("certificate", "edge"):
-                self._judge.history.watch(row)
-        elif made.kind is Kind.MEMORY:
-            self._meta["role"][row] = ROLE_NUMBER["memory"]
-            self._judge.history.watch(row)
-            self._judge.baselines.watch_season(row)
-        elif made.kind is Kind.UP:
-            self._judge.history.watch(row)
+                judge.history.watch(row)
+        elif made.family == "quiet":
+            role = ROLE_NUMBER["quiet"]
+        if kind == _INPUT:
+            self._meet_input(row, made)
+        elif kind == _MEMORY:
+            role = ROLE_NUMBER["memory"]
+            judge.history.watch(row)
+            judge.baselines.watch_season(row)
+        elif kind == _UP:
+            judge.history.watch(row)
+        return kind, role
 
     def _meet_input(self, row: int, made: Class) -> None:
         self._meta["family"][row] = self._family_names.index(made.family)
@@ -200,12 +205,20 @@ class MetricSide:
         for row, time_ms, value in zip(
             rows.tolist(), times_ms.tolist(), values.tolist(), strict=True
         ):
-            source = self._index.source(row)
-            self.absences.heard(service_of(self._index.labels(row)), time_ms, source)
+            service, source = self._whose(row)
+            self.absences.heard(service, time_ms, source)
             if source.startswith(SENDER):
                 self.absences.sender(source.removeprefix(SENDER), value > 0, time_ms)
         down = self.absences.down(rows, times_ms, values)
         self._judge.up(rows, times_ms, values, down, now_ms)
+
+    def _whose(self, row: int) -> tuple[str, str]:
+        """Service and source of an `up`."""
+        known = self._ups_of.get(row)
+        if known is None:
+            labels, source = self._index.labels(row), self._index.source(row)
+            known = self._ups_of[row] = service_of(labels), source
+        return known
 
     def _memories(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
         self._clocks.tick(rows, times_ms)
@@ -223,12 +236,7 @@ class MetricSide:
             if len(groups):
                 for watcher in self._judge.watchers:
                     watcher.sums(name, family, groups, times_ms, sums, now_ms)
-                for group, time_ms in zip(groups.tolist(), times_ms.tolist(), strict=True):
-                    labels = family.labels(group)
-                    if (
-                        VIA not in labels
-                    ):  # else it is the teller who is heard, whatever the service does
-                        self.absences.heard(service_of(labels), time_ms)
+                self._hear(family, groups, times_ms)
                 usual = self._usual_errors(family.out_rows[groups, 1])
                 for signal in signals(name, family, groups, times_ms, sums, usual):
                     found.append(self._rows_of(family, signal, now_ms))
@@ -237,6 +245,13 @@ class MetricSide:
                 np.concatenate(x) for x in zip(*found, strict=True)
             )
             self._judge.signal(rows, times, values, enough, roles, now_ms)
+
+    def _hear(self, family: Family, groups: Ints, times_ms: Ints) -> None:
+        """The services of these groups are alive; what many groups say one after another counts once."""
+        services = map(family.service, groups.tolist())
+        for (service, time_ms), _ in groupby(zip(services, times_ms.tolist(), strict=True)):
+            if service is not None:
+                self.absences.heard(service, time_ms)
 
     def _usual_errors(self, rows: Ints) -> Floats:
         level = self._judge.baselines.rows["level"]
@@ -282,6 +297,8 @@ class MetricSide:
 
     def forget(self, rows: Rows) -> None:
         """These rows go to other series."""
+        for row in self._ups_of.keys() & set(rows.tolist()):
+            del self._ups_of[row]
         for arrays in self.arrays.values():
             arrays.clear(rows)
         for family in self._families.values():

@@ -7,7 +7,10 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from model.batch import LogBatch
+import numpy as np
+
+from detectors.writers import Writers
+from model.batch import Ints, LogBatch
 
 _FATAL = 21
 _ERROR = 17
@@ -73,26 +76,53 @@ class NewTemplates:
         self._numbers = 0
         self.refused = 0
 
-    def take(self, batch: LogBatch) -> list[Newcomer]:
+    def take(self, batch: LogBatch, writers: Writers | None = None) -> list[Newcomer]:
         """Read a batch; gives the newcomers of which lines came, in order, once each."""
+        wrote = Writers.of_lines(batch.services) if writers is None else writers
+        places = wrote.lines()
+        services = [
+            self._service(name, int(batch.times_ms[of[0]]))
+            for name, of in zip(wrote.names, places, strict=True)
+        ]
+        bad = np.flatnonzero(batch.severities >= _WARN)
+        touched = self._meet(batch, bad, wrote, services, places) if len(bad) else []
+        for service, of in zip(services, places, strict=True):
+            service.lines += len(of)
+        return touched
+
+    def _service(self, name: str, time_ms: int) -> _Service:
+        service = self._services.get(name)
+        if service is None:
+            service = self._services[name] = _Service(time_ms)
+        return service
+
+    def _meet(
+        self,
+        batch: LogBatch,
+        bad: Ints,
+        wrote: Writers,
+        services: list[_Service],
+        places: list[Ints],
+    ) -> list[Newcomer]:
+        """The lines that are warnings or worse."""
         touched: dict[int, Newcomer] = {}
+        nth = np.empty(
+            len(batch), dtype=np.int64
+        )  # of its service's lines in the batch, from one on
+        for of in places:
+            nth[of] = np.arange(1, len(of) + 1)
         texts = {number: essence(text) for number, text in batch.template_texts.items()}
         severities, templates = batch.severities.tolist(), batch.templates.tolist()
-        for at, time_ms in enumerate(batch.times_ms.tolist()):
-            name = batch.services[at]
-            service = self._services.get(name)
-            if service is None:
-                service = self._services[name] = _Service(time_ms)
-            service.lines += 1
-            if severities[at] < _WARN:
-                continue
+        for at in bad.tolist():
+            time_ms, place = int(batch.times_ms[at]), int(wrote.of[at])
+            name, service = wrote.names[place], services[place]
             text = texts.get(templates[at])
             key = name, essence(batch.lines[at]) if text is None else text
             if key in self._known:
                 continue
             newcomer = self._new.get(key)
             if newcomer is None:
-                if self._learning(service, time_ms) or not self._room():
+                if self._learning(service, time_ms, int(nth[at])) or not self._room():
                     self._know(key)
                     continue
                 self._numbers += 1
@@ -107,9 +137,9 @@ class NewTemplates:
             touched[newcomer.number] = newcomer
         return list(touched.values())
 
-    def _learning(self, service: _Service, time_ms: int) -> bool:
+    def _learning(self, service: _Service, time_ms: int, nth: int) -> bool:
         age_ms = time_ms - service.first_ms
-        few = service.lines < self._learning_lines and age_ms < _PATIENT * self._learning_ms
+        few = service.lines + nth < self._learning_lines and age_ms < _PATIENT * self._learning_ms
         return age_ms < self._learning_ms or few
 
     def _room(self) -> bool:

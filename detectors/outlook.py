@@ -18,6 +18,7 @@ Z = 1.45  # 80 % of a Student t with about six degrees of freedom: so many block
 _PACE = 0.2  # standard deviation of the pace, as a share of it, as far ahead as was looked back
 _SOONER = 0.5  # a younger trend is believed beside an older one where it is over in half the time
 _MINUTE_MS = 60_000
+_ENOUGH = 0.75  # of a window's points must be there
 _USUAL = 1.3  # a rise up to this multiple of what was seen before is nothing new
 _BEYOND = 0.3  # … unless it goes this share of the past's range beyond all that was seen
 
@@ -124,29 +125,41 @@ def look(levels: Levels, tracks: Ints, full: Floats, number: int) -> dict[str, F
     span = SPANS[number]
     means, peaks = levels.window(span.level, tracks, span.count)
     points = thin(means, span.by)
-    trend = fit(points, thin(peaks, span.by, peaks=True), span.rhythm)
+    found = {name: np.full(len(tracks), np.nan) for name in FIELDS}
+    found["made"] = levels.end_ms(span.level, tracks).astype(np.float64)
+    # Of a young track there are no lines to be drawn, by most of the windows.
+    some = np.flatnonzero(np.count_nonzero(~np.isnan(points), axis=1) >= _ENOUGH * points.shape[1])
+    if len(some):
+        trend = fit(points[some], thin(peaks[some], span.by, peaks=True), span.rhythm)
+        made = _foretold(levels, tracks[some], full[some], span, trend)
+        for name, values in made.items():
+            found[name][some] = values
+    return found
+
+
+def _foretold(
+    levels: Levels, tracks: Ints, full: Floats, span: Span, trend: Trend
+) -> dict[str, Floats]:
+    """What a window's trends come to; those of `FIELDS` but `made`."""
     room = full - trend.level - trend.peak
     early, middle, late = crossing(np.where(np.isinf(room), 1e150, room), trend, Z, _PACE)
     # A straight line starts at the last point's middle.
-    end_ms = levels.end_ms(span.level, tracks).astype(np.float64)
-    from_ms = end_ms - 0.5 * span.point_ms
+    from_ms = levels.end_ms(span.level, tracks).astype(np.float64) - 0.5 * span.point_ms
     endless = np.isinf(full)
     within = endless | (middle * span.point_ms <= span.reach * span.ms)
     known = (span.past_ms == 0) | (levels.age_ms(tracks) >= span.past_ms + span.ms)
     trend = replace(trend, holds=trend.holds & within & known)
     believed = trend.holds & ~_usual(levels, tracks, span, trend)
     with np.errstate(invalid="ignore"):
-        found = {
+        coming = np.where(endless, np.inf, from_ms + middle * span.point_ms)
+        return {
             "early": from_ms + early * span.point_ms,
-            "middle": np.where(endless, np.inf, from_ms + middle * span.point_ms),
+            "middle": np.where(believed, coming, np.nan),
             "late": from_ms + late * span.point_ms,
+            "slope": trend.slope / span.point_ms,
+            "line": trend.level,
+            "grown": trend.grown,
         }
-    found["middle"] = np.where(believed, found["middle"], np.nan)
-    enough = np.count_nonzero(~np.isnan(points), axis=1) >= 0.75 * points.shape[1]
-    found["slope"] = np.where(enough, trend.slope / span.point_ms, np.nan)
-    found["line"], found["made"] = trend.level, end_ms
-    found["grown"] = trend.grown
-    return found
 
 
 def _usual(levels: Levels, tracks: Ints, span: Span, trend: Trend) -> Bools:

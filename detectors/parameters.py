@@ -21,7 +21,7 @@ from detectors.position import BINS, Position, Verdict
 from detectors.rows import Array
 from detectors.watcher import Watcher
 from model.alert import Alert, Severity
-from model.batch import LogBatch
+from model.batch import Ints, LogBatch
 
 METHOD = "parameters"
 _SLOT_MS = 10_000
@@ -66,25 +66,31 @@ class Parameters(Watcher):
 
     def _part(self, batch: LogBatch, part: Part, now_ms: int) -> None:
         most, known = self._settings.parameter_lines_max, self._kinds
-        at, times_ms = part.at.tolist(), part.times_ms.tolist()
-        for n, kind in enumerate(part.kinds.tolist()):
-            if kind < 0:
-                continue
+        for n in self._first(part, most).tolist():
+            kind, time_ms = int(part.kinds[n]), int(part.times_ms[n])
             state = known.get(kind)
             if state is None:
                 state = known[kind] = _Kind()
             if state.tried >= _TRIED:
                 continue
-            slot = times_ms[n] // _SLOT_MS
+            slot = time_ms // _SLOT_MS
             if state.slot != slot:
                 state.slot, state.read = slot, 0
             if state.read >= most:
                 continue
             state.read += 1
-            line = batch.lines[at[n]]
-            if batch.fields and (fields := batch.fields[at[n]]):
+            line = batch.lines[part.at[n]]
+            if batch.fields and (fields := batch.fields[part.at[n]]):
                 line = f"{line} {fields}"
-            self._read(kind, state, line, times_ms[n], now_ms)
+            self._read(kind, state, line, time_ms, now_ms)
+
+    def _first(self, part: Part, most: int) -> Ints:
+        """The first lines of each kind in each slot, in order: more of them are not read in any case."""
+        kinds, slots = part.kinds[part.order], part.times_ms[part.order] // _SLOT_MS
+        new = np.r_[True, (kinds[1:] != kinds[:-1]) | (slots[1:] != slots[:-1])][: len(kinds)]
+        nth = np.arange(len(kinds))
+        nth -= np.maximum.accumulate(np.where(new, nth, 0))
+        return np.sort(part.order[nth < most])
 
     def _read(self, kind: int, state: _Kind, line: str, time_ms: int, now_ms: int) -> None:
         self.read += 1

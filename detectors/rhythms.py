@@ -94,13 +94,10 @@ class Rhythms(Watcher):
         self.places.ensure(min(self._max, self._used() + len(rows)))
         free = np.flatnonzero(self.places["row"][: self._max] < 0)[: len(rows)]
         self.waiting = len(rows) - len(free)
-        interval_ms = self._judge.known.interval_ms(rows)
-        for place, row, each_ms in zip(
-            free.tolist(), rows.tolist(), interval_ms.tolist(), strict=False
-        ):
-            self.places.clear(np.array([place]))
-            self.places["row"][place], self.by_row["place"][row] = row, place
-            self.follow.begin(place, each_ms)
+        rows = rows[: len(free)]
+        self.places.clear(free)
+        self.places["row"][free], self.by_row["place"][rows] = rows, free
+        self.follow.begin(free, self._judge.known.interval_ms(rows))
 
     def _used(self) -> int:
         return int(np.count_nonzero(self.places["row"] >= 0))

@@ -15,16 +15,18 @@ remembered with all it met before. One that rests while few are known waits for 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from detectors.companions import Course, Key, Kind, Queue, new_key
 from detectors.keys import Name, Words
 from model.units import Milliseconds
 
 _WORDS_MAX = 50_000
 _LINE_MAX = 300
 _STEP_MS = 1_000
+_COURSES_BYTES_MAX = 8_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,90 +84,6 @@ class Odd:
     line: str = ""  # its last one
 
 
-@dataclass(slots=True)
-class _Key:
-    """An identifier that is followed."""
-
-    kind: str
-    value: str
-    last_ms: int
-    templates: dict[int, None] = field(default_factory=dict)
-    recent: dict[int, None] = field(default_factory=dict)  # those met since it rested last
-    told: bool = False
-    line: str = ""  # the last one, or one that few have
-    kept: bool = False
-
-
-@dataclass(slots=True)
-class _Kind:
-    """What was learnt of one kind of identifier."""
-
-    known: float = 0.0  # identifiers that were ever met
-    met: dict[int, float] = field(default_factory=dict)  # template to identifiers that met it
-    beside: dict[int, dict[int, float]] = field(default_factory=dict)  # of rests: with both, or one
-    waiting: list[str] = field(default_factory=list)  # values that rested while few were known
-    rests: int = 0  # how often one came to rest
-
-    def meet(self, template: int, settings: SequenceSettings) -> bool:
-        """Count an identifier that meets a template for the first time, if there is room."""
-        if template not in self.met and len(self.met) >= settings.templates_max:
-            return False
-        self.met[template] = self.met.get(template, 0.0) + 1
-        return True
-
-    def learn(self, key: _Key, settings: SequenceSettings) -> None:
-        """Count what an identifier that comes to rest met together since it rested last."""
-        recent = [template for template in key.recent if template in self.met]
-        for template in recent:
-            others = self.beside.setdefault(template, {})
-            for other in recent:
-                others[other] = others.get(other, 0.0) + 1
-        if self.known >= settings.memory:
-            self._halve()
-
-    def merge(self, merged: Mapping[int, int]) -> None:
-        """Templates are others: an identifier that met both met one, so the greater count is kept."""
-        if merged.keys().isdisjoint(self.met):
-            return
-        self.met = _joined(self.met, merged)
-        beside: dict[int, dict[int, float]] = {}
-        for template, others in self.beside.items():
-            into = beside.setdefault(merged.get(template, template), {})
-            for other, n in _joined(others, merged).items():
-                into[other] = max(into.get(other, 0.0), n)
-        self.beside = beside
-
-    def _halve(self) -> None:
-        self.known /= 2
-        self.met = {template: n / 2 for template, n in self.met.items() if n >= 1}
-        self.beside = {
-            a: {b: n / 2 for b, n in others.items() if b in self.met}
-            for a, others in self.beside.items()
-            if a in self.met
-        }
-
-    def judge(self, key: _Key, settings: SequenceSettings) -> Odd | None:
-        """What is unusual about an identifier: the rarest template, or one that is missing."""
-        met = [(self.met[t] / self.known, t) for t in key.templates if t in self.met]
-        share, rare = min(met, default=(1.0, -1))
-        if share < settings.rare_share:
-            return Odd(key.kind, key.value, key.last_ms, rare=rare, share=share, line=key.line)
-        # A single line is no course of events that something could be missing from.
-        for template in key.recent if len(key.recent) > 1 else ():
-            others = self.beside.get(template, {})
-            of = others.get(template, 0.0)
-            if of < settings.companions_min:
-                continue
-            for other, n in others.items():
-                share = (of - n) / of
-                # What it met before it need not meet again.
-                if share < settings.missing_share and other not in key.templates:
-                    return Odd(
-                        key.kind, key.value, key.last_ms, missing=other, share=share, line=key.line
-                    )
-        return None
-
-
 class Sequences:
     """Follows identifiers through the lines that name them.
 
@@ -181,15 +99,23 @@ class Sequences:
     [('job_', '1070', 3)]
     """
 
-    def __init__(self, settings: SequenceSettings | None = None) -> None:
+    def __init__(
+        self,
+        settings: SequenceSettings | None = None,
+        *,
+        courses_bytes_max: int = _COURSES_BYTES_MAX,
+    ) -> None:
         self.settings = settings or SequenceSettings()
+        self._courses_bytes_max = courses_bytes_max
         self.odd_total = 0
         self.refused = 0
         self._due_ms = 0  # looking once a second is enough
         self.words = Words(_WORDS_MAX)
-        self._kinds: dict[str, _Kind] = {}
-        self._open: dict[tuple[str, str], _Key] = {}  # the one idle for longest first
-        self._resting: dict[tuple[str, str], _Key] = {}  # the one resting for longest first
+        self._kinds: dict[str, Kind] = {}
+        self._open = Queue()  # the one idle for longest first
+        self._resting = Queue()  # the one resting for longest first
+        self._courses: dict[tuple[str, tuple[int, ...], tuple[int, ...]], Course] = {}
+        self._courses_bytes = 0
 
     def line(self, time_ms: int, template: int, message: str) -> list[Odd]:
         """A line came; gives the verdicts that this makes due.
@@ -201,35 +127,109 @@ class Sequences:
         template : int
         message : str
         """
-        return self.meet(self.words.of(message), time_ms, template, message)
+        return self.take([(self.words.of(message), time_ms, template, message)])
 
-    def meet(self, names: Sequence[Name], time_ms: int, template: int, message: str) -> list[Odd]:
-        """The same, where the identifiers of the line are known already."""
-        for name in names:
-            kind = self._kinds.get(name[0])
-            if kind is None:
-                if len(self._kinds) >= self.settings.kinds_max:
-                    self.refused += 1
+    def take(self, lines: Iterable[tuple[Sequence[Name], int, int, str]]) -> list[Odd]:
+        """The same for a block of lines in their order, each with the identifiers in it before its time."""
+        odd: list[Odd] = []
+        kinds, opened, due_ms = self._kinds, self._open, self._due_ms
+        open_max, rare_share = self.settings.open_max, self.settings.rare_share
+        for names, time_ms, template, message in lines:
+            for name, value in names:
+                kind = kinds.get(name) or self._new(name)
+                if kind is None:
                     continue
-                kind = self._kinds[name[0]] = _Kind()
-            key = self._open.pop(name, None) or self._wake(name, kind, time_ms)
-            self._open[name] = key
-            if time_ms > key.last_ms:
-                key.last_ms = time_ms
-            if template not in key.templates:
-                if not kind.meet(template, self.settings):
-                    self.refused += 1
-                    continue
-                key.templates[template] = None
-                if kind.met[template] < self.settings.rare_share * kind.known:
-                    key.line, key.kept = message[:_LINE_MAX], True
-            if not key.kept:
-                key.line = message[:_LINE_MAX]
-            key.recent[template] = None
-        if time_ms < self._due_ms and len(self._open) <= self.settings.open_max:
-            return []
-        self._due_ms = time_ms + _STEP_MS
-        return self.step(time_ms)
+                key = self._touched(kind, value, time_ms)
+                course = key.course.again.get(template)
+                if course is None:
+                    course = key.course.first.get(template) or self._on(key, template)
+                    if len(course.templates) > len(key.course.templates):
+                        if template not in kind.met and not self._admit(kind, template):
+                            continue
+                        kind.steps += 1
+                        count = kind.met[template] = kind.met[template] + 1
+                        if count < rare_share * kind.known:
+                            key.line, key.kept = message[:_LINE_MAX], True
+                key.course = course
+                if not key.kept:
+                    key.line = message[:_LINE_MAX]
+            if time_ms >= due_ms or len(opened) > open_max:
+                self._due_ms = due_ms = time_ms + _STEP_MS
+                odd += self.step(time_ms)
+        return odd
+
+    def _touched(self, kind: Kind, value: str, time_ms: int) -> Key:
+        """An identifier that has a line, followed from now on if it was not; it is idle for the shortest."""
+        opened = self._open
+        key = kind.keys.get(value)
+        if key is None:
+            key = kind.keys[value] = new_key(kind, value, time_ms)
+            kind.known += 1
+            kind.steps += 1
+        elif key.resting:
+            del self._resting[key.place]
+            key.resting = False
+            key.course = key.course.rested or self._rested(key)
+        else:
+            del opened[key.place]
+        key.place = opened.next = place = opened.next + 1
+        opened[place] = key
+        if time_ms > key.last_ms:
+            key.last_ms = time_ms
+        return key
+
+    def _new(self, name: str) -> Kind | None:
+        if len(self._kinds) >= self.settings.kinds_max:
+            self.refused += 1
+            return None
+        kind = self._kinds[name] = Kind(name, Course((), ()))
+        return kind
+
+    def _admit(self, kind: Kind, template: int) -> bool:
+        admitted = kind.admit(template, self.settings.templates_max)
+        self.refused += not admitted
+        return admitted
+
+    def _course(self, kind: Kind, templates: tuple[int, ...], recent: tuple[int, ...]) -> Course:
+        """The one object for a course."""
+        found = self._courses.get((kind.name, templates, recent))
+        return found or self._enter(kind, Course(templates, recent))
+
+    def _enter(self, kind: Kind, course: Course) -> Course:
+        place = kind.name, course.templates, course.recent
+        found = self._courses.setdefault(place, course)
+        self._courses_bytes += course.nbytes if found is course else 0
+        return found
+
+    def _entered(self, key: Key) -> Course:
+        """The course of an identifier, sure to be in the table: only those lead anywhere, so that all is forgotten with it."""
+        if self._courses_bytes > self._courses_bytes_max:
+            self._unlink()
+        key.course = self._enter(key.kind, key.course)
+        return key.course
+
+    def _unlink(self) -> None:
+        for course in self._courses.values():
+            course.unlink()
+        self._courses, self._courses_bytes = {}, 0
+
+    def _on(self, key: Key, template: int) -> Course:
+        """Where a template leads from an identifier's course, asked for the first time."""
+        course = self._entered(key)
+        templates, recent = course.templates, course.recent
+        known = template in templates
+        after = self._course(
+            key.kind,
+            templates if known else (*templates, template),
+            recent if template in recent else (*recent, template),
+        )
+        (course.again if known else course.first)[template] = after
+        return after
+
+    def _rested(self, key: Key) -> Course:
+        course = self._entered(key)
+        found = course.rested = self._course(key.kind, course.templates, ())
+        return found
 
     def merge(self, merged: Mapping[int, int]) -> None:
         """Templates turned out to be others: each number is to stand for another from now on."""
@@ -237,31 +237,28 @@ class Sequences:
             return
         for kind in self._kinds.values():
             kind.merge(merged)
+        self._unlink()
         for key in (*self._open.values(), *self._resting.values()):
-            if not merged.keys().isdisjoint(key.templates):
-                key.templates = {merged.get(t, t): None for t in key.templates}
-                key.recent = {merged.get(t, t): None for t in key.recent}
+            course = key.course
+            if not merged.keys().isdisjoint(course.templates):
+                templates, recent = (
+                    tuple(dict.fromkeys(merged.get(t, t) for t in each))
+                    for each in (course.templates, course.recent)
+                )
+                key.course = self._course(key.kind, templates, recent)
 
     def known(self, kind: str) -> tuple[float, int]:
         """How many identifiers of a kind are known, and how often one came to rest."""
         found = self._kinds[kind]
         return found.known, found.rests
 
-    def _wake(self, name: tuple[str, str], kind: _Kind, time_ms: int) -> _Key:
-        key = self._resting.pop(name, None)
-        if key is None:
-            kind.known += 1
-            return _Key(*name, time_ms)
-        key.recent = {}
-        return key
-
     def step(self, now_ms: int) -> list[Odd]:
         """Lay to rest what has been idle for long; gives the verdicts that this makes due."""
         odd: list[Odd] = []
-        while self._open:
-            key = next(iter(self._open.values()))
-            idle = now_ms - key.last_ms >= self.settings.idle_ms
-            if not idle and len(self._open) <= self.settings.open_max:
+        opened, before_ms = self._open, now_ms - self.settings.idle_ms
+        while opened:
+            key = opened.first()
+            if key.last_ms > before_ms and len(opened) <= self.settings.open_max:
                 break
             odd += self._rest(key)
         return odd
@@ -270,34 +267,53 @@ class Sequences:
         """The input is over: everything rests."""
         return [odd for key in list(self._open.values()) for odd in self._rest(key)]
 
-    def _rest(self, key: _Key) -> list[Odd]:
-        name = key.kind, key.value
-        self._resting[name] = self._open.pop(name)
-        if len(self._resting) > self.settings.resting_max:
-            del self._resting[next(iter(self._resting))]
-        kind = self._kinds[key.kind]
-        kind.learn(key, self.settings)
+    def _rest(self, key: Key) -> Sequence[Odd]:
+        kind, course, resting = key.kind, key.course, self._resting
+        del self._open[key.place]
+        key.place = resting.next = place = resting.next + 1
+        resting[place] = key
+        key.resting = True
+        if len(resting) > self.settings.resting_max:
+            forgotten = resting.first()
+            del resting[forgotten.place]
+            forgotten.resting = False
+            del forgotten.kind.keys[forgotten.value]
+        if not course.rests:
+            kind.unlearnt.append(course)
+        course.rests += 1
         kind.rests += 1
-        kind.waiting.append(key.value)
+        kind.steps += 1
+        if kind.known >= self.settings.memory:
+            kind.halve()
         if kind.known < self.settings.known_min:
-            return []
-        waiting, kind.waiting = kind.waiting, []
-        return [odd for value in waiting for odd in self._judge(kind, (key.kind, value))]
-
-    def _judge(self, kind: _Kind, name: tuple[str, str]) -> list[Odd]:
-        # One that goes on meanwhile is judged when it rests again.
-        key = self._resting.get(name)
-        odd = kind.judge(key, self.settings) if key and not key.told else None
-        if key is not None:
+            kind.waiting[key.value] = None
+            return ()
+        if kind.waiting:
+            waiting, kind.waiting = kind.waiting | {key.value: None}, {}
+            keys = [kind.keys[value] for value in waiting if value in kind.keys]
+            return [odd for each in keys for odd in self._judge(each)]
+        if kind.steps < course.usual_until and key.resting:
             key.line, key.kept = "", False
-        if key is None or odd is None:
-            return []
+            return ()
+        return self._judge(key)
+
+    def _judge(self, key: Key) -> Sequence[Odd]:
+        # One that goes on meanwhile is judged when it rests again.
+        if not key.resting:
+            return ()
+        kind, line = key.kind, key.line
+        key.line, key.kept = "", False
+        verdict = None if key.told else kind.judge(key.course, self.settings)
+        if verdict is None:
+            return ()
         key.told = True
         self.odd_total += 1
-        return [odd]
+        return (Odd(kind.name, key.value, key.last_ms, *verdict, line=line),)
 
     def save(self) -> dict[str, Any]:
         """Plain JSON values."""
+        for kind in self._kinds.values():
+            kind.learn()
         return {
             "kinds": [
                 [
@@ -305,7 +321,7 @@ class Sequences:
                     kind.known,
                     list(kind.met.items()),
                     [[template, list(others.items())] for template, others in kind.beside.items()],
-                    kind.waiting,
+                    list(kind.waiting),
                     kind.rests,
                 ]
                 for name, kind in self._kinds.items()
@@ -317,45 +333,35 @@ class Sequences:
 
     def load(self, saved: dict[str, Any]) -> None:
         """Take over what `save` gave."""
-        self._kinds = {
-            name: _Kind(
-                known,
-                dict(met),
-                {template: dict(others) for template, others in beside},
-                list(waiting),
-                *rests,
-            )
-            for name, known, met, beside, waiting, *rests in saved["kinds"]
-        }
-        self._open = {(key.kind, key.value): key for key in map(_key, saved["open"])}
-        self._resting = {(key.kind, key.value): key for key in map(_key, saved["resting"])}
+        self._unlink()
+        self._kinds = {}
+        for name, known, met, beside, waiting, *rests in saved["kinds"]:
+            kind = self._kinds[name] = Kind(name, Course((), ()))
+            kind.known, kind.met = known, dict(met)
+            kind.beside = {template: dict(others) for template, others in beside}
+            kind.waiting = dict.fromkeys(waiting)
+            kind.rests = rests[0] if rests else 0
+        self._open, self._resting = Queue(), Queue()
+        for plain in saved["open"]:
+            self._open.add(self._key(plain))
+        for plain in saved["resting"]:
+            key = self._key(plain)
+            key.resting = True
+            self._resting.add(key)
         self.odd_total, self.refused, *due = saved["totals"]
         self._due_ms = due[0] if due else 0
 
-
-def _joined(counts: Mapping[int, float], merged: Mapping[int, int]) -> dict[int, float]:
-    joined: dict[int, float] = {}
-    for template, n in counts.items():
-        into = merged.get(template, template)
-        joined[into] = max(joined.get(into, 0.0), n)
-    return joined
-
-
-def _plain(key: _Key) -> list[Any]:
-    recent = list(key.recent)
-    return [
-        key.kind,
-        key.value,
-        key.last_ms,
-        list(key.templates),
-        recent,
-        key.told,
-        key.line,
-        key.kept,
-    ]
+    def _key(self, plain: list[Any]) -> Key:
+        name, value, last_ms, templates, recent, told, *line = plain
+        kind = self._kinds[name]
+        course = self._course(kind, tuple(templates), tuple(recent))
+        key = kind.keys[value] = new_key(kind, value, last_ms)
+        key.course, key.told = course, told
+        key.line, key.kept = line or ("", False)
+        return key
 
 
-def _key(plain: list[Any]) -> _Key:
-    kind, value, last_ms, templates, recent, told, *line = plain
-    met = dict.fromkeys(templates), dict.fromkeys(recent)
-    return _Key(kind, value, last_ms, *met, told, *line)
+def _plain(key: Key) -> list[Any]:
+    course = key.course
+    templates, recent = list(course.templates), list(course.recent)
+    return [key.kind.name, key.value, key.last_ms, templates, recent, key.told, key.line, key.kept]

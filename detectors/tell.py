@@ -12,7 +12,7 @@ from detectors.newtemplate import Newcomer
 from detectors.roles import UNKNOWN, Role, service_of
 from detectors.settings import ThresholdRule
 from model.alert import Alert, Evidence, Severity
-from model.labels import Labels
+from model.labels import LABELS_MAX, Labels
 from model.reason import Reason, because, gettext
 from model.series import NAME
 
@@ -179,8 +179,7 @@ def rule_alert(
 ) -> Alert:
     """An alert of a user's rule: the series' labels and the rule's, as Prometheus has it."""
     name = series.get(NAME, "")
-    labels = {
-        **dict(series.without(NAME)),
+    own = {
         "service": service_of(series),
         "signal": "level",
         "metric": name,
@@ -188,6 +187,9 @@ def rule_alert(
         "alertname": rule.alert,
         "severity": rule.severity.value,
     }
+    # A series may have as many labels as are allowed: ours and the rule's go before its last ones.
+    others = [(name, value) for name, value in series.without(NAME).items() if name not in own]
+    labels = {**dict(others[: max(0, LABELS_MAX - len(own))]), **own}
     words = {
         "metric": name,
         "service": service_of(series) or series.get("instance", ""),

@@ -14,6 +14,7 @@ from model.labels import Labels
 
 _UNMET, _NONE = -2, -1
 _LIMITLESS = 1e15  # "unlimited" is told as 2**63 - 1 and the like
+_LIMIT = int(Part.LIMIT)
 _QUEUE = RESOURCE_NUMBER["queue"]
 _ARRAYS = ("value", "limit", "time_ms", "dirty", "resource", "part", "last", "last_ms")
 
@@ -98,11 +99,11 @@ class Tracks:
                 return _NONE
             track = self._new(key)
         held = self._rows[track]
-        alike = [part for part in held if (part == Part.LIMIT) == (found.part == Part.LIMIT)]
-        if alike:
+        limit = found.part == _LIMIT
+        if held and any((part == _LIMIT) == limit for part in held):
             return _NONE  # two series that say the same of it: the first is heard
         held[int(found.part)] = row
-        if found.part != Part.LIMIT:
+        if not limit:
             self._series[track], self.part[track] = labels, found.part
         return track
 

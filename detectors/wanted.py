@@ -50,11 +50,15 @@ class Wanted:
     def show(self, seen: Settled, first: Bools, watchers: Iterable[Watcher], now_ms: int) -> Bools:
         """Show each watcher what is seen for the first time, and the rows it wants; which those are by then."""
         shown = np.zeros(len(seen.rows), dtype=np.bool_)
+        new = bool(first.any())
         for watcher in watchers:
+            if not new and watcher.name not in self._flags:
+                continue
             some = first | self.of(watcher.name, seen.rows)
             if some.any():
-                watcher.settled(seen.only(some), now_ms)
-            shown |= self.of(watcher.name, seen.rows)
+                watcher.settled(seen if some.all() else seen.only(some), now_ms)
+            if watcher.name in self._flags:
+                shown |= self.of(watcher.name, seen.rows)
         return shown
 
     def forget(self, rows: Array) -> None:

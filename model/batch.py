@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,9 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Rows = NDArray[np.int32]
 Bools = NDArray[np.bool_]
+
+SMALL = 4_096
+"""Samples: batches with fewer are joined, until there are twice as many."""
 
 STALE_NAN = np.frombuffer(np.uint64(0x7FF0000000000002).tobytes(), dtype=np.float64)[0]
 """Prometheus' staleness marker: a NaN with these bits says that the series ended."""
@@ -129,3 +132,48 @@ class LogBatch:
 
     def __len__(self) -> int:
         return len(self.lines)
+
+
+def joined(batches: Iterable[MetricBatch | LogBatch]) -> Iterator[MetricBatch | LogBatch]:
+    """The same samples and lines in the same order, but small batches of metrics that follow on each other as one.
+
+    A stage pays for each batch as for some hundred samples, and a site is scraped in as many batches as it has
+    targets. Large ones stay apart: the rows of one target are neighbours, and those of many are not.
+    Two that note something of one row stay apart, too.
+
+    Examples
+    --------
+    >>> one = MetricBatch.of([3, 4], 1_000, [0.1, 0.2], arrival_ms=1_000, source="a")
+    >>> other = MetricBatch.of([3], 2_000, [0.3], arrival_ms=2_000, source="b")
+    >>> [(batch.rows.tolist(), batch.times_ms.tolist()) for batch in joined([one, other])]
+    [([3, 4, 3], [1000, 1000, 2000])]
+    """
+    held: list[MetricBatch] = []
+    samples, noted = 0, set[int]()
+    for batch in batches:
+        if isinstance(batch, LogBatch) or len(batch) >= SMALL:
+            yield from _as_one(held)
+            held, samples, noted = [], 0, set()
+            yield batch
+            continue
+        if samples >= 2 * SMALL or not noted.isdisjoint(batch.notes):
+            yield from _as_one(held)
+            held, samples, noted = [], 0, set()
+        held.append(batch)
+        samples += len(batch)
+        noted.update(batch.notes)
+    yield from _as_one(held)
+
+
+def _as_one(batches: list[MetricBatch]) -> Iterator[MetricBatch]:
+    if len(batches) < 2:
+        yield from batches
+        return
+    yield MetricBatch(
+        np.concatenate([batch.rows for batch in batches]),
+        np.concatenate([batch.times_ms for batch in batches]),
+        np.concatenate([batch.values for batch in batches]),
+        max(batch.arrival_ms for batch in batches),
+        "",
+        {row: why for batch in batches for row, why in batch.notes.items()},
+    )

@@ -5,7 +5,6 @@ TocsinError
 │   ├── LabelError        a label name, value or matcher
 │   └── UnitError         a duration or a size
 ├── SnapshotError         saved state is damaged or of another version
-├── LimitReached          a named limit was hit; the rest was processed
 ├── NotAllowed            the state machine or a role refuses this act
 └── DeliveryError         a desk, a receiver or a target did not take it
     ├── TransientError    try again (network, 5xx, 429 with `retry_after_ms`)
@@ -39,10 +38,6 @@ class StoreError(TocsinError):
     """The database or the disk does not take writes (full, read-only, locked): nothing was accepted."""
 
     retry = True
-
-
-class LimitReached(TocsinError):
-    """A named limit was hit; what came beyond it was dropped and counted."""
 
 
 class NotAllowed(TocsinError):

@@ -21,6 +21,7 @@ _FNV_OFFSET = 14695981039346656037
 _FNV_PRIME = 1099511628211
 
 
+_HALF = re.compile("[\ud800-\udfff]")
 _SHARED_MAX = 100_000
 # One object for equal pairs: `job="shop"` stands on thousands of series.
 _shared_pairs: dict[tuple[str, str], tuple[str, str]] = {}
@@ -34,6 +35,30 @@ def _check(items: Mapping[str, str]) -> None:
             raise LabelError(f"label {name!r}: the value must be text, got {value!r}")
         if len(name) > LABEL_BYTES_MAX or len(value) > LABEL_BYTES_MAX:
             raise LabelError(f"label {name[:40]!r}: longer than {LABEL_BYTES_MAX} characters")
+
+
+def check_writable(labels: Mapping[str, str]) -> None:
+    r"""Refuse what no database takes, before a series is made of it: NUL, and half of a surrogate pair.
+
+    For the doors through which a label's bytes come from outside. What is stored already is not asked again.
+
+    Raises
+    ------
+    LabelError
+        If a name or a value holds either.
+
+    Examples
+    --------
+    >>> check_writable({"job": "größer"})
+    >>> check_writable({"job": "a\0"})
+    Traceback (most recent call last):
+    model.errors.LabelError: label 'job': NUL is not allowed
+    """
+    for name, value in labels.items():
+        if "\0" in name or "\0" in value:
+            raise LabelError(f"label {name[:40]!r}: NUL is not allowed")
+        if not (name + value).isascii() and _HALF.search(name + value):
+            raise LabelError(f"label {name[:40]!r}: half of a surrogate pair is not allowed")
 
 
 class Labels(Mapping[str, str]):
@@ -67,7 +92,7 @@ class Labels(Mapping[str, str]):
         LabelError
             If a name is empty or not text, a value is not text, or a limit is passed.
         """
-        items = dict(labels)
+        items = labels if isinstance(labels, dict) else dict(labels)
         if len(items) > LABELS_MAX:
             raise LabelError(f"at most {LABELS_MAX} labels are allowed, got {len(items)}")
         try:  # whether all is as it should be, in a few calls: churn brings thousands a second
@@ -98,6 +123,9 @@ class Labels(Mapping[str, str]):
                 return value
         return default
 
+    def __contains__(self, name: object) -> bool:
+        return any(known == name for known, _ in self.pairs)
+
     def __iter__(self) -> Iterator[str]:
         return iter([name for name, _ in self.pairs])
 
@@ -123,7 +151,12 @@ class Labels(Mapping[str, str]):
 
     def with_(self, **more: str) -> Labels:
         """The same labels with some set (or, by an empty value, removed)."""
-        return Labels.of({**dict(self.pairs), **more})
+        kept = [pair for pair in self.pairs if pair[0] not in more]
+        if len(kept) + len(more) > LABELS_MAX:
+            raise LabelError(
+                f"at most {LABELS_MAX} labels are allowed, got {len(kept) + len(more)}"
+            )
+        return Labels(tuple(sorted([*kept, *Labels.of(more).pairs])))
 
     def without(self, *names: str) -> Labels:
         """The same labels with some left out."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from model.labels import Labels
+from model.labels import LABEL_BYTES_MAX, Labels
 
 
 class _Values(dict[str, str]):
@@ -36,16 +36,19 @@ class Reason:
 
 
 def because(template: str, **params: object) -> Reason:
-    """Make a `Reason`.
+    """Make a `Reason`; what is longer than a label may be is cut, for a sentence must not end who says it.
 
     Examples
     --------
+    >>> len(because("{title}", title="x" * 60_000).text())
+    4096
     >>> because("{service} failed {count} calls", service="payment", count=3).text()
     'payment failed 3 calls'
     >>> because('no match for "{value}"', value="").text()
     'no match for ""'
     """
-    return Reason(template, Labels.of({name: str(value) for name, value in params.items()}))
+    said = {name: str(value)[:LABEL_BYTES_MAX] for name, value in params.items()}
+    return Reason(template, Labels.of(said))
 
 
 def gettext(template: str) -> str:

@@ -123,10 +123,6 @@ class SeriesIndex:
         """Note that these rows had a sample at `now_ms`."""
         self._last_seen[rows] = now_ms
 
-    def last_seen_ms(self, row: int) -> int:
-        """When `touch` (or `intern`) last named the row."""
-        return int(self._last_seen[row])
-
     def on_evict(self, forget: Callable[[Rows], None]) -> None:
         """Have `forget(rows)` called before rows are given to other series."""
         self._on_evict.append(forget)

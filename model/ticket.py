@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 
@@ -61,3 +61,16 @@ class Ticket:
     team: str = ""
     comments: tuple[TicketComment, ...] = ()
     simulated: bool = False
+
+    def saying(self, draft: TicketDraft, *, now_ms: int) -> Ticket:
+        """The same ticket as the draft wants it; the draft's comment is added by who keeps it."""
+        return replace(
+            self,
+            title=draft.title,
+            body=draft.body,
+            state=draft.state,
+            priority=draft.priority,
+            service=draft.service,
+            team=draft.team,
+            updated_ms=now_ms,
+        )

@@ -13,41 +13,56 @@ from typer.main import get_command, get_group_from_info
 from typer.models import TyperInfo
 
 from model.errors import DeliveryError, InputError, TocsinError, TransientError
-from pipeline import output
+from model.reason import gettext
+from pipeline import help, output
 from pipeline.problems import ConfigurationError
 from pipeline.version import VERSION
 
 COMMANDS = {
-    "run": ("run:run", "Collect, detect, correlate, open tickets, page; with the console."),
-    "demo": ("demo:demo", "Start a small shop on this machine, break it, and watch."),
-    "worker": ("worker:worker", "Join a distributed Tocsin on Kafka."),
-    "console": ("console:console", "Serve pages, API and intake of a distributed Tocsin."),
-    "topics": ("topics:topics", "Show the Kafka topics of a configuration, or create them."),
-    "check": ("check:check", "Check a configuration folder."),
-    "probe": ("probe:probe", "Try an address, or all configured probes, once and by hand."),
-    "test": ("test:test", "Run scenario files through the whole pipeline."),
+    "run": (
+        "run:run",
+        gettext("Collect, detect, correlate, open tickets, page; with the console."),
+    ),
+    "demo": ("demo:demo", gettext("Start a small shop on this machine, break it, and watch.")),
+    "worker": ("worker:worker", gettext("Join a distributed Tocsin on Kafka.")),
+    "console": ("console:console", gettext("Serve pages, API and intake of a distributed Tocsin.")),
+    "topics": (
+        "topics:topics",
+        gettext("Show the Kafka topics of a configuration, or create them."),
+    ),
+    "check": ("check:check", gettext("Check a configuration folder.")),
+    "probe": (
+        "probe:probe",
+        gettext("Try an address, or all configured probes, once and by hand."),
+    ),
+    "test": ("test:test", gettext("Run scenario files through the whole pipeline.")),
     "backfill": (
         "backfill:backfill",
-        "With --check: what would be learnt from, and how long it takes.",
+        gettext("With --check: what would be learnt from, and how long it takes."),
     ),
-    "backtest": ("backtest:backtest", "Play recorded telemetry through the same stages."),
+    "backtest": ("backtest:backtest", gettext("Play recorded telemetry through the same stages.")),
     "report": (
         "report:report",
-        "MTTD, MTTA, MTTR, SLA attainment and availability, by service and team; or capacity.",
+        gettext(
+            "MTTD, MTTA, MTTR, SLA attainment and availability, by service and team; or capacity."
+        ),
     ),
     "slo": (
         "slo:slo",
-        "Objectives: attained, error budget left, how fast it burns, when it is spent.",
+        gettext("Objectives: attained, error budget left, how fast it burns, when it is spent."),
     ),
-    "slo-import": ("slo_import:slo_import", "Turn objectives of OpenSLO v1 or Sloth into slo.yaml"),
-    "incidents": ("incidents:app", "List incidents, show one, act on it."),
-    "alerts": ("alerts:app", "List alerts, push one by hand."),
-    "feedback": ("feedback:app", "Say what an alert was, list verdicts, take one back."),
-    "silences": ("silences:app", "List, add and expire silences."),
-    "changes": ("changes:app", "List changes, announce one."),
-    "routes": ("routes:app", "Try the routing tree."),
-    "users": ("access:users", "Local accounts: add, list, disable."),
-    "tokens": ("access:tokens", "API tokens: add, list, revoke."),
+    "slo-import": (
+        "slo_import:slo_import",
+        gettext("Turn objectives of OpenSLO v1 or Sloth into slo.yaml"),
+    ),
+    "incidents": ("incidents:app", gettext("List incidents, show one, act on it.")),
+    "alerts": ("alerts:app", gettext("List alerts, push one by hand.")),
+    "feedback": ("feedback:app", gettext("Say what an alert was, list verdicts, take one back.")),
+    "silences": ("silences:app", gettext("List, add and expire silences.")),
+    "changes": ("changes:app", gettext("List changes, announce one.")),
+    "routes": ("routes:app", gettext("Try the routing tree.")),
+    "users": ("access:users", gettext("Local accounts: add, list, disable.")),
+    "tokens": ("access:tokens", gettext("API tokens: add, list, revoke.")),
 }
 """Name to where it is, and what `tocsin --help` says of it without looking there."""
 
@@ -67,13 +82,14 @@ class _Commands(MutableMapping[str, Any]):
         if not isinstance(found, typer.Typer):
             alone = typer.Typer(**_PLAIN)
             alone.command(name)(found)
-            return get_command(alone)
-        return get_group_from_info(
+            return help.spoken(get_command(alone))
+        group = get_group_from_info(
             TyperInfo(found, name=name),
             pretty_exceptions_short=False,
             rich_markup_mode=None,
             suggest_commands=True,
         )
+        return help.spoken(group)
 
     def __iter__(self) -> Iterator[str]:
         return iter(COMMANDS)
@@ -100,13 +116,20 @@ class LazyGroup(TyperGroup):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    @property
+    def context_class(self) -> Any:  # type: ignore[override]
+        """The context that writes help in the language."""
+        return typer.Context if output.language() == "en" else help.Context
+
 
 app = typer.Typer(
     name="tocsin",
     cls=LazyGroup,
     help="From metrics, logs, alerts and changes to incidents, tickets and pages.",
-    epilog="Exit status: 0 done; 1 the answer is no; 2 wrong use or configuration; "
-    "3 nothing answers; 70 a mistake of ours.",
+    epilog=gettext(
+        "Exit status: 0 done; 1 the answer is no; 2 wrong use or configuration; "
+        "3 nothing answers; 70 a mistake of ours."
+    ),
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,
@@ -129,6 +152,11 @@ def _main(
     pass
 
 
+def _complain(error: Exception, status: int) -> int:
+    typer.echo(f"tocsin: {output.translate(str(error))}", err=True)
+    return status
+
+
 def main() -> None:
     """Run a command; what is expected to go wrong is said in a line, not in a traceback.
 
@@ -136,20 +164,17 @@ def main() -> None:
     configuration, 3 the server does not answer, 70 a mistake of ours ended `tocsin run`.
     """
     try:
-        app()
+        sys.exit(help.call(app))
     except ConfigurationError as error:
         for problem in error.problems:
-            typer.echo(str(problem), err=True)
+            typer.echo(problem.said(output.translate), err=True)
         sys.exit(output.USAGE)
     except TransientError as error:
-        typer.echo(f"tocsin: {error}", err=True)
-        sys.exit(output.UNREACHABLE)
+        sys.exit(_complain(error, output.UNREACHABLE))
     except InputError as error:
-        typer.echo(f"tocsin: {error}", err=True)
-        sys.exit(output.USAGE)
+        sys.exit(_complain(error, output.USAGE))
     except (DeliveryError, TocsinError) as error:
-        typer.echo(f"tocsin: {error}", err=True)
-        sys.exit(output.FAILED)
+        sys.exit(_complain(error, output.FAILED))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -12,7 +12,7 @@ from collectors.backfill import Backfill
 from collectors.base import Collector
 from collectors.elastic_poll import ElasticPoll
 from incident_bridge.elastic_logs import ElasticLogs
-from model.batch import LogBatch, MetricBatch
+from model.batch import LogBatch, MetricBatch, joined
 from model.clock import Clock
 from model.errors import SnapshotError, StoreError
 from model.journal import JournalEntry
@@ -273,7 +273,7 @@ class Embedded:
         self, now_ms: int, batches: list[MetricBatch | LogBatch], entries: list[JournalEntry]
     ) -> StepOutput:
         try:
-            out = self.core.step(now_ms, batches=batches, entries=entries)
+            out = self.core.step(now_ms, batches=list(joined(batches)), entries=entries)
         except StoreError:
             raise
         except Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -21,6 +22,36 @@ console = Console(highlight=False)
 errors = Console(stderr=True, highlight=False)
 
 
+def language() -> str:
+    """The language of the command line: TOCSIN_LANGUAGE, else English."""
+    wished = os.environ.get("TOCSIN_LANGUAGE", "")
+    if not wished or wished.startswith("en"):
+        return "en"  # Babel and the catalogue are not even imported
+    from console.i18n import choose
+
+    return choose(wished)
+
+
+def translate(text: str) -> str:
+    """A finished English sentence in the language of the command line."""
+    spoken = language()
+    if spoken == "en":
+        return text
+    from console.sentences import retell
+
+    return retell(text, spoken)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a sentence, in the language of the command line."""
+    typer.echo(translate(text), err=err)
+
+
+def show(text: str) -> None:
+    """Print a line as it is, in the language of the command line: no markup, no folding."""
+    console.print(Text(translate(text)), soft_wrap=True)
+
+
 def show_json(value: Any) -> None:
     """Print JSON, indented."""
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
@@ -34,11 +65,11 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, empt
     pipe is not folded at all.
     """
     if not rows:
-        console.print(Text(empty))
+        console.print(Text(translate(empty)))
         return
     table = Table(box=None, header_style="bold", pad_edge=False)
     for number, column in enumerate(columns, start=1):
-        table.add_column(column, no_wrap=number < len(columns))
+        table.add_column(translate(column), no_wrap=number < len(columns))
     for row in rows:
         table.add_row(*(Text(printable(str(cell))) for cell in row))
     wide = Console(file=console.file, width=PIPE_WIDTH, highlight=False)

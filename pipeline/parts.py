@@ -9,6 +9,7 @@ from collectors.accepting import Accepting, act_entry
 from collectors.base import Collector
 from collectors.probe import Prober, ProbeState
 from collectors.pushed import PushQueue
+from console.exemplars import Exemplars
 from incident_bridge.desk_changes import DeskWatch
 from model.clock import Clock
 from model.incident import Act
@@ -31,7 +32,7 @@ EXCHANGE_S = 60.0  # at a reload: longer than any desk's own timeout
 class Parts:
     """The running pieces of one configuration; the store, the clock and the console outlive them.
 
-    So do `pushes` and what is `listening`, which only reports here.
+    So do `pushes`, `exemplars` and what is `listening`, which only reports here.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Parts:
         telemetry: Telemetry,
         checkpoints: Checkpoints,
         pushes: PushQueue,
+        exemplars: Exemplars,
         listening: Sequence[Collector] = (),
     ) -> None:
         machine = settings.machine
@@ -60,7 +62,8 @@ class Parts:
         backfill = wiring.build_backfill(machine, self.index, intake, self.core.engine, clock)
         pulled = (*intake.collectors, *listening, *([] if backfill is None else [backfill]))
         self.collectors: tuple[Collector, ...] = pulled
-        saved: dict[str, Saved] = {"index": self.index, "engine": self.core.engine, **intake.saved}
+        learnt: dict[str, Saved] = {"index": self.index, "engine": self.core.engine}
+        saved = {**learnt, "exemplars": exemplars, **intake.saved}
         if backfill is not None:
             saved["backfill"] = backfill
         self.logs = wiring.build_elastic_logs(machine, clock, log.warning)
@@ -91,8 +94,7 @@ class Parts:
         )
         self.sink = wiring.build_sink(machine, store, clock, log.warning)
         self.events = wiring.build_events(machine, store, log.warning)
-        self._clock = clock
-        self._store = store
+        self._clock, self._store = clock, store
 
     def start(self) -> None:
         """Take up what the store knows, then run. Load what was learnt before, if there is any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from model.errors import InputError
@@ -35,8 +36,13 @@ class Problem:
     what: str
 
     def __str__(self) -> str:
+        return self.said()
+
+    def said(self, translate: Callable[[str], str] = str) -> str:
+        """The problem in a line: its place as it is, what is wrong through `translate`."""
         place = f"{self.path}:{self.line}:{self.column}" if self.line else self.path
-        return f"{place}: {self.where}: {self.what}" if self.where else f"{place}: {self.what}"
+        what = translate(self.what)
+        return f"{place}: {self.where}: {what}" if self.where else f"{place}: {what}"
 
 
 class ConfigurationError(InputError):

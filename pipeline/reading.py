@@ -197,5 +197,9 @@ def _say(item: Any) -> str:
     what = what.removeprefix("Input should be ").removeprefix("Input ")
     if kind in ("value_error", "assertion_error"):
         return what
+    if kind in ("enum", "literal_error"):
+        what = "one of " + str(item["ctx"]["expected"]).replace(" or ", ", ")
+    if kind == "dataclass_type":  # pydantic would name a class of ours
+        what = "keys and values"
     shown = repr(came) if not isinstance(came, dict | list | tuple) else type(came).__name__
     return f"must be {what}, got {shown[:80]}"

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from collectors.pushed import Push, PushQueue
 from collectors.syslog import SyslogIntake
 from console import metrics as console_metrics
+from console.exemplars import Exemplars
 from console.i18n import LANGUAGES, catalogue
 from console.pages import environment
 from console.ports import Health, Ports
@@ -69,6 +70,7 @@ class Runtime:
         self.telemetry = Telemetry(wiring.METRICS, version=VERSION)
         self.console_counters = console_metrics.Counters()
         self.pushes = PushQueue(settings.machine.pushes)
+        self.exemplars = Exemplars()
         with ExitStack() as undo:  # whatever is open is closed where the rest cannot be had
             self._lock = FolderLock(settings.data)
             undo.callback(self._lock.release)
@@ -101,6 +103,7 @@ class Runtime:
             telemetry=self.telemetry,
             checkpoints=self.checkpoints,
             pushes=self.pushes,
+            exemplars=self.exemplars,
             listening=(self.syslog,) if settings.machine.syslog.listeners else (),
         )
 
@@ -116,6 +119,7 @@ class Runtime:
             reload=self.reload,
             band=self.band,
             feed=self.feed,
+            exemplars=self.exemplars,
             slos=lambda: self.parts.core.engine.slos(),
             probes=lambda: self.parts.probes,
             capacity=lambda: self.parts.core.engine.capacity(),

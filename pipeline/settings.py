@@ -50,6 +50,7 @@ from incident_bridge.settings import (
 from model.catalogue import Catalogue, Service, Team
 from model.errors import LabelError
 from model.labels import Matcher
+from model.reason import gettext
 from model.slo import Objective
 from model.units import Milliseconds, SizeBytes
 from pipeline import objectives
@@ -378,8 +379,8 @@ def _check_machine(document: Document) -> None:
         if (name := str(probe.get("name"))) in names:
             document.problem(("probes", "targets", i, "name"), f'two probes are named "{name}"')
         names.append(name)
-    _check_twice(document, "zabbix", "Zabbix servers", "zabbix")
-    _check_twice(document, "kafka_sources", "sources of Kafka", "kafka")
+    _check_twice(document, "zabbix", gettext("Zabbix servers"), "zabbix")
+    _check_twice(document, "kafka_sources", gettext("sources of Kafka"), "kafka")
     correlator = document.data.get("correlator") if isinstance(document.data, dict) else None
     for i, rule in _entries(correlator, "inhibit"):
         for side in ("source", "target"):

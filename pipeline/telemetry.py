@@ -42,9 +42,17 @@ METRICS: dict[str, tuple[str, str]] = {
     "tocsin_kafka_messages_total": ("counter", "Messages that a stage has taken, by stage."),
     "tocsin_kafka_repeated_total": ("counter", "Messages passed over because they were known."),
     "tocsin_kafka_set_aside_total": ("counter", "Messages put into the dead letter topic."),
+    "tocsin_kafka_read_again_total": (
+        "counter",
+        "Times that a partition was read again because nothing came of it.",
+    ),
     "tocsin_kafka_gaps_total": ("counter", "Times that messages were gone before they were read."),
     "tocsin_kafka_partitions": ("gauge", "Partitions that this worker holds, by stage."),
     "tocsin_kafka_behind_seconds": ("gauge", "How far the slowest partition is behind, by stage."),
+    "tocsin_kafka_time_ahead_seconds": (
+        "gauge",
+        "How far the time that workers go by is ahead of this machine's clock: one of them is wrong.",
+    ),
     "tocsin_kafka_stage_restarts_total": ("counter", "Times that a stage began again, by stage."),
     "tocsin_kafka_sent_total": ("counter", "Messages of telemetry that a broker has taken."),
     "tocsin_kafka_sent_bytes_total": ("counter", "Their bytes."),

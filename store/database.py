@@ -16,6 +16,7 @@ from model.errors import InputError, StoreError
 
 CONNECTIONS_MAX = 64
 _SQLITE_ERROR = 1  # "SQL error or missing database": a mistake in a statement, ours
+_FAILED_BEFORE = "25P02"  # a statement after one that failed: we went on where we should not have
 _WRITES = "tocsin_writes"
 
 
@@ -182,6 +183,9 @@ def _ours(error: exc.DatabaseError | exc.InterfaceError) -> bool:
     """Whether a statement of ours is wrong, rather than the world."""
     if isinstance(error, exc.OperationalError | exc.InterfaceError):
         return getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == _SQLITE_ERROR
+    if isinstance(error, exc.InternalError):
+        # PostgreSQL's own state: read-only since it is a standby, a transaction ended for idling, a damaged page.
+        return getattr(error.orig, "sqlstate", "") == _FAILED_BEFORE
     # DatabaseError itself is a damaged file; its other subclasses are broken constraints and the like.
     return type(error) is not exc.DatabaseError
 

@@ -73,16 +73,7 @@ def change(
     old = _get(conn, desk, number)
     if old is None:
         return None
-    ticket = replace(
-        old,
-        title=draft.title,
-        body=draft.body,
-        state=draft.state,
-        priority=draft.priority,
-        service=draft.service,
-        team=draft.team,
-        updated_ms=now_ms,
-    )
+    ticket = old.saying(draft, now_ms=now_ms)
     _write(conn, ticket)
     _comment(conn, desk, number, TicketComment(now_ms, author, draft.comment))
     return _whole(conn, ticket)

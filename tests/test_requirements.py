@@ -34,7 +34,7 @@ def test_no_address(path: Path) -> None:
 
 
 def test_dev_agrees_with_base() -> None:
-    pinned = {}
+    pinned: dict[str, str] = {}
     for name in ("base", "build", "dev", "peers"):
         for line in _requirements(FOLDER / f"{name}.txt"):
             package, _, version = line.split()[0].partition("==")

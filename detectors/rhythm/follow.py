@@ -52,10 +52,10 @@ class Follow:
         self.rows.ensure(capacity)
         self.means.ensure(capacity)
 
-    def begin(self, place: int, interval_ms: float) -> None:
-        """A new series."""
-        self.rows.clear(np.array([place]))
-        self.rings.begin(place, interval_ms)
+    def begin(self, places: Array, interval_ms: Floats) -> None:
+        """New series."""
+        self.rows.clear(places)
+        self.rings.begin(places, interval_ms)
 
     def shape(self, place: int) -> Shape:
         """The cycle that is known."""

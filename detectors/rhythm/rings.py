@@ -31,12 +31,13 @@ class Rings:
         self.rows.ensure(capacity)
         self.values.ensure(capacity)
 
-    def begin(self, place: int, interval_ms: float) -> None:
-        """An empty ring, with buckets of one sample."""
-        at = np.array([place])
-        self.rows.clear(at)
-        self.values.clear(at)
-        self.rows["width_ms"][place] = max(NARROWEST_MS, round(interval_ms / 1000.0) * 1000)
+    def begin(self, places: Array, interval_ms: Floats) -> None:
+        """Empty rings, with buckets of one sample."""
+        self.rows.clear(places)
+        self.values.clear(places)
+        self.rows["width_ms"][places] = np.maximum(
+            NARROWEST_MS, np.rint(interval_ms / 1000.0) * 1000
+        )
 
     def take(self, places: Array, times_ms: Ints, values: Floats) -> Array:
         """Samples, each place once; the places of which a bucket closed, it being the last but the open one."""

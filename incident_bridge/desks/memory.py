@@ -80,17 +80,8 @@ class MemoryDesk:
         now_ms = self._clock.now_ms()
         said = () if idempotency_key in self._said else _comments(draft, now_ms)
         self._said.add(idempotency_key)
-        self._tickets[number] = replace(
-            old,
-            title=draft.title,
-            body=draft.body,
-            state=draft.state,
-            priority=draft.priority,
-            service=draft.service,
-            team=draft.team,
-            updated_ms=now_ms,
-            comments=(*old.comments, *said),
-        )
+        told = old.saying(draft, now_ms=now_ms)
+        self._tickets[number] = replace(told, comments=(*old.comments, *said))
         return self._tickets[number]
 
     def changes(self, since_ms: int) -> list[Ticket]:

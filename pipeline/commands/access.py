@@ -58,10 +58,14 @@ def add_user(
     data: Data = None,
 ) -> None:
     """Add an account (or change its role and password); the password is asked for."""
-    password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    password = typer.prompt(
+        output.translate("Password"),
+        hide_input=True,
+        confirmation_prompt=output.translate("Repeat for confirmation"),
+    )
     with _accounts(config, data) as (accounts, signed):
         accounts.save_user(name, role, password, **signed)
-    typer.echo(f"{name}: {role}")
+    output.say(f"{name}: {role}")
 
 
 @users.command("list")
@@ -84,7 +88,7 @@ def disable_user(name: Name, config: Config = DEFAULT_CONFIG, data: Data = None)
             accounts.disable_user(name, **signed)
         except LookupError:
             raise InputError(f"no account {name}; see `tocsin users list`") from None
-    typer.echo(f"{name}: disabled")
+    output.say(f"{name}: disabled")
 
 
 @tokens.command("add")
@@ -137,4 +141,4 @@ def revoke_token(
             accounts.revoke_token(token, **signed)
         except LookupError:
             raise InputError(f"no token {token}; see `tocsin tokens list`") from None
-    typer.echo(f"{token}: revoked")
+    output.say(f"{token}: revoked")

@@ -64,7 +64,7 @@ def push(
         body["endsAt"] = "1970-01-02T00:00:00Z"
         body["startsAt"] = "1970-01-01T00:00:00Z"
     Client(url, token).post("/api/v2/alerts", [body])
-    typer.echo("accepted")
+    output.say("accepted")
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -80,7 +80,7 @@ def _check(
         raise InputError("nothing to ask for: no target in scrape, no selector in backfill")
     api = PrometheusApi(settings, clock)
     try:
-        with output.errors.status(f"Asking {api.name}"):
+        with output.errors.status(output.translate(f"Asking {api.name}")):
             asked = [_ask(api, selector, settings, clock, now_ms) for selector in selectors]
     except DeliveryError as error:
         raise type(error)(f"the Prometheus at {api.name}: {error}") from None
@@ -125,21 +125,21 @@ def _show(
 ) -> None:
     output.show_table(["SERIES", "SELECTOR"], [(a.series, a.selector) for a in asked], empty="")
     if not series:
-        typer.echo("Nothing is there: are job and instance of the targets as in prometheus.yml?")
+        output.say("Nothing is there: are job and instance of the targets as in prometheus.yml?")
         return
-    typer.echo(
+    output.say(
         f"At most {series} series, {points} samples of {settings.days} days, "
         f"in about {format_duration(max(1_000, round(seconds) * 1_000))}."
     )
     if seconds * 1_000 > settings.hold_ms:
-        typer.echo(
+        output.say(
             f"That is longer than backfill.hold ({format_duration(settings.hold_ms)}): part of the "
             "distant past would be skipped. Fewer days or a longer hold would help."
         )
 
 
 def _follow(client: Client, clock: Clock) -> None:
-    columns = (TextColumn("Learning from the past"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())  # fmt: skip
+    columns = (TextColumn(output.translate("Learning from the past")), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())  # fmt: skip
     with Progress(*columns, console=output.errors, transient=True) as progress:
         task = progress.add_task("", total=None)
         while True:
@@ -152,7 +152,7 @@ def _follow(client: Client, clock: Clock) -> None:
             if not counters["tocsin_backfill_targets_waiting"]:
                 break
             clock.sleep(_ASK_EVERY_S)
-    typer.echo(
+    output.say(
         f"{counters['tocsin_backfill_series_total']:.0f} series have learnt from {done:.0f} samples; "
         f"{counters['tocsin_backfill_unmatched_total']:.0f} are not known there, "
         f"{counters['tocsin_backfill_failures_total']:.0f} failures"

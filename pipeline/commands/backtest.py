@@ -26,7 +26,7 @@ def backtest(
     settings = load(config)
     clock = SystemClock()
     begun_s = clock.monotonic_s()
-    with output.errors.status("Playing the recording"):
+    with output.errors.status(output.translate("Playing the recording")):
         found = run(recording, settings)
     took_s = max(clock.monotonic_s() - begun_s, 1e-9)
     if json:
@@ -47,9 +47,9 @@ def backtest(
         ],
         empty="No incidents.",
     )
-    output.errors.print(
+    output.say(
         f"{len(found.incidents)} incidents; {found.samples} samples of {found.series} series, "
         f"{found.recorded_s:.0f} s recorded, played in {took_s:.1f} s "
         f"({found.recorded_s / took_s:.0f} times as fast)",
-        soft_wrap=True,
+        err=True,
     )

@@ -64,4 +64,4 @@ def announce(
         "url": link,
     }
     Client(url, token).post("/api/v1/changes", {k: v for k, v in body.items() if v})
-    typer.echo("accepted")
+    output.say("accepted")

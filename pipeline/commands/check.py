@@ -40,7 +40,7 @@ def check(
                     "line": p.line,
                     "column": p.column,
                     "where": p.where,
-                    "what": p.what,
+                    "what": output.translate(p.what),
                 }
                 for p in error.problems
             ]
@@ -50,16 +50,16 @@ def check(
         output.show_json([])
         return
     catalogue = settings.catalogue
-    typer.echo(
+    output.say(
         f"{config}: good: {len(catalogue.services)} services, {len(catalogue.teams)} teams, "
         f"{len(settings.machine.scrape.targets)} targets, {len(settings.rules)} rules, "
         f"{len(settings.machine.probes.targets)} probes, {len(settings.slos)} objectives"
     )
     if settings.machine.correlator.separate_domains:
-        typer.echo(_domains(settings))
+        output.say(_domains(settings))
     for target in settings.machine.probes.targets:
         every = format_duration(settings.machine.probes.interval_of(target))
-        typer.echo(
+        output.say(
             f"probe {target.name}: {target.kind.value} {target.instance} every {every}, "
             f"of {target.service or target.name}"
         )

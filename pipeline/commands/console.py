@@ -11,7 +11,7 @@ import typer
 from model.clock import SystemClock
 from pipeline import logs
 from pipeline.commands.options import DEFAULT_CONFIG, Config
-from pipeline.commands.run import override
+from pipeline.commands.run import leave, override, serve
 from pipeline.server import WebServer, listen
 from pipeline.settings import load
 
@@ -34,10 +34,5 @@ def console(
         bound = undo.enter_context(listen(settings.machine.console.listen))
         runtime = DistributedConsole(settings, SystemClock())
         undo.pop_all()
-    server = WebServer(runtime.app, bound, trusted_proxies=settings.machine.console.trusted_proxies)
-    runtime.start()
-    try:
-        typer.echo(f"Tocsin listens at http://{settings.machine.console.listen}", err=True)
-        server.serve()
-    finally:
-        runtime.stop()
+    trusted = settings.machine.console.trusted_proxies
+    leave(serve(runtime, WebServer(runtime.app, bound, trusted_proxies=trusted)))

@@ -67,4 +67,4 @@ def withdraw(
 ) -> None:
     """Take a verdict back; what it did is undone."""
     Client(url, token).post(f"/api/v1/feedback/{feedback}/withdraw", {})
-    typer.echo(f"{feedback}: taken back")
+    output.say(f"{feedback}: taken back")

@@ -71,19 +71,15 @@ def show(incident: IncidentId, url: Url = "", token: Token = "", json: AsJson = 
         output.show_json(found)
         return
     head = found["incident"] if "incident" in found else found
-    output.console.print(
-        f"{head['id']}  {head['priority']}  {head['state']}", markup=False, soft_wrap=True
-    )
-    output.console.print(output.printable(_title(head)), markup=False, soft_wrap=True)
+    output.show(f"{head['id']}  {head['priority']}  {head['state']}")
+    output.show(output.printable(_title(head)))
     for cause in head.get("causes", []):
-        output.console.print(
-            f"\n{cause['service']}  {cause['score']:.2f}", markup=False, soft_wrap=True
-        )
+        output.show(f"\n{cause['service']}  {cause['score']:.2f}")
         for reason in cause.get("reasons", []):
             said = reason if isinstance(reason, str) else reason.get("text", reason)
-            output.console.print(f"  {output.printable(str(said))}", markup=False, soft_wrap=True)
+            output.show(f"  {output.printable(str(said))}")
     for line in _attached(head):
-        output.console.print(output.printable(line), markup=False, soft_wrap=True)
+        output.show(output.printable(line))
     output.console.print()
     output.show_table(["ALERT", "NAME", "SERVICE", "SAID"], _alerts(found), empty="")
     output.console.print()
@@ -126,7 +122,7 @@ def _said(text: Any) -> str:
 
 def _act(kind: str, incident: str, note: str, url: str, token: str) -> None:
     Client(url, token).post(f"/api/v1/incidents/{incident}/acts", {"act": kind, "text": note})
-    typer.echo(f"{incident}: {kind} accepted")
+    output.say(f"{incident}: {kind} accepted")
 
 
 @app.command()

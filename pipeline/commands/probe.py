@@ -45,7 +45,7 @@ def probe(
     if timeout:
         settings, targets = _hurried(settings, targets, timeout)
     if not targets:
-        typer.echo(f"{config}: no probes are configured (probes.targets in tocsin.yaml)")
+        output.say(f"{config}: no probes are configured (probes.targets in tocsin.yaml)")
         return
     clock, names = SystemClock(), Names(settings.lookups_max)
     with ThreadPoolExecutor(min(settings.workers, len(targets))) as pool:
@@ -138,14 +138,14 @@ def _show(target: ProbeTarget, result: Result, now_ms: int) -> None:
     verdict = typer.style("ok    ", fg="green") if result.ok else typer.style("FAILED", fg="red")
     took = _milliseconds(result.seconds)
     where = "" if target.name == target.instance else f"  {say(target.instance)}"
-    typer.echo(f"{verdict}  {say(target.name)}{where}  {took}")
+    output.say(f"{verdict}  {say(target.name)}{where}  {took}")
     if result.reason is not None:
-        typer.echo(f"        {say(result.reason.text())}")
+        output.say(f"        {say(result.reason.text())}")
     if result.phases:
         phases = "   ".join(f"{name} {_milliseconds(s)}" for name, s in result.phases)
-        typer.echo(f"        {phases}")
+        output.say(f"        {phases}")
     if facts := _facts(result, now_ms):
-        typer.echo(f"        {say(', '.join(facts))}")
+        output.say(f"        {say(', '.join(facts))}")
 
 
 def _facts(result: Result, now_ms: int) -> list[str]:

@@ -59,7 +59,7 @@ def report(
         text = _reliability(client, last, service, team, format, simulated, language)
     if out is not None:
         out.write_text(text, encoding="utf-8")
-        output.console.print(f"written to {out}", markup=False)
+        output.show(f"written to {out}")
     else:
         typer.echo(text, nl=False)
 

@@ -45,7 +45,7 @@ def test(
         return
     output.show_table(
         ["ROUTE", "TAKEN", "WHY"],
-        [(m.path, "yes" if m.taken else "no", m.reason.text()) for m in looked],
+        [(m.path, "yes" if m.taken else "no", output.translate(m.reason.text())) for m in looked],
         empty="",
     )
     output.console.print()

@@ -7,11 +7,12 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, NoReturn, Protocol
 
 import typer
 
@@ -50,8 +51,11 @@ def run(
         runtime = Runtime(settings, SystemClock(), read=read)
         undo.pop_all()
     trusted = settings.machine.console.trusted_proxies
-    status = serve(runtime, WebServer(runtime.app, bound, trusted_proxies=trusted))
-    # The interpreter would wait for threads that wait for a target: up to that target's timeout.
+    leave(serve(runtime, WebServer(runtime.app, bound, trusted_proxies=trusted)))
+
+
+def leave(status: int) -> NoReturn:
+    """End now: the interpreter would wait for threads that wait for a target, up to that target's timeout."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
@@ -70,7 +74,30 @@ def override(settings: Settings, *, data: Path | None, address: str) -> Settings
     return replace(settings, machine=machine)
 
 
-def serve(runtime: Runtime, server: WebServer) -> int:
+class Served(Protocol):
+    """A pipeline, or what stands for one, with a console."""
+
+    on_crash: Callable[[], None]
+
+    @property
+    def settings(self) -> Settings:
+        """By which it runs."""
+        ...
+
+    def start(self) -> None:
+        """Begin."""
+        ...
+
+    def stop(self) -> None:
+        """End in order."""
+        ...
+
+    def reload(self) -> object:
+        """Read the configuration again."""
+        ...
+
+
+def serve(runtime: Served, server: WebServer) -> int:
     """Run until SIGINT or SIGTERM, then end everything in order; returns the exit status.
 
     A thread that dies of a mistake of ours ends the process, loudly (`output.CRASHED`): half a
@@ -103,7 +130,7 @@ def serve(runtime: Runtime, server: WebServer) -> int:
         try:
             runtime.start()
             address = runtime.settings.machine.console.listen
-            typer.echo(f"Tocsin listens at http://{address}", err=True)
+            output.say(f"Tocsin listens at http://{address}", err=True)
             server.serve()
         finally:
             runtime.stop()

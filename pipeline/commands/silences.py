@@ -93,4 +93,4 @@ def expire(
 ) -> None:
     """End a silence now."""
     Client(url, token).delete(f"/api/v2/silence/{silence}")
-    typer.echo(f"{silence}: expired")
+    output.say(f"{silence}: expired")

@@ -44,6 +44,6 @@ def slo_import(
     else:
         typer.echo(text, nl=False)
     for problem in found.problems:
-        output.errors.print(f"left out: {problem}", markup=False)
+        output.say(f"left out: {problem}", err=True)
     if found.problems:
         raise typer.Exit(output.FAILED)

@@ -22,12 +22,12 @@ def test(
     for path in paths:
         result = run_file(path)
         if result.good:
-            typer.echo(f"ok    {path}  ({result.checks} checks)")
+            output.say(f"ok    {path}  ({result.checks} checks)")
             continue
         failed += 1
-        typer.echo(f"FAIL  {path}")
+        output.say(f"FAIL  {path}")
         for failure in result.failures:
-            typer.echo(str(failure))
-    typer.echo(f"{len(paths) - failed} passed, {failed} failed")
+            output.say(str(failure))
+    output.say(f"{len(paths) - failed} passed, {failed} failed")
     if failed or not paths:
         raise typer.Exit(output.FAILED)

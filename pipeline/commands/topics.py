@@ -22,9 +22,9 @@ def topics(
     kafka = load(config).machine.kafka
     if create:
         for name in asyncio.run(kafka_topics.create(kafka)):
-            typer.echo(f"{name}: created")
+            output.say(f"{name}: created")
     found = asyncio.run(kafka_topics.look(kafka))
     for topic in found:
-        typer.echo(f"{topic.name}: {topic.problem or f'{topic.found} partitions'}")
+        output.say(f"{topic.name}: {topic.problem or f'{topic.found} partitions'}")
     if any(topic.problem for topic in found):
         raise typer.Exit(output.FAILED)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -13,9 +11,9 @@ import typer
 
 from model.clock import SystemClock
 from model.errors import InputError
-from pipeline import garbage, logs, wiring
+from pipeline import garbage, logs, output, wiring
 from pipeline.commands.options import DEFAULT_CONFIG, Config
-from pipeline.commands.run import override
+from pipeline.commands.run import leave, override
 from pipeline.settings import Settings, load
 
 
@@ -54,23 +52,25 @@ def _check(address: str) -> None:
 
 
 async def _work(settings: Settings, names: list[str], metrics: str) -> None:
+    from pipeline.distributed.ending import Ending
     from pipeline.distributed.worker import StageName, Worker
 
     clock = SystemClock()
     store = wiring.open_store(settings, clock)
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
+    ending = Ending()
+    ending.listen()
     try:
         worker = Worker(settings, store, clock, [StageName(name) for name in names])
         if metrics:
             _check(metrics)
             worker.serve_metrics(metrics)
-        await worker.run(stopping)
+        await worker.run(ending.stopping)
+    except BaseException:
+        ending.ask()  # whatever is left of it must not hang, either
+        raise
     finally:
         store.close()
-    if not worker.in_order:
-        # Whatever hangs would hold up the end of the loop, too. All that matters is kept by now.
-        logging.shutdown()
-        os._exit(1)
+    # Here, not behind the loop: its end waits for whatever hangs. All that matters is kept by now.
+    logging.shutdown()
+    in_order = output.OK if worker.in_order else output.FAILED
+    leave(output.CRASHED if ending.crashed else in_order)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from model.alert import Alert
@@ -71,12 +71,37 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One step's input, and the mark once it is written."""
+    """One step's input, and the mark once it is written; `told` are the messages with alerts, by offset."""
 
     now_ms: int
     alerts: tuple[Alert, ...]
     entries: tuple[JournalEntry, ...]
     mark: Mark
+    told: tuple[tuple[int, Told], ...] = ()
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """The messages that say something: where the step crashes, one of them is to blame."""
+        entries = (entry.offset - 1 for entry in self.entries)
+        return tuple(dict.fromkeys([*entries, *(offset for offset, _ in self.told)]))
+
+    def apart(self, before: Mark) -> Iterator[tuple[int, Round]]:
+        """The same message by message, each with its offset: only the last one's mark is the whole round's."""
+        mark = before
+        for offset in self.offsets:
+            entries = tuple([entry for entry in self.entries if entry.offset == offset + 1])
+            told = tuple([one for one in self.told if one[0] == offset])
+            alerts = tuple([alert for _, one in told for alert in one.alerts])
+            # To be read again from where it began: what is taken of it is known by its offset and its time.
+            mark = Mark(
+                before.resume,
+                self.now_ms,
+                offset if entries else mark.entries,
+                {**mark.told, **{one.partition: one.now_ms for _, one in told}},
+            )
+            if offset == self.offsets[-1]:
+                mark = self.mark
+            yield offset, Round(self.now_ms, alerts, entries, mark, told)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,27 +193,28 @@ class Alignment:
         self._waiting = [one for one in self._waiting if one.told.now_ms > min(present)]
         found: list[Round] = []
         for now_ms in sorted({one.told.now_ms for one in ready}):
-            told = [one.told for one in ready if one.told.now_ms == now_ms]
+            told = [one for one in ready if one.told.now_ms == now_ms]
             ready = [one for one in ready if one.told.now_ms != now_ms]
             found.append(self._round(now_ms, told, ready, offset))
         return found
 
-    def _round(self, at_ms: int, told: list[Told], left: list[_Waiting], offset: int) -> Round:
+    def _round(self, at_ms: int, told: list[_Waiting], left: list[_Waiting], offset: int) -> Round:
         if at_ms < self.now_ms:
             self.late += 1
         self.now_ms = now_ms = max(at_ms, self.now_ms)
-        told.sort(key=lambda one: one.partition)
+        told.sort(key=lambda one: one.told.partition)
         for one in told:
-            self._used[one.partition] = one.now_ms
+            self._used[one.told.partition] = one.told.now_ms
         entries = self._due(now_ms)
         offsets = [one.offset for one in (*self._waiting, *left)]
         offsets += [self._accepted[0].offset] if self._accepted else []
         resume = min(offsets, default=offset + 1)
         return Round(
             now_ms,
-            tuple(alert for one in told for alert in one.alerts),
+            tuple(alert for one in told for alert in one.told.alerts),
             tuple(entries),
             Mark(resume, now_ms, self._entries, dict(self._used)),
+            tuple([(one.offset, one.told) for one in told if one.told.alerts]),
         )
 
     def _due(self, now_ms: int) -> list[JournalEntry]:

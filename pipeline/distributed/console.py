@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fastapi import FastAPI
 
@@ -20,7 +20,7 @@ from model.action import ActionState
 from model.clock import Clock
 from model.errors import StoreError
 from model.journal import NewEntry
-from model.reason import because
+from model.reason import Reason, because
 from pipeline import wiring
 from pipeline.distributed import shown
 from pipeline.distributed.asking import Asking
@@ -33,12 +33,12 @@ from pipeline.telemetry import Telemetry
 from pipeline.version import VERSION
 from store import offsets as offset_rows
 from store import outbox as outbox_rows
-from store import snapshots as snapshot_rows
 
 log = logging.getLogger("tocsin.console")
 
 BEHIND_MS = 120_000
 STOP_S = 10.0
+RESTART = "restart the console to read the configuration again"
 
 
 class DistributedConsole:
@@ -48,6 +48,7 @@ class DistributedConsole:
         self.settings = settings
         self._clock = clock
         self._started_ms = clock.now_ms()
+        self.on_crash: Callable[[], None] = lambda: None
         self._store = wiring.open_store(settings, clock)
         self._library = wiring.build_library(settings, log.warning)
         self._telemetry = Telemetry(wiring.METRICS, version=VERSION)
@@ -80,6 +81,10 @@ class DistributedConsole:
             self._telemetry.add(source)
         self.app = self._build_app()
 
+    def reload(self) -> None:
+        """Say that this is not what it does."""
+        log.warning("%s", RESTART)
+
     def _build_app(self) -> FastAPI:
         ports = Ports(
             store=self._store,
@@ -89,7 +94,7 @@ class DistributedConsole:
             runbooks=lambda: self._library,
             health=self.health,
             metrics=self._telemetry.exposition,
-            reload=lambda: ["restart the console to read the configuration again"],
+            reload=lambda: [RESTART],
             band=self._asking.band,
             feed=self._pushes.offer,
             slos=lambda: self._judged().slos,
@@ -149,16 +154,13 @@ class DistributedConsole:
         with self._store.records.read() as conn:
             dead = outbox_rows.counts(conn, simulated=False).get(ActionState.DEAD, 0)
             # Of several who decide, the one that is furthest behind.
-            each = range(self.settings.machine.kafka.domains)
-            decided_ms = min(snapshot_rows.saved_ms(conn, f"correlate.{n}") or 0 for n in each)
+            times_ms = shown.decided_ms(conn, self.settings.machine.kafka.domains)
             offset = offset_rows.get(conn, offset_rows.JOURNAL)
         waiting = self._outlet.counters()["tocsin_kafka_waiting_bytes"]
         stuck = bool(waiting) and not self._outlet.empty
+        decided_ms, ahead_ms = min(times_ms), max(times_ms) - now_ms
         behind_ms = max(0, now_ms - decided_ms)
-        decides = decided_ms > 0 and behind_ms < BEHIND_MS
-        late = because(
-            "no correlating worker has written for {seconds} s", seconds=behind_ms // 1000
-        )
+        late = late_reason(now_ms, decided_ms, ahead_ms)
         slow = because("messages wait for a broker")
         given_up = because("{count} actions were given up", count=dead)
         return Health(
@@ -169,7 +171,7 @@ class DistributedConsole:
             journal_last=offset,
             journal_committed=offset,
             components=(
-                Component("pipeline", decides, None if decides else late),
+                Component("pipeline", late is None, late),
                 Component("store", True),
                 Component("kafka", not stuck, slow if stuck else None),
                 Component("outbox", not dead, given_up if dead else None),
@@ -180,4 +182,19 @@ class DistributedConsole:
         )
 
 
-__all__ = ["DistributedConsole", "StoreError"]
+def late_reason(now_ms: int, decided_ms: int, ahead_ms: int) -> Reason | None:
+    """Why nothing is decided; None where all is well."""
+    if ahead_ms > shown.AHEAD_MS:
+        return because(
+            "the workers' time is {seconds} s ahead of this clock; nothing is decided until then",
+            seconds=ahead_ms // 1000,
+        )
+    if decided_ms == 0:
+        return because("no correlating worker has written yet")
+    if now_ms - decided_ms < BEHIND_MS:
+        return None
+    seconds = (now_ms - decided_ms) // 1000
+    return because("no correlating worker has written for {seconds} s", seconds=seconds)
+
+
+__all__ = ["DistributedConsole", "StoreError", "late_reason"]

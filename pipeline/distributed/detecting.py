@@ -10,7 +10,7 @@ import numpy as np
 from collectors.templates import TemplateMiner
 from detectors.engine import Engine
 from model.alert import Alert
-from model.batch import LogBatch, MetricBatch, Rows
+from model.batch import SMALL, LogBatch, MetricBatch, Rows, joined
 from model.calls import Calls
 from model.codec import build, decode, encode
 from model.errors import InputError, SnapshotError
@@ -52,6 +52,9 @@ class Detecting:
         Time, as far as the partition's messages have brought it.
     written_by : str
         Which release wrote what was loaded.
+    apart : bool
+        Take each message at once, so that the one that crashes the stage is known; else samples of one time
+        are taken together, at the latest with the next tick.
     """
 
     def __init__(self, settings: Settings, partition: int) -> None:
@@ -59,12 +62,15 @@ class Detecting:
         self.partition = partition
         self.now_ms = 0
         self.written_by = RELEASE
+        self.apart = False
         self.samples = self.lines = self.newer = 0
         self._idle_ms = machine.pipeline.series_idle_ms
         self._evicted_ms = 0
         self._found: list[Alert] = []
         self._said: dict[str, Feedback] = {}
         self._blocks: OrderedDict[bytes, Rows] = OrderedDict()
+        self._held: list[MetricBatch] = []  # of one `now_ms`, to be taken together
+        self._held_samples = self._held_now_ms = 0
         self.index: SeriesIndex = wiring.build_index(machine)
         self.miner = TemplateMiner(machine.templates)
         self.engine: Engine = wiring.build_engine(settings, self.index)
@@ -80,11 +86,13 @@ class Detecting:
         InputError
             If its labels do not read. Nothing has changed then.
         """
+        if isinstance(message, Samples):
+            self._hold(self._metrics(message))
+            return None
+        self.settle()
         if isinstance(message, Tick):
             return self._tick(message.now_ms)
-        if isinstance(message, Samples):
-            self._take(self._metrics(message))
-        elif isinstance(message, Lines):
+        if isinstance(message, Lines):
             batch = self._logs(message)
             if batch is not None:
                 self._take(batch)
@@ -97,6 +105,28 @@ class Detecting:
         elif isinstance(message, Newer):
             self.newer += 1
         return None
+
+    def _hold(self, batch: MetricBatch) -> None:
+        """Keep a batch for those that come at the same time: see `joined`."""
+        now_ms = max(self.now_ms, batch.arrival_ms)
+        if now_ms != self._held_now_ms or self._held_samples >= 2 * SMALL:
+            self.settle()
+        self._held_now_ms = now_ms
+        self._held.append(batch)
+        self._held_samples += len(batch)
+        if self.apart:
+            self.settle()
+
+    @property
+    def holds(self) -> bool:
+        """Whether samples wait for those of the same time."""
+        return bool(self._held)
+
+    def settle(self) -> None:
+        """Take the samples that were kept for those of the same time."""
+        held, self._held, self._held_samples = self._held, [], 0
+        for batch in joined(held):
+            self._take(batch)
 
     def _take(self, batch: MetricBatch | LogBatch) -> None:
         now_ms = max(self.now_ms, batch.arrival_ms)
@@ -188,6 +218,7 @@ class Detecting:
 
     def save(self) -> bytes:
         """Everything learnt, at one moment between two messages."""
+        self.settle()
         own = {
             "version": _VERSION,
             "by": RELEASE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 
 from collectors.backfill import Backfill
 from collectors.base import Collector
@@ -22,6 +23,7 @@ from model.errors import SnapshotError, StoreError
 from model.series import SeriesIndex
 from pipeline.checkpoints import Checkpoints, pack, unpack
 from pipeline.distributed import shown
+from pipeline.distributed.fitting import fitting
 from pipeline.distributed.lease import Lease
 from pipeline.distributed.outlet import Outlet
 from pipeline.distributed.past import Teaching
@@ -37,6 +39,7 @@ log = logging.getLogger("tocsin.intake")
 SNAPSHOT = "intake"
 SHARED = "intake.shared"
 LOGS_WITHIN_S = 3.0
+FLUSH_WITHIN_S = 3.0
 PAST_BYTES_MAX = 8 * 2**20
 """The past waits for a broker; it must not push out what is live."""
 OWN = (LogTail, Pushed, HostCollector, SelfMetrics, SyslogIntake)
@@ -99,6 +102,7 @@ class Feeding:
         self._lease = lease
         self._logs = logs
         self.pulls = False
+        self.time_ahead_ms = 0
         self._splitter = Splitter(index, self._kafka.partitions)
         self._teaching = (
             None
@@ -164,8 +168,8 @@ class Feeding:
     def _send(self, batches: Sequence[MetricBatch | LogBatch]) -> None:
         topic = self._kafka.telemetry
         for batch in batches:
-            split = self._splitter.split(batch)
-            self._outlet.put([(topic, number, write(message)) for number, message in split])
+            for number, message in self._splitter.split(batch):
+                self._outlet.put([(topic, number, data) for data in fitting(message)])
 
     def _tell(self, now_ms: int) -> None:
         """Say the time to all partitions."""
@@ -184,12 +188,16 @@ class Feeding:
             lesson = teaching.next(self._clock.now_ms()) if room else None
             if lesson is not None:
                 topic = self._kafka.telemetry
-                self._outlet.put([(topic, number, write(message)) for number, message in lesson])
+                for number, message in lesson:
+                    self._outlet.put([(topic, number, data) for data in fitting(message)])
             await asyncio.sleep(0.02 if lesson is None else 0)
 
     def counters(self) -> dict[str, float]:
         """What the collectors count."""
-        found = {"tocsin_pulling": float(self.pulls)}
+        found = {
+            "tocsin_pulling": float(self.pulls),
+            "tocsin_kafka_time_ahead_seconds": self.time_ahead_ms / 1000,
+        }
         for collector in (*self._own, *self._pulled):
             for name, value in collector.counters().items():
                 found[name] = found.get(name, 0.0) + value
@@ -270,14 +278,31 @@ class Feeding:
 
     def _exchange(self, seen: bytes, senders: bytes, now_ms: int) -> list[bytes]:
         with self._store.records.write() as conn:
+            self._compare(now_ms, shown.decided_ms(conn, self._kafka.domains))
             shown.keep_collected(conn, self._name, seen, now_ms=now_ms)
             if not senders:
                 return []
             return shown.exchange_senders(conn, self._name, senders, now_ms=now_ms)
 
+    def _compare(self, now_ms: int, decided_ms: Sequence[int]) -> None:
+        """The stream's time comes from clocks like this one: where it is ahead, one of them is wrong, or was."""
+        ahead_ms = max(0, max(decided_ms) - now_ms)
+        if ahead_ms > shown.AHEAD_MS >= self.time_ahead_ms:
+            log.error(
+                "the time that all workers go by is %d s ahead of this machine's clock: the clock of one that takes in, or of a "
+                "console, is wrong or was, or this one is; until the clocks have come to it nothing is decided",
+                ahead_ms // 1000,
+            )
+        self.time_ahead_ms = ahead_ms
+
     async def _end(self) -> None:
-        """Keep where reading stands, and let another pull at once."""
+        """Send what was accepted, keep where reading stands, and let another pull at once."""
         now_ms = self._clock.now_ms()
+        for one in self._own:
+            while isinstance(one, Pushed) and one.waiting:
+                self._send(self._polled(one, now_ms))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._outlet.flushed(), FLUSH_WITHIN_S)
         if self._logs is not None:
             await asyncio.to_thread(self._logs.stop, LOGS_WITHIN_S)
         if self._outlet.empty:

@@ -7,7 +7,6 @@ was learnt and how far it was learnt are one row, written at once. Kafka's commi
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,28 +15,28 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from model.account import AuditRecord
 from model.alert import Alert
-from model.errors import InputError, SnapshotError, StoreError
-from pipeline.distributed import shown
-from pipeline.distributed.correlating import Correlating
+from model.errors import InputError, SnapshotError, StoreError, TocsinError
+from pipeline.distributed import fitting, shown
+from pipeline.distributed.correlating import Care, Correlating
 from pipeline.distributed.detecting import RELEASE, Detecting
 from pipeline.distributed.placing import Placing
 from pipeline.distributed.topics import TELEMETRY_KEPT_MS
-from pipeline.distributed.wire import Ask, Entries, Newer, Told, read, write
+from pipeline.distributed.wire import Ask, Entries, Message, Newer, Told, read, write
 from pipeline.settings import Settings
-from store import audit as audit_rows
 from store import offsets as offset_rows
 from store import snapshots as snapshot_rows
 from store.store import Store
 
 log = logging.getLogger("tocsin.kafka")
 
-TRIES_MAX = 3
 _BEFORE = ".before"
-_DETAIL_MAX = 2_000
 Sent = tuple[int, bytes]
 """A partition of the alerts topic, and a message."""
+
+
+class TopicChanged(TocsinError):
+    """The topic is not the one that was read so far: begin again, from what was just kept."""
 
 
 class Held(Protocol):
@@ -55,11 +54,19 @@ class Held(Protocol):
         Whether what is sent must have arrived before the next message is taken.
     kept_bytes : int
         Size of what was kept of it last.
+    care : Care
+        Up to which messages what crashed it is sought.
     """
 
     next: int | None
     prompt: bool
     kept_bytes: int
+    care: Care
+
+    @property
+    def doubtful(self) -> tuple[int, ...]:
+        """Which messages may be to blame for a crash of `take` or `save`; nothing for the one that `take` was given."""
+        ...
 
     @property
     def newer(self) -> int:
@@ -94,11 +101,22 @@ class Held(Protocol):
         """Something to be called (in any thread) that keeps the stage as it is now."""
         ...
 
+    def begin_anew(self, offset: int, now_ms: int) -> None:
+        """Keep what is known as what goes before `offset` of another topic; this one is then done with.
+
+        Raises
+        ------
+        StoreError
+            If it was not kept.
+        """
+        ...
+
 
 class DetectingPartition:
     """Detectors, kept as snapshots beside the offset that they contain."""
 
     prompt = False
+    care = Care()
 
     def __init__(
         self, settings: Settings, store: Store, partition: int, placing: Placing | None = None
@@ -108,6 +126,7 @@ class DetectingPartition:
         self._placing = placing or Placing(settings)
         self._name = f"detect.{partition}"
         self._before: bytes | None = None
+        self._waiting: list[int] = []
         self.kept_bytes = 0
         self.next: int | None = None
         self.stage = self._begin(partition)
@@ -142,6 +161,11 @@ class DetectingPartition:
         return self.stage.newer
 
     @property
+    def doubtful(self) -> tuple[int, ...]:
+        """Those that came since samples last began to wait for others of their time."""
+        return tuple(self._waiting)
+
+    @property
     def now_ms(self) -> int:
         """Of the last tick."""
         return self.stage.now_ms
@@ -151,13 +175,33 @@ class DetectingPartition:
         message = read(data)
         if isinstance(message, Ask):
             self._answer(message)
-        told = self.stage.take(message)
+        told = self._take(message, offset)
         self.next = offset + 1
         if told is None:
             return []
         called = self.stage.called()
         seen = [] if called is None else [(n, write(called)) for n in range(self._placing.count)]
-        return [*seen, *[(n, write(one)) for n, one in shared_out(told, self._placing)]]
+        return [
+            *seen,
+            *[
+                (n, data)
+                for n, one in shared_out(told, self._placing)
+                for data in fitting.told(one)
+            ],
+        ]
+
+    def _take(self, message: Message, offset: int) -> Told | None:
+        # Where some of it crashed together, each is taken by itself.
+        self.stage.apart = offset <= self.care.upto
+        self._waiting.append(offset)
+        try:
+            told = self.stage.take(message)
+        except InputError:
+            self._waiting.pop()
+            raise
+        if not self.stage.holds:
+            self._waiting.clear()
+        return told
 
     def split(self, data: bytes) -> list[bytes]:
         """It is one."""
@@ -167,6 +211,7 @@ class DetectingPartition:
         """The state of now; writing it may go on in another thread."""
         at = self.next or 0
         data = at.to_bytes(8, "big") + self.stage.save()
+        self._waiting.clear()
         self.kept_bytes = len(data)
         seen = shown.judged_by(self.stage.engine)
 
@@ -180,6 +225,14 @@ class DetectingPartition:
             self.resume = at
 
         return keep
+
+    def begin_anew(self, offset: int, now_ms: int) -> None:
+        """The one place where an offset is set back."""
+        data = offset.to_bytes(8, "big") + self.stage.save()
+        with self._store.records.write() as conn:
+            offset_rows.put(conn, self._name, offset)
+            snapshot_rows.put(conn, self._name, data, now_ms=now_ms)
+            snapshot_rows.remove(conn, f"{self._name}{_BEFORE}")
 
     def _keep_before(self, conn: Connection, now_ms: int) -> None:
         name = f"{self._name}{_BEFORE}"
@@ -234,6 +287,20 @@ class CorrelatingPartition:
         self.next: int | None = self.stage.mark.resume or None
 
     @property
+    def doubtful(self) -> tuple[int, ...]:
+        """Those of the round under way."""
+        return self.stage.doubtful
+
+    @property
+    def care(self) -> Care:
+        """See above."""
+        return self.stage.care
+
+    @care.setter
+    def care(self, care: Care) -> None:
+        self.stage.care = care
+
+    @property
     def resume(self) -> int:
         """What the last transaction says."""
         return self.stage.mark.resume
@@ -265,44 +332,9 @@ class CorrelatingPartition:
         """Every step has done so."""
         return lambda: None
 
-
-class Suspects:
-    """Messages that crashed a stage: after `TRIES_MAX` times one is set aside, and the partition goes on (F23)."""
-
-    def __init__(self, store: Store, stage: str) -> None:
-        self._store = store
-        self._stage = stage
-
-    def crashed(self, partition: int, offset: int, now_ms: int) -> None:
-        """Note that this message ended a stage."""
-        offset_before, tries = self._known(partition)
-        tries = tries + 1 if offset_before == offset else 1
-        with self._store.records.write() as conn:
-            data = json.dumps([offset, tries]).encode()
-            snapshot_rows.put(conn, self._name(partition), data, now_ms=now_ms)
-
-    def poisonous(self, partition: int) -> int | None:
-        """The offset that is not to be taken; None where there is none."""
-        offset, tries = self._known(partition)
-        return offset if tries >= TRIES_MAX else None
-
-    def set_aside(self, partition: int, offset: int, why: str, now_ms: int) -> None:
-        """Leave a record that people can find."""
-        where = f"{self._stage}/{partition}/{offset}"
-        record = AuditRecord(now_ms, "tocsin", "kafka.set_aside", where, why[:_DETAIL_MAX])
-        with self._store.records.write() as conn:
-            audit_rows.save(conn, [record])
-
-    def _known(self, partition: int) -> tuple[int, int]:
-        with self._store.records.read() as conn:
-            data = snapshot_rows.get(conn, self._name(partition))
-        if data is None:
-            return -1, 0
-        offset, tries = json.loads(data)
-        return int(offset), int(tries)
-
-    def _name(self, partition: int) -> str:
-        return f"suspect.{self._stage}.{partition}"
+    def begin_anew(self, offset: int, now_ms: int) -> None:
+        """Decisions stay; which pushes were taken is of the topic before."""
+        self.stage.begin_anew(offset, now_ms=now_ms)
 
 
 __all__ = [
@@ -311,5 +343,5 @@ __all__ = [
     "Held",
     "InputError",
     "SnapshotError",
-    "Suspects",
+    "TopicChanged",
 ]

@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from model.errors import StoreError
+from model.errors import StoreError, TransientError
 from model.journal import JournalKind, NewEntry
+from pipeline.distributed import topics
 from pipeline.distributed.connecting import client_options
 from pipeline.distributed.packing import packed
 from pipeline.distributed.placing import Placing, ServicesOf
@@ -22,6 +24,8 @@ log = logging.getLogger("tocsin.outlet")
 
 AT_ONCE_MAX = 500
 RETRY_S = 1.0
+CLOSE_WITHIN_S = 2.0
+"""A client of Kafka waits for brokers that are away much longer than a process may take to end."""
 ACCEPT_WITHIN_S = 10.0
 
 Sent = tuple[str, int, bytes]
@@ -41,6 +45,7 @@ class Outlet:
         self._placing = Placing(settings)
         self._services_of = services_of
         self._producer: AIOKafkaProducer | None = None
+        self._connecting = asyncio.Lock()
         self._waiting: deque[Sent] = deque()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -60,7 +65,8 @@ class Outlet:
         if self._task is not None:
             self._task.cancel()
         if self._producer is not None:
-            await self._producer.stop()
+            # Not wait_for: that would wait for the end of what it has cancelled.
+            await asyncio.wait({asyncio.create_task(self._producer.stop())}, timeout=CLOSE_WITHIN_S)
 
     @property
     def empty(self) -> bool:
@@ -92,7 +98,7 @@ class Outlet:
         """
         try:
             return await asyncio.wait_for(self._submit(entries), ACCEPT_WITHIN_S)
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, TransientError, TimeoutError) as error:
             raise StoreError(f"no broker takes it: {error!r}; try again") from error
 
     async def _submit(self, entries: Sequence[NewEntry]) -> list[int]:
@@ -102,16 +108,14 @@ class Outlet:
             lambda: list(packed(entries, self._placing, self._services_of))
         )
         sending = [
-            await producer.send(self._kafka.alerts, one.data, partition=one.partition)
+            await self._begin(producer, self._kafka.alerts, one.partition, one.data)
             for one in parts
         ]
         for entry in entries:
             if entry.kind is JournalKind.FEEDBACK:  # whoever detects is to know
                 said = write(Entry(entry.kind, entry.source, entry.arrival_ms, entry.body))
                 for number in range(self._kafka.partitions):
-                    sending.append(
-                        await producer.send(self._kafka.telemetry, said, partition=number)
-                    )
+                    sending.append(await self._begin(producer, self._kafka.telemetry, number, said))
         done = await asyncio.gather(*sending)
         offsets = dict[int, int]()
         for one, record in zip(parts, done, strict=False):
@@ -120,17 +124,20 @@ class Outlet:
         return [offsets[number] for number in range(len(entries))]
 
     async def _connected(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                **client_options(self._kafka), acks="all", linger_ms=5, max_request_size=2**20
-            )
-            try:
-                await producer.start()
-            except BaseException:
-                await producer.stop()
-                raise
-            self._producer = producer
-        return self._producer
+        async with self._connecting:  # many may ask at once while there is no broker
+            if self._producer is None:
+                # Before anything asks for a topic: many brokers make one that is missing, of one partition.
+                await topics.ready(self._kafka, self._kafka.telemetry, self._kafka.alerts)
+                producer = AIOKafkaProducer(
+                    **client_options(self._kafka), acks="all", linger_ms=5, max_request_size=2**20
+                )
+                try:
+                    await producer.start()
+                except BaseException:
+                    await producer.stop()
+                    raise
+                self._producer = producer
+            return self._producer
 
     async def _send_for_ever(self) -> None:
         failing = False
@@ -147,7 +154,7 @@ class Outlet:
                     if failing:
                         log.info("a broker takes messages again")
                     failing = False
-                except (KafkaError, OSError, TimeoutError) as error:
+                except (KafkaError, TransientError, OSError, TimeoutError) as error:
                     if not failing:
                         log.error("no broker takes messages; they wait: %r", error)
                     failing = True
@@ -158,19 +165,47 @@ class Outlet:
                 finally:
                     self._under_way = 0
 
-    async def _send(self, batch: Sequence[Sent]) -> None:
+    async def _send(self, batch: list[Sent]) -> None:
         producer = await self._connected()
-        sending = [
-            await producer.send(topic, data, partition=number) for topic, number, data in batch
-        ]
+        sending = [await self._begin(producer, *one) for one in batch]
         results = await asyncio.gather(*sending, return_exceptions=True)
-        for result in results:
-            if isinstance(result, BaseException):
+        for one, result in zip(list(batch), results, strict=True):
+            if isinstance(result, MessageSizeTooLargeError):
+                self._drop(batch, one, result)
+            elif isinstance(result, BaseException):
                 raise result
         size = sum(len(data) for _, _, data in batch)
         self.waiting_bytes -= size
         self.sent += len(batch)
         self.sent_bytes += size
+
+    async def _begin(
+        self, producer: AIOKafkaProducer, topic: str, partition: int, data: bytes
+    ) -> asyncio.Future[Any]:
+        """Hand a message to the client; what comes of it is in the future."""
+        try:
+            sending: asyncio.Future[Any] = await producer.send(topic, data, partition=partition)
+            return sending
+        except MessageSizeTooLargeError as error:
+            refused: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+            refused.set_exception(error)
+            return refused
+        except AssertionError as error:  # so it says that a topic has no such partition
+            await producer.client.force_metadata_update()  # somebody may add it
+            raise TransientError(
+                f"{topic} has no partition {partition}: see tocsin topics"
+            ) from error
+
+    def _drop(self, batch: list[Sent], one: Sent, why: MessageSizeTooLargeError) -> None:
+        """It would hold up all that waits behind it, for ever."""
+        topic, partition, data = one
+        batch.remove(one)
+        self.waiting_bytes -= len(data)
+        self.dropped += 1
+        log.error(
+            "a message of %d bytes for partition %d of %s is dropped: %s; is message.max.bytes less than 1 MiB there?",
+            len(data), partition, topic, why,
+        )  # fmt: skip
 
     def counters(self) -> dict[str, float]:
         """Our own metrics."""

@@ -32,7 +32,7 @@ def packed(
         for partition in placing.of_push(one.kind, one.body, services_of):
             parts.setdefault(partition, []).append(number)
     for partition, numbers in parts.items():
-        for some in _cut(numbers, entries):
+        for some in cut(numbers, entries):
             yield Packed(partition, _message(some, entries, placing.stamp), tuple(some))
 
 
@@ -43,7 +43,8 @@ def _message(numbers: Sequence[int], entries: Sequence[NewEntry], stamp: str) ->
     )
 
 
-def _cut(numbers: Sequence[int], entries: Sequence[NewEntry]) -> Iterator[list[int]]:
+def cut(numbers: Sequence[int], entries: Sequence[NewEntry | Entry]) -> Iterator[list[int]]:
+    """Which of the entries travel together: as many as a broker takes in one message."""
     some: list[int] = []
     size = 0
     for number in numbers:

@@ -29,6 +29,8 @@ from store import snapshots as snapshot_rows
 COLLECTED_EVERY_MS = 5_000
 SILENT_MS = 60_000
 """A worker that said nothing for so long is not shown."""
+AHEAD_MS = 60_000
+"""The stream's time may be so far ahead of a machine's: clocks differ a little, and say nothing by it."""
 BAND_KEPT_MS = 120_000
 SENDERS_KEPT_MS = 86_400_000
 _JUDGED, _COLLECTED, _BAND = "shown.judged.", "shown.collected.", "shown.band."
@@ -116,6 +118,11 @@ def collected(conn: Connection, *, now_ms: int) -> list[Collected]:
     """Of all workers that said something lately."""
     rows = snapshot_rows.named(conn, _COLLECTED)
     return [decode(Collected, data) for _, at_ms, data in rows if now_ms - at_ms < SILENT_MS]
+
+
+def decided_ms(conn: Connection, domains: int) -> list[int]:
+    """For each partition of the alerts topic the stream's time to which it was decided; 0 for not yet."""
+    return [snapshot_rows.saved_ms(conn, f"correlate.{n}") or 0 for n in range(domains)]
 
 
 def exchange_senders(conn: Connection, worker: str, senders: bytes, *, now_ms: int) -> list[bytes]:

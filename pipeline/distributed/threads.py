@@ -24,6 +24,7 @@ class Apart(WorkerThread):
     def __init__(self, service: Any, **kwargs: Any) -> None:
         super().__init__(service, **kwargs)
         self.daemon = True
+        self.app = service.app
 
     def stop(self) -> None:
         """It has been told already: it ends by itself (`ended`)."""
@@ -45,11 +46,8 @@ class Application(faust.App):
         return _Transport(self.conf.broker_consumer, self)
 
 
-async def ended(within_s: float = ENDS_WITHIN_S) -> bool:
-    """Wait for all such threads that were told to end; whether they did."""
-    told = [
-        one for one in threading.enumerate() if isinstance(one, Apart) and one.service.should_stop
-    ]
-    for one in told:
-        await asyncio.to_thread(one.join, within_s)
+async def ended(app: faust.App, within_s: float = ENDS_WITHIN_S) -> bool:
+    """Wait for the threads of an application that was told to end; whether they did."""
+    told = [one for one in threading.enumerate() if isinstance(one, Apart) and one.app is app]
+    await asyncio.gather(*[asyncio.to_thread(one.join, within_s) for one in told])
     return not any(one.is_alive() for one in told)

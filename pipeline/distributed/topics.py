@@ -67,6 +67,23 @@ async def look(kafka: KafkaSettings) -> list[Topic]:
         await client.close()
 
 
+async def ready(kafka: KafkaSettings, *names: str) -> None:
+    """Return where these are there, with as many partitions as the configuration says, or more.
+
+    Whoever uses one asks this first: many brokers make a topic that somebody asks for, of one partition.
+
+    Raises
+    ------
+    TransientError
+        If no broker answers, or one is not there or too small; ask again later.
+    """
+    found = await look(kafka)
+    short = [one for one in found if one.name in names and one.found < one.partitions]
+    if short:
+        problems = ", ".join(f"{one.name} {one.problem}" for one in short)
+        raise TransientError(f"{problems}; see tocsin topics --create")
+
+
 async def create(kafka: KafkaSettings) -> list[str]:
     """Make those that are not there, and give the alerts topic the partitions that it lacks; their names.
 

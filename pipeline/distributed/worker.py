@@ -24,11 +24,12 @@ from pipeline import wiring
 from pipeline.checkpoints import Checkpoints
 from pipeline.distributed.acting import Acting
 from pipeline.distributed.feeding import Feeding
-from pipeline.distributed.holding import CorrelatingPartition, DetectingPartition, Suspects
+from pipeline.distributed.holding import CorrelatingPartition, DetectingPartition
 from pipeline.distributed.joined import Joined
 from pipeline.distributed.lease import Lease
 from pipeline.distributed.outlet import Outlet
 from pipeline.distributed.placing import Placing, services_in
+from pipeline.distributed.suspects import Suspects
 from pipeline.settings import Settings
 from pipeline.telemetry import Telemetry
 from pipeline.version import VERSION
@@ -88,8 +89,10 @@ class Tended:
         build: Callable[[], Joined],
         clock: Clock,
         may: Callable[[], bool] = lambda: True,
+        end_within_s: float = END_WITHIN_S,
     ) -> None:
         self.name = name
+        self._end_within_s = end_within_s
         self._build = build
         self._may = may
         self._clock = clock
@@ -111,7 +114,7 @@ class Tended:
                 await self._watch(one, stopping)
             except Exception as error:
                 log.error("%s: could not start: %s", one.name, error)
-            await self._end(one)
+            await self._end(one, stopping)
             if stopping.is_set():
                 return
             self.restarts += 1
@@ -127,15 +130,20 @@ class Tended:
                 return
             await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _end(self, one: Joined) -> None:
+    async def _end(self, one: Joined, stopping: asyncio.Event) -> None:
         # Not wait_for: it cancels, and then waits for as long as that takes; Faust goes on when it is cancelled.
         ending = asyncio.create_task(one.stop())
-        await asyncio.wait({ending}, timeout=END_WITHIN_S)
-        self.in_order = ending.done() and ending.exception() is None
+        await asyncio.wait({ending}, timeout=self._end_within_s)
         if not ending.done():
-            log.error("%s: did not end within %g s", one.name, END_WITHIN_S)
-        elif not self.in_order:
-            log.error("%s: did not end in order: %r", one.name, ending.exception())
+            # It would stay in its group and keep partitions that nobody works on: all must end, and begin anew.
+            log.error("%s: did not end within %g s; this worker ends", one.name, self._end_within_s)
+            self.in_order = False
+            stopping.set()
+            return
+        error = ending.exception()
+        self.in_order = error is None
+        if error is not None:
+            log.error("%s: did not end in order: %r", one.name, error)
 
 
 async def _pause(stopping: asyncio.Event, seconds: float) -> None:

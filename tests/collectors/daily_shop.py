@@ -39,8 +39,12 @@ def service(
     labels = {"job": "shop", "instance": f"{name}:80"}
     columns: dict[str, tuple[dict[str, str], Floats, bool]] = {}
 
-    def add(metric: str, values: Floats, *, counter: bool, **more: str) -> None:
-        columns[metric + str(more)] = ({"__name__": metric, **more}, values, counter)
+    def add(metric: str, values: Floats | Ints, *, counter: bool, **more: str) -> None:
+        columns[metric + str(more)] = (
+            {"__name__": metric, **more},
+            values.astype(np.float64),
+            counter,
+        )
 
     add("http_requests_total", served - failed, counter=True, code="200")
     add("http_requests_total", failed, counter=True, code="500")

@@ -72,7 +72,9 @@ class Double:
         shards = {"total": len({d[0] for d in known}), "failed": 0, **self.extra}
         answer: dict[str, Any] = {"pit_id": body["pit"]["id"], "timed_out": False, "_shards": shards}  # fmt: skip
         if "aggs" in body:
-            seconds = Counter(sort[0] // 1000 for sort, *_ in found)
+            seconds = Counter(
+                at_ms // 1000 for _, _, at_ms, _ in known if limits["gte"] <= at_ms < limits["lt"]
+            )
             buckets = [{"key": s * 1000, "doc_count": n} for s, n in sorted(seconds.items())]
             return {**answer, "aggregations": {"seconds": {"buckets": buckets}}}
         assert list(body["sort"][1]) == ["_id" if self.open_search else "_shard_doc"]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import dns.flags
 import dns.message
@@ -43,7 +44,7 @@ def addresses(host: str, port: int) -> list[str]:
 
 
 def probe(
-    target: ProbeTarget, *, names: Names | None = None, now_ms: int | None = None, **settings: int
+    target: ProbeTarget, *, names: Names | None = None, now_ms: int | None = None, **settings: Any
 ) -> Result:
     """One probe, at most two seconds long unless it says otherwise."""
     return run_probe(
@@ -87,16 +88,16 @@ def web(context: ssl.SSLContext | None = None) -> Iterator[Page]:
         yield page
 
 
-def http(port: int, path: str = "/", host: str = "shop.test", **settings: object) -> ProbeTarget:
+def http(port: int, path: str = "/", host: str = "shop.test", **settings: Any) -> ProbeTarget:
     """A page to look at."""
-    made = HttpProbe(**settings)  # type: ignore[arg-type]
+    made = HttpProbe(**settings)
     return ProbeTarget("shop", ProbeKind.HTTP, f"http://{host}:{port}{path}", http=made)
 
 
-def https(port: int, authority: Authority | str, **tls: object) -> ProbeTarget:
+def https(port: int, authority: Authority | str, **tls: Any) -> ProbeTarget:
     """Likewise, by TLS; an authority or the file of one."""
     file = authority if isinstance(authority, str) else authority.file
-    made = TlsProbe(ca_file=file, **tls)  # type: ignore[arg-type]
+    made = TlsProbe(ca_file=file, **tls)
     return ProbeTarget("shop", ProbeKind.HTTP, f"https://shop.test:{port}/", tls=made)
 
 

@@ -37,7 +37,7 @@ def double() -> Iterator[Double]:
     with serving(Double()) as served:
         times = np.arange(NOW - 2 * DAY_MS, NOW, 15_000, dtype=np.int64)
         for number, name in enumerate(NAMES):
-            served.series[labels(name, cluster="east")] = (times, np.arange(len(times)) + number * 1e6)  # fmt: skip
+            served.series[labels(name, cluster="east")] = (times, np.arange(float(len(times))) + number * 1e6)  # fmt: skip
         yield served
 
 
@@ -170,7 +170,7 @@ class Paris(Site):
         for name in NAMES:
             for instance in ("b:80", "c:80"):
                 own = {"__name__": name, "job": "shop", "instance": instance}
-                double.series[Labels.of(own)] = (times, np.arange(len(times)) + 1.0)
+                double.series[Labels.of(own)] = (times, np.arange(1.0, len(times) + 1.0))
                 external = Labels.of({**own, "cluster": "east"})
                 self.pushed[instance, name] = self.index.intern(external, source=SENDER)
 
@@ -181,7 +181,8 @@ class Paris(Site):
 
 def test_what_a_prometheus_pushes_learns_target_by_target(double: Double) -> None:
     site = Paris(double)
-    assert site.backfill.hold([site.push(NOW, "b:80", "up", "depth")], NOW)[0][0].values.tolist() == [1.0]  # fmt: skip
+    kept = site.backfill.hold([site.push(NOW, "b:80", "up", "depth")], NOW)[0][0]
+    assert isinstance(kept, MetricBatch) and kept.values.tolist() == [1.0]
     for after_ms in (0, 15_000):  # the rest of the same scrape comes in other requests
         some = [site.push(NOW + after_ms, "b:80", NAMES[2]), site.push(NOW + after_ms, "c:80", *NAMES[1:4])]  # fmt: skip
         assert site.backfill.hold(some, NOW + after_ms) == [[]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from collectors.accepting import Accepting
 from collectors.base import Collector
 from collectors.metrics import METRICS
@@ -33,17 +33,11 @@ kafka_sources: [{{brokers: ["127.0.0.1:{port}"], topics: [logs], interval: 1s, t
 """
 
 
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("config")
     (folder / "token").write_text("t0ken")
-    (folder / "tocsin.yaml").write_text(PULLED.format(port=closed_port()))
+    (folder / "tocsin.yaml").write_text(PULLED.format(port=free_port()))
     return load(folder)
 
 

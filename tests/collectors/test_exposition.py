@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from model.series import SeriesIndex
 NOW = 1_700_000_000_000
 
 
-def layout(**limits: int) -> tuple[Layout, SeriesIndex]:
+def layout(**limits: Any) -> tuple[Layout, SeriesIndex]:
     index = SeriesIndex()
     return Layout(index, source="t", target={}, **limits), index
 
@@ -208,6 +209,24 @@ def test_twin_a_layout_reads_as_a_fresh_one(bodies: list[list[str]]) -> None:
         one, two = kept.read(body, Format.TEXT, now_ms=0), fresh.read(body, Format.TEXT, now_ms=0)
         assert as_dict(one, kept_index) == as_dict(two, fresh_index)
         assert (one.bad, one.duplicates, one.lines) == (two.bad, two.duplicates, two.lines)
+
+
+def test_blanks_before_a_comment_are_ignored_as_before_a_sample() -> None:
+    index = SeriesIndex()
+    layout = Layout(index, source="t", target={})
+    body = b'  # HELP a x\n \t# TYPE a_total counter\n  a_total 1\n \t\n # TYPE "b c" gauge\n'
+    for _ in range(2):
+        found = layout.read(body, Format.TEXT, now_ms=0)
+        assert (found.bad, found.values.tolist()) == (0, [1.0])
+    assert (index.kind("a_total"), index.kind("b c")) == ("counter", "gauge")
+
+
+def test_a03_nul_in_a_label_is_a_bad_line_and_the_rest_is_read() -> None:
+    layout = Layout(SeriesIndex(), source="t", target={"job": "shop"})
+    for _ in range(2):
+        found = layout.read(b'up{service="a\0b"} 1\nup{x="y"} 2\n', Format.TEXT, now_ms=0)
+        assert (found.bad, found.values.tolist()) == (1, [2.0])
+    assert found.problem is not None and "NUL is not allowed" in found.problem.text()
 
 
 def test_bad_line_is_named_and_the_rest_read() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 import time
@@ -54,6 +55,13 @@ def test_chunked_body() -> None:
     assert answer(chunked, b"4\r\na 1\n\r\n", b"4\r\nb 2\n\r\n", b"0\r\n\r\n") == b"a 1\nb 2\n"
 
 
+def test_gzip_in_several_parts_is_read_to_its_end() -> None:
+    packed = gzip.compress(b"a 1\n") + gzip.compress(b"") + gzip.compress(b"b 2\n")
+    head = HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
+    assert answer(head, packed) == b"a 1\nb 2\n"
+    assert answer(head, *[packed[n : n + 1] for n in range(len(packed))]) == b"a 1\nb 2\n"
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -65,6 +73,10 @@ def test_chunked_body() -> None:
         (b"",),
         (HEAD + b"Content-Encoding: br\r\nContent-Length: 1\r\n\r\n", b"x"),
         (HEAD + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n", b"a 1\n"),
+        # Something else behind the end of it, and a second part that is cut off.
+        (HEAD + b"Content-Encoding: gzip\r\n\r\n", gzip.compress(b"a 1\n") + b"b 2\n"),
+        (HEAD + b"Content-Encoding: gzip\r\n\r\n", 2 * gzip.compress(b"a 1\n")[:-4]),
+        (HEAD + b"Content-Encoding: gzip\r\n\r\n", (2 * gzip.compress(b"a 1\n"))[:-4]),
     ],
 )
 def test_broken_answers_are_typed_errors(parts: tuple[bytes, ...]) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from collectors.exposition import Format
 from collectors.layout import Layout
 from model.series import SeriesIndex
-
-MEGABYTE = 2**20
 
 READ = """
 import sys
@@ -25,7 +24,7 @@ except InputError:
 """
 
 
-def reader(**limits: int) -> Layout:
+def reader(**limits: Any) -> Layout:
     return Layout(SeriesIndex(), source="t", target={}, **limits)
 
 

@@ -23,7 +23,7 @@ from collectors.kafka_settings import KafkaFormat, KafkaSourceSettings
 from collectors.logbatches import LogBatches
 from collectors.masking import Masking
 from collectors.otlp_deltas import Deltas
-from collectors.otlp_metrics import MetricPush
+from collectors.otlp_push import MetricPush
 from collectors.otlp_records import LogPush
 from collectors.otlp_settings import OtlpSettings
 from collectors.pushed import Door
@@ -109,6 +109,16 @@ def test_lines_plain_json_and_several_in_one(store: Store) -> None:
     ]  # fmt: skip
     assert sum(len(batch) for batch in topic.batches(read)) == 4
     assert lines_of(Topic(store, "lines", service="mail").read("x")) == [("mail", "x", 0)]
+
+
+def test_only_a_line_feed_ends_a_line(store: Store) -> None:
+    # JSON may hold these as they are; a line that is cut there would be two that say nothing.
+    odd = json.dumps({"level": "error", "msg": "a\u2028b\x85c"}, ensure_ascii=False)
+    read = Topic(store, "lines").read(odd + "\r\nx\x0cy")
+    assert lines_of(read) == [
+        ("shop.logs", "a\\u2028b\\x85c", 17),
+        ("shop.logs", "x\\x0cy", 0),
+    ]
 
 
 def test_a_document_as_filebeat_writes_it(store: Store) -> None:
@@ -247,6 +257,15 @@ def test_cloudevents_structured_and_binary(store: Store) -> None:
     )  # fmt: skip
     (change,) = entries(topic.read({"service": "db", "title": "db 2"}, headers=headers))
     assert isinstance(change, Change) and change.title == "db 2"
+    # Kafka's binding writes the values of headers as they are: nothing is quoted or encoded.
+    fires = (
+        *headers[:2],
+        ("ce_source", b"/m"),
+        ("ce_type", b"a.alert.firing"),
+        ("ce_subject", b'"%41"'),
+    )
+    (other,) = entries(Topic(store, "cloudevents").read({"name": "Full"}, headers=fires))
+    assert other.labels["dedup_key"] == '/m "%41"'
     # Resolved by the key alone; acknowledged once it has an incident.
     acknowledged = event("acme.alert.acknowledged.v1")
     assert topic.read(acknowledged).entries == ()
@@ -285,6 +304,8 @@ DEEP = b"[" * 100_000 + b"]" * 100_000
         ("prometheus_json", sample(labels={"a": {"b": 1}}), "labels: must be an object"),
         ("prometheus_json", sample(labels={"a": 5}), "labels: must be an object"),
         ("prometheus_json", sample(name="", labels={}), "name: must be"),
+        ("prometheus_json", sample(labels={"service": "a\0"}), "NUL is not allowed"),
+        ("prometheus_json", sample(labels={"service": "\ud800"}), "half of a surrogate pair"),
         ("prometheus_json", sample(labels={f"l{n}": "x" for n in range(1_000)}), "labels: "),
         ("remote_write", b"\x0a\xff\xff", "body: "),
         ("remote_write", b"\xff\xff\xff\xff\x0fbomb", "decodes to 4294967295 bytes"),

@@ -17,6 +17,7 @@ from model.errors import SnapshotError
 from store import audit as audit_rows
 from store.store import Store
 from tests.collectors.kafka_topics import Source, Topic
+from tests.conftest import NewStore
 
 COUNTED = "tocsin_kafka_source_"
 
@@ -33,8 +34,8 @@ def topic(broker: Broker, request: pytest.FixtureRequest) -> Topic:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/tocsin.db", now_ms=1)
+def store(tmp_path: Path, new_store: NewStore) -> Iterator[Store]:
+    opened = new_store(tmp_path, 1)
     yield opened
     opened.close()
 

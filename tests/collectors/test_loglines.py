@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -128,3 +129,40 @@ def test_a07_forged_lines_and_escapes_are_spelt_out() -> None:
 )
 def test_a16_pathological_lines_take_linear_time(text: str) -> None:
     assert len(line(text).message) <= 4_096
+
+
+@pytest.mark.parametrize(
+    ("zone", "said", "came", "meant"),
+    [
+        # Clocks go back: 02:30 comes twice (in Chicago 01:30), and each time it is now.
+        ("Europe/Berlin", "2024-10-27 02:30:00", "2024-10-27T00:30:01Z", "2024-10-27T00:30:00Z"),
+        ("Europe/Berlin", "2024-10-27 02:30:00", "2024-10-27T01:30:01Z", "2024-10-27T01:30:00Z"),
+        ("America/Chicago", "2024-11-03 01:30:00", "2024-11-03T06:30:01Z", "2024-11-03T06:30:00Z"),
+        ("America/Chicago", "2024-11-03 01:30:00", "2024-11-03T07:30:01Z", "2024-11-03T07:30:00Z"),
+        # The last second of the first hour, the first of the second; and a clock that is a little ahead.
+        ("Europe/Berlin", "2024-10-27 02:59:59", "2024-10-27T01:00:00Z", "2024-10-27T00:59:59Z"),
+        ("Europe/Berlin", "2024-10-27 02:00:00", "2024-10-27T01:00:00Z", "2024-10-27T01:00:00Z"),
+        ("Europe/Berlin", "2024-10-27 02:00:05", "2024-10-27T01:00:00Z", "2024-10-27T01:00:05Z"),
+        # It waited in a file for most of an hour: the other one is still to come.
+        ("Europe/Berlin", "2024-10-27 02:05:00", "2024-10-27T01:04:00Z", "2024-10-27T01:05:00Z"),
+        ("Europe/Berlin", "2024-10-27 02:05:00", "2024-10-27T01:03:00Z", "2024-10-27T00:05:00Z"),
+        # Who names a zone means it.
+        ("Europe/Berlin", "2024-10-27 02:30:00 +0200", "2024-10-27T01:30:01Z", "2024-10-27T00:30:00Z"),
+        ("Europe/Berlin", "2024-10-27T00:30:00Z", "2024-10-27T01:30:01Z", "2024-10-27T00:30:00Z"),
+        # Clocks go forward: 02:30 does not exist; who still writes it has not set its clock forward.
+        ("Europe/Berlin", "2024-03-31 01:59:59", "2024-03-31T01:00:00Z", "2024-03-31T00:59:59Z"),
+        ("Europe/Berlin", "2024-03-31 02:30:00", "2024-03-31T01:30:00Z", "2024-03-31T01:30:00Z"),
+        ("Europe/Berlin", "2024-03-31 03:00:00", "2024-03-31T01:00:00Z", "2024-03-31T01:00:00Z"),
+        # No other day has two.
+        ("Europe/Berlin", "2024-10-26 02:30:00", "2024-10-27T01:30:00Z", "2024-10-26T00:30:00Z"),
+    ],
+)  # fmt: skip
+def test_f13_times_without_a_zone_in_the_nights_when_clocks_are_set(
+    zone: str, said: str, came: str, meant: str
+) -> None:
+    def at(text: str) -> int:
+        return int(datetime.fromisoformat(text).timestamp() * 1000)
+
+    for text in (f"{said} ERROR it broke", f"[{said}] it broke", f"<11>{said} h su: it broke"):
+        line = parse_line(text, now_ms=at(came), zone=ZoneInfo(zone))
+        assert (line.time_ms, "it broke" in line.message) == (at(meant), True)

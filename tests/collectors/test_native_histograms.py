@@ -147,7 +147,7 @@ def test_a03_what_contradicts_itself_is_refused(data: bytes, problem: str) -> No
 def test_a_histogram_becomes_the_series_that_detectors_read(version: ModuleType) -> None:
     place, book = door(), Book()
     labels = {"__name__": FAMILY, "job": "shop"}
-    extra = {"histograms": [native([0.3, 0.3, 3.0], 3)]}
+    extra: dict[str, Any] = {"histograms": [native([0.3, 0.3, 3.0], 3)]}
     for _ in range(2):  # as first met, and as known
         push, reading = read(version, [(labels, [])], book, **extra)
         batches = push.batches(place, NOW_MS)
@@ -168,7 +168,7 @@ def test_a_histogram_becomes_the_series_that_detectors_read(version: ModuleType)
 
 @both
 def test_of_a_bad_histogram_the_rest_is_taken(version: ModuleType) -> None:
-    extra = {"histograms": [native([0.3], 3), _sent(schema=20)]}
+    extra: dict[str, Any] = {"histograms": [native([0.3], 3), _sent(schema=20)]}
     push, reading = read(version, [({"__name__": "m"}, [(NOW_MS, 1.0)])], **extra)
     assert (len(push.slots), len(reading.natives), reading.histograms_bad) == (SAMPLES + 1, 1, 1)
     assert "schema 20" in reading.problems[0]

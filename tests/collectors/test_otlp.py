@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality, Metric
 
 from collectors.otlp_buckets import STEPS, bounds, cumulate
 from collectors.otlp_deltas import Deltas
@@ -33,6 +33,8 @@ from model.series import SeriesIndex
 
 NOW = 1_700_000_000_000
 NANO = NOW * 1_000_000
+CUMULATIVE = AggregationTemporality.AGGREGATION_TEMPORALITY_CUMULATIVE
+DELTA = AggregationTemporality.AGGREGATION_TEMPORALITY_DELTA
 
 
 def pair(key: str, value: Any) -> KeyValue:
@@ -72,9 +74,9 @@ def taken(made: ExportMetricsServiceRequest, at: Any = None, **options: Any) -> 
 def test_a_gauge_and_sums() -> None:
     gauge, up, down = Metric(name="room.temperature", unit="Cel"), Metric(name="orders"), Metric(name="in.flight")  # fmt: skip
     gauge.gauge.data_points.add(as_double=21.5, time_unix_nano=NANO, attributes=[pair("room.no", 4)])  # fmt: skip
-    up.sum.is_monotonic, up.sum.aggregation_temporality = True, 2
+    up.sum.is_monotonic, up.sum.aggregation_temporality = True, CUMULATIVE
     up.sum.data_points.add(as_int=7, time_unix_nano=NANO)
-    down.sum.aggregation_temporality = 2
+    down.sum.aggregation_temporality = CUMULATIVE
     down.sum.data_points.add(as_int=3, time_unix_nano=NANO)
     at = door()
     assert taken(request(gauge, up, down), at) == {
@@ -88,7 +90,7 @@ def test_a_gauge_and_sums() -> None:
 
 def test_a_histogram_is_cumulative_in_its_buckets_too() -> None:
     metric = Metric(name="http.server.request.duration", unit="s")
-    metric.histogram.aggregation_temporality = 2
+    metric.histogram.aggregation_temporality = CUMULATIVE
     metric.histogram.data_points.add(
         count=6, sum=2.5, bucket_counts=[1, 2, 3], explicit_bounds=[0.1, 1], time_unix_nano=NANO
     )
@@ -159,7 +161,7 @@ def test_twin_increments_add_up_each_once(pushes: list[list[tuple[int, int, floa
 
 def test_increments_sent_twice_count_once() -> None:
     metric = Metric(name="orders")
-    metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, 1
+    metric.sum.is_monotonic, metric.sum.aggregation_temporality = True, DELTA
     metric.sum.data_points.add(as_int=5, time_unix_nano=NANO)
     at = door()
     assert taken(request(metric), at) == {'{__name__="orders_total"}': 5.0}
@@ -170,7 +172,7 @@ def test_increments_sent_twice_count_once() -> None:
 
 def test_what_cannot_be_used_is_rejected_with_its_reason_and_the_rest_taken() -> None:
     bad, none, good = Metric(name="bad"), Metric(name="!"), Metric(name="good")
-    bad.histogram.aggregation_temporality = 2
+    bad.histogram.aggregation_temporality = CUMULATIVE
     for bounds_ in ([1.0], [2.0, 1.0, 3.0], [float("nan"), 1.0, 2.0]):
         bad.histogram.data_points.add(explicit_bounds=bounds_, bucket_counts=[1, 1, 1, 1])
     bad.histogram.data_points.add(attributes=[pair(f"a{n}", "x") for n in range(99)])
@@ -185,7 +187,7 @@ def test_what_cannot_be_used_is_rejected_with_its_reason_and_the_rest_taken() ->
 
 def test_scales_that_overflow_are_rejected() -> None:
     metric = Metric(name="wide")
-    metric.exponential_histogram.aggregation_temporality = 2
+    metric.exponential_histogram.aggregation_temporality = CUMULATIVE
     for scale in (-(2**31), 2**31 - 1):
         point = metric.exponential_histogram.data_points.add(scale=scale)
         point.positive.bucket_counts.append(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,7 @@ NOW = 1_780_000_000_000
 class Bench:
     """A prober and its series."""
 
-    def __init__(self, *targets: ProbeTarget, **settings: int) -> None:
+    def __init__(self, *targets: ProbeTarget, **settings: Any) -> None:
         self.index = SeriesIndex()
         made = ProbeSettings(targets, interval_ms=10_000, timeout_ms=2_000)
         self.prober = Prober(replace(made, **settings), self.index, SystemClock(), addresses)
@@ -30,7 +31,7 @@ class Bench:
         self.prober.poll(self.now_ms)
         self.now_ms += 10_000
         assert self.prober.poll(self.now_ms) == []
-        self.prober.wait(10)
+        self.prober.wait(60.0)
         [batch] = self.prober.poll(self.now_ms + 1)
         assert isinstance(batch, MetricBatch)
         labels = [self.index.labels(row) for row in batch.rows.tolist()]
@@ -38,9 +39,9 @@ class Bench:
         return dict(zip(names, batch.values.tolist(), strict=True)), batch
 
 
-def target(port: int, **settings: object) -> ProbeTarget:
+def target(port: int, **settings: Any) -> ProbeTarget:
     url = f"http://shop.test:{port}/?key=s3cret"
-    return ProbeTarget("shop page", ProbeKind.HTTP, url, service="shop", labels={"zone": "a"}, http=HttpProbe(**settings))  # type: ignore[arg-type]  # fmt: skip
+    return ProbeTarget("shop page", ProbeKind.HTTP, url, service="shop", labels={"zone": "a"}, http=HttpProbe(**settings))  # fmt: skip
 
 
 def test_a_round_is_one_batch_under_blackbox_exporters_names() -> None:
@@ -104,7 +105,7 @@ def test_a_probe_that_is_still_under_way_is_not_made_twice() -> None:
         bench.prober.poll(NOW + 10_000)
         bench.prober.poll(NOW + 20_000)
         assert bench.prober.counters()["tocsin_probes_skipped_total"] == 1
-        bench.prober.wait(10)
+        bench.prober.wait(60.0)
         [batch] = bench.prober.poll(NOW + 20_001)
         assert isinstance(batch, MetricBatch) and len(batch.notes) == 1
         bench.prober.close()
@@ -118,7 +119,7 @@ def test_beats_are_spread_and_the_same_after_every_start() -> None:
         for now_ms in range(NOW, NOW + 10_000, 500):
             for batch in bench.prober.poll(now_ms):
                 found.append((now_ms, batch.source))
-            bench.prober.wait(10)
+            bench.prober.wait(60.0)
         bench.prober.close()
         return found
 

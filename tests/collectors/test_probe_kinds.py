@@ -6,11 +6,13 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dns.flags
 import dns.message
 import pytest
 
+from benchmarks.ports import free_port
 from collectors.probe_settings import (
     DnsProbe,
     ProbeKind,
@@ -64,7 +66,7 @@ def test_a_good_page_has_every_phase_and_blackbox_exporters_names() -> None:
         ({"expect_status": (503,)}, ""),
     ],
 )
-def test_the_status_is_compared(settings: dict[str, object], sentence: str) -> None:
+def test_the_status_is_compared(settings: dict[str, Any], sentence: str) -> None:
     with web() as page:
         page.status = 503
         result = probe(http(page.port, **settings))
@@ -82,7 +84,7 @@ def test_the_status_is_compared(settings: dict[str, object], sentence: str) -> N
         ({"reject_body": "closed"}, ""),
     ],
 )
-def test_the_body_is_searched(settings: dict[str, object], sentence: str) -> None:
+def test_the_body_is_searched(settings: dict[str, Any], sentence: str) -> None:
     with web() as page:
         result = probe(http(page.port, **settings))
         assert said(result) == sentence.format(f"http://shop.test:{page.port}/")
@@ -163,13 +165,8 @@ def test_the_next_address_is_tried_where_the_first_refuses() -> None:
     assert said(result) == "" and result.address == "127.0.0.1"
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def test_refused_and_unknown_names() -> None:
-    port = _free_port()
+    port = free_port()
     assert said(probe(http(port))) == f"http://shop.test:{port}/ refuses the connection"
     assert said(probe(http(port, host="nobody.test"))).startswith("DNS: there is no such name")
 
@@ -222,7 +219,7 @@ def test_an_authority_nobody_knows(authority: Authority, tmp_path: Path) -> None
         assert said(missing) == f"a certificate file cannot be used: {tmp_path / 'none.pem'}"
 
 
-def tcp(port: int, **settings: str) -> ProbeTarget:
+def tcp(port: int, **settings: Any) -> ProbeTarget:
     return ProbeTarget("db", ProbeKind.TCP, f"127.0.0.1:{port}", tcp=TcpProbe(**settings))
 
 
@@ -233,15 +230,15 @@ def test_tcp_says_and_hears() -> None:
         wrong = probe(tcp(port, send="PING\r\n", expect="^-ERR"))
         assert said(wrong) == f"127.0.0.1:{port} answers '+PONG\\r\\n', not ^-ERR"
         assert wrong.values["probe_failed_due_to_regex", ()] == 1
-    port = _free_port()
+    port = free_port()
     assert said(probe(tcp(port))) == f"127.0.0.1:{port} refuses the connection"
     with rude(silent) as port:
         late = probe(tcp(port, send="x", expect="y"), timeout_ms=200)
         assert said(late) == f"no whole answer from 127.0.0.1:{port} within 200ms"
 
 
-def ask(port: int, name: str = "shop.test", **settings: object) -> ProbeTarget:
-    made = DnsProbe(server=f"127.0.0.1:{port}", **settings)  # type: ignore[arg-type]
+def ask(port: int, name: str = "shop.test", **settings: Any) -> ProbeTarget:
+    made = DnsProbe(server=f"127.0.0.1:{port}", **settings)
     return ProbeTarget("dns", ProbeKind.DNS, name, dns=made)
 
 
@@ -264,7 +261,7 @@ def ask(port: int, name: str = "shop.test", **settings: object) -> ProbeTarget:
     ],
 )  # fmt: skip
 def test_dns(
-    reply: Callable[[dns.message.Message], bytes | None], settings: dict[str, object], sentence: str
+    reply: Callable[[dns.message.Message], bytes | None], settings: dict[str, Any], sentence: str
 ) -> None:
     with name_server(reply) as port:
         began = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -46,7 +47,7 @@ class Site:
     def ask(self, now_ms: int) -> MetricBatch:
         """One round: what it brought."""
         assert not self.poll.poll(now_ms)
-        self.poll.wait(5.0)
+        self.poll.wait(60.0)
         (batch,) = self.poll.poll(now_ms)
         assert isinstance(batch, MetricBatch)
         return batch
@@ -79,6 +80,29 @@ def test_what_came_late_is_taken_if_it_is_news_of_its_series(double: Double) -> 
     put(double, DEPTH, NOW - 3_000)  # older than what we have
     late = site.ask(NOW + 15_000)
     assert site.times(late, OTHER) == [-20_000] and site.times(late) == []
+
+
+def test_f12_a_time_ahead_of_now_holds_nothing_back(double: Double) -> None:
+    site = Site(double)
+    ahead = json.dumps([(NOW + 900_000) / 1000, "1"])
+    said = {"metric": dict(DEPTH), "values": [json.loads(ahead)]}
+    found = {"status": "success", "data": {"resultType": "matrix", "result": [said]}}
+    double.instead = lambda path, form: (200, json.dumps(found).encode(), {})
+    assert site.times(site.ask(NOW)) == []
+    double.instead = lambda path, form: None
+    put(double, DEPTH, NOW + 10_000)
+    assert site.times(site.ask(NOW + 15_000)) == [10_000]
+
+
+def test_a03_series_whose_labels_do_not_fit_are_refused_alone(double: Double) -> None:
+    # 64 of theirs are allowed, and one of ours; PostgreSQL takes no NUL.
+    site = Site(double, labels={"site": "paris"})
+    many = Labels.of({"job": "shop", **{f"l{n:02}": "x" for n in range(63)}})
+    for labels in (DEPTH, many, Labels.of({"job": "shop", "instance": "a\0"})):
+        put(double, labels, NOW - 5_000)
+    batch = site.ask(NOW)
+    assert len(batch) == 2 and site.up(batch) == 1.0
+    assert site.poll.counters()["tocsin_poll_series_refused_total"] == 2
 
 
 def test_an_outage_is_asked_for_afterwards_as_far_as_it_counts(double: Double) -> None:

@@ -129,9 +129,10 @@ def test_host_on_its_beat(per_cpu: bool) -> None:
 def test_host_names_match_whether_cpus_are_summed() -> None:
     index = SeriesIndex()
     (batch,) = HostCollector(HostSettings(), index).poll(NOW)
+    assert isinstance(batch, MetricBatch)
     cpu = [
         index.labels(r) for r in batch.rows.tolist() if "cpu_seconds" in index.labels(r)["__name__"]
-    ]  # type: ignore[union-attr]
+    ]
     assert len(cpu) == len({labels["mode"] for labels in cpu})
 
 
@@ -184,7 +185,7 @@ def test_broken_registry_is_a_problem_and_not_a_crash() -> None:
 
 def test_every_counter_is_listed_and_every_listed_one_is_counted() -> None:
     index = SeriesIndex()
-    parts = [
+    parts: list[Scraper | HostCollector | SelfMetrics | LogTail | Heartbeats] = [
         Scraper(ScrapeSettings(), index, ManualClock()),
         HostCollector(HostSettings(), index),
         SelfMetrics(SelfSettings(), index, CollectorRegistry()),

@@ -6,6 +6,7 @@ import os
 import shutil
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ NOW = 1_700_000_000_000
 class Reader:
     """A tail with a clock that moves by one second a poll."""
 
-    def __init__(self, folder: Path, pattern: str = "*.log", **settings: int) -> None:
+    def __init__(self, folder: Path, pattern: str = "*.log", **settings: Any) -> None:
         source = LogSource((str(folder / pattern),), from_start=True)
         self.settings = LogSettings((source,), discovery_interval_ms=0, **settings)
         self.now_ms = NOW

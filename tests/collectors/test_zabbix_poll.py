@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,7 @@ from store import incidents as incident_rows
 from store.store import Store
 from tests.collectors.recording_journal import RecordingJournal
 from tests.collectors.zabbix_double import Double, serving
+from tests.conftest import NewStore
 
 NOW = 1_800_000_000_000
 NOW_S = NOW // 1_000
@@ -39,8 +41,8 @@ def double(request: pytest.FixtureRequest) -> Iterator[Double]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/tocsin.db", now_ms=NOW)
+def store(tmp_path: Path, new_store: NewStore) -> Iterator[Store]:
+    opened = new_store(tmp_path, NOW)
     yield opened
     opened.close()
 
@@ -66,7 +68,7 @@ class Site(RecordingJournal):
         before = len(self.entries)
         for _ in range(3):
             self.poll.poll(now_ms)
-            self.poll.wait(5.0)
+            self.poll.wait(60.0)
         kinds = {JournalKind.ALERT: Alert, JournalKind.ACT: Act}
         return [decode(kinds[e.kind], e.body) for e in self.entries[before:]]
 
@@ -188,6 +190,19 @@ def test_pages_and_a_limit(double: Double, store: Store, tmp_path: Path) -> None
     assert "limit" not in site.wrong()
 
 
+def test_a03_a_page_that_comes_again_and_again_ends_the_round(
+    double: Double, store: Store, tmp_path: Path
+) -> None:
+    site = Site(double, store, tmp_path, page_size=1)
+    site.ask(NOW)
+    same = json.dumps({"jsonrpc": "2.0", "id": 1, "result": [{"eventid": "7", "clock": "1"}]})
+    double.instead = lambda method, params: (
+        (200, same.encode(), {}) if method in ("problem.get", "event.get") else None
+    )
+    site.ask(NOW + 15_000)
+    assert "said the same events again" in site.wrong()["ask"]
+
+
 def test_f05_nothing_is_lost_where_the_journal_does_not_take_it(double: Double, site: Site) -> None:
     event = double.fire(NOW_S)
     site.refuses = True
@@ -293,7 +308,7 @@ def test_its_own_up(double: Double, site: Site) -> None:
         return [float(value) for batch in found for value in batch.values]
 
     assert site.poll.poll(NOW) == []
-    site.poll.wait(5.0)
+    site.poll.wait(60.0)
     assert [float(b.values[0]) for b in site.poll.poll(NOW) if isinstance(b, MetricBatch)] == [1.0]
     double.instead = lambda method, params: (503, b"", {})
     site.ask(NOW + 15_000)

@@ -21,6 +21,7 @@ from model.journal import NewEntry
 from model.reason import because
 from runbooks.library import Library
 from store.store import Store
+from tests.conftest import NewStore
 
 with warnings.catch_warnings():
     # Starlette prefers a successor of httpx that is not released for good yet.
@@ -46,8 +47,8 @@ seed_module = _load("seed")
 class House:
     """The console, its store, its clock, and what was submitted."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
-        self.store: Store = seed_module.store_at(folder)
+    def __init__(self, store: Store, **settings: Any) -> None:
+        self.store = store
         self.clock = ManualClock(seed_module.NOW_MS)
         self.submitted: list[NewEntry] = []
         self.broken = False
@@ -100,14 +101,14 @@ class House:
 
 
 @pytest.fixture
-def build(tmp_path: Path) -> Iterator[Callable[..., House]]:
+def build(tmp_path: Path, new_store: NewStore) -> Iterator[Callable[..., House]]:
     """Makes a house with settings of one's own."""
     built: list[House] = []
 
     def make(**settings: Any) -> House:
         folder = tmp_path / str(len(built))
         folder.mkdir()
-        built.append(House(folder, **settings))
+        built.append(House(new_store(folder, seed_module.NOW_MS), **settings))
         return built[-1]
 
     yield make

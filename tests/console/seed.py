@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -61,11 +60,6 @@ SHOP = Catalogue.of(
     ],
     [Team("payments", ("ann", "bob"), ("payments",))],
 )
-
-
-def store_at(folder: Path) -> Store:
-    """An empty store."""
-    return Store.open(f"sqlite:///{folder}/tocsin.db", now_ms=NOW_MS)
 
 
 def evidence(metric: str, unit: str, base: float, jump: float, began_ms: int) -> Evidence:

@@ -70,6 +70,52 @@ def test_webhook_changes_and_heartbeats(house: Any) -> None:
         decode(kind, entry.body)
 
 
+LONG = "x" * 4_097
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "where"),
+    [
+        *(
+            ("changes", {"service": "s", "title": "t", field: LONG}, f"/{field}")
+            for field in ("service", "kind", "version", "author", "url", "id")
+        ),
+        ("heartbeats/backup", {"service": LONG}, "/service"),
+        *(
+            ("webhook/cloudevents", {"specversion": "1.0", "id": "1", "source": "/m", "type": "a.change",
+                                     "data": {"service": "s", field: LONG}}, f"/data/{field}")
+            for field in ("service", "kind", "version", "author", "url")
+        ),
+    ],
+)  # fmt: skip
+def test_a03_what_is_longer_than_a_label_is_refused_at_the_door(
+    house: Any, path: str, body: dict[str, Any], where: str
+) -> None:
+    # Sentences are made of it, and of labels: such a text has ended the pipeline's thread.
+    answer = house.client().post(f"/api/v1/{path}", json=body)
+    assert (answer.status_code, house.submitted) == (400, [])
+    (problem,) = answer.json()["problems"]
+    assert problem["where"] == where and "longer than 4096" in problem["problem"]
+
+
+def test_a_long_title_is_cut(house: Any) -> None:
+    for title in ({"title": LONG}, {"message": LONG}):
+        answer = house.client().post("/api/v1/changes", json={"service": "cart", **title})
+        assert answer.status_code == 202
+    summary = {"payload": {"summary": LONG, "source": "ci"}}
+    assert house.client().post("/v2/change/enqueue", json=summary).status_code == 202
+    found = [decode(Change, entry.body) for entry in house.submitted]
+    assert [change.title for change in found] == [LONG[:4_096]] * 3
+
+
+@pytest.mark.parametrize("name", ["a%00b", "a%0Ab", "a%1b%5b2J", "%e2%80%a8", "a" * 201])
+def test_a03_the_name_of_a_heartbeat_is_one_line(house: Any, name: str) -> None:
+    answer = house.client().post(f"/api/v1/heartbeats/{name}")
+    assert answer.status_code == 400 and house.submitted == []
+    assert answer.json()["problems"][0]["where"] == "/name"
+    assert house.client().post("/api/v1/heartbeats/%E5%A4%87%E4%BB%BD%E3%80%80x").status_code == 202
+
+
 @pytest.mark.parametrize(
     "body",
     [

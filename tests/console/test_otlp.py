@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import time
 import tracemalloc
 from collections.abc import Callable
@@ -81,10 +82,36 @@ def test_metrics_in_both_encodings(fed: tuple[Any, list[Any]]) -> None:
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers["content-type"] == "application/x-protobuf"
     answer = client.post("/v1/metrics", json=METRICS)
-    assert (answer.status_code, answer.json()) == (200, {})
+    assert answer.status_code == 200
     assert [push.values.tolist() for push in pushes] == [[1.5], [1.5]]
     assert pushes[1].series[0].get("service") == "cart"
     assert pushes[1].times_ms.tolist() == [1_700_000_000_000]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_what_is_too_old_is_a_partial_success(fed: tuple[Any, list[Any]], path: str) -> None:
+    client, pushes = fed
+    old, fresh = "1795284000000000000", "1795298399000000000"  # four hours, and a second ago
+    record = {"timeUnixNano": AT, "body": {"stringValue": "no stock"}}
+    logs = {"resourceLogs": [{"resource": RESOURCE, "scopeLogs": [{"logRecords": [record]}]}]}
+    body = {"/v1/metrics": METRICS, "/v1/traces": TRACES, "/v1/logs": logs}[path]
+    counted = {"/v1/metrics": "DataPoints", "/v1/traces": "Spans", "/v1/logs": "LogRecords"}[path]
+    told = json.dumps(body).replace(AT, fresh).replace(str(SPAN["endTimeUnixNano"]), fresh)
+    assert client.post(path, content=told, headers=JSON).json() == {}
+    told = told.replace(fresh, old)
+    partial = client.post(path, content=told, headers=JSON).json()["partialSuccess"]
+    assert partial[f"rejected{counted}"] == "1" and "see watermark" in partial["errorMessage"]
+    assert len(pushes) == 2, "the pipeline drops it, and counts"
+
+
+def test_a_long_log_record_is_cut_and_does_not_cost_its_neighbours(
+    fed: tuple[Any, list[Any]],
+) -> None:
+    client, pushes = fed
+    records = [{"body": {"stringValue": text}} for text in ("x" * 200_000, "short")]
+    body = {"resourceLogs": [{"scopeLogs": [{"logRecords": records}]}]}
+    assert client.post("/v1/logs", json=body).status_code == 200
+    assert [len(line.message) for line in pushes[0].lines] == [4_096, 5]
 
 
 def test_ids_in_json_are_hexadecimal(fed: tuple[Any, list[Any]]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any
 
 import pytest
@@ -82,6 +80,8 @@ GRAFANA: dict[str, Any] = {
     "state": "alerting",
     "message": "**Firing**",
 }
+
+
 EVENT: dict[str, Any] = {
     "specversion": "1.0",
     "id": "1",
@@ -320,76 +320,3 @@ def test_grafana_the_rest_is_taken_and_all_problems_said(house: Any) -> None:
     assert answer.status_code == 400 and len(alerts_of(house)) == 1
     assert [problem["where"] for problem in answer.json()["problems"]] == ["/alerts/1/labels", "/alerts/2/values", "/alerts/3/status"]  # fmt: skip
     assert post(house, f"{HOOK}/grafana", {"version": "1"}).status_code == 400
-
-
-# --- CloudEvents ------------------------------------------------------------------------------
-
-
-def modes() -> list[tuple[str, dict[str, str], bytes]]:
-    attributes = {name: value for name, value in EVENT.items() if name != "data"}
-    data = json.dumps(EVENT["data"]).encode()
-    packed = {**attributes, "data_base64": base64.b64encode(data).decode()}
-    binary = {f"ce-{name}": str(value) for name, value in attributes.items()}
-    return [
-        ("structured", {"content-type": "application/cloudevents+json; charset=utf-8"}, json.dumps(EVENT).encode()),
-        ("packed", {"content-type": "application/cloudevents+json"}, json.dumps(packed).encode()),
-        ("batched", {"content-type": "application/cloudevents-batch+json"}, json.dumps([EVENT]).encode()),
-        ("binary", {"content-type": "application/json", **binary}, data),
-    ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("headers", "body"), [(h, b) for _, h, b in modes()], ids=[n for n, _, _ in modes()]
-)
-def test_cloudevents_in_every_mode(house: Any, headers: dict[str, str], body: bytes) -> None:
-    answer = house.client().post(f"{HOOK}/cloudevents", content=body, headers=headers)
-    assert answer.status_code == 202 and answer.json() == {"accepted": 1, "ignored": 0}
-    (alert,) = alerts_of(house)
-    assert (alert.name, alert.service, alert.severity.value) == ("QueueFull", "mail", "critical")
-    resolved = {**EVENT, "id": "2", "type": "acme.alert.resolved.v1", "data": {}}
-    assert post(house, f"{HOOK}/cloudevents", resolved).json() == {"accepted": 1, "ignored": 0}
-    assert not alerts_of(house)[1].firing and alerts_of(house)[1].key == alert.key
-
-
-def test_cloudevents_changes_and_other_types(house: Any) -> None:
-    change = {**EVENT, "type": "acme.change.v1", "data": {"service": "cart", "title": "cart 2"}}
-    deployed = {
-        **EVENT, "id": "3", "type": "dev.cdevents.service.deployed.0.1.1",
-        "data": {"context": {}, "subject": {"id": "cart", "content": {"artifactId": "pkg:oci/cart@2.4"}}},
-    }  # fmt: skip
-    other = {**EVENT, "type": "acme.user.created"}
-    headers = {"content-type": "application/cloudevents-batch+json"}
-    body = json.dumps([change, deployed, other, change]).encode()
-    answer = house.client().post(f"{HOOK}/cloudevents", content=body, headers=headers)
-    assert answer.json() == {"accepted": 3, "ignored": 1}
-    found = [decode(Change, entry.body) for entry in house.submitted]
-    assert [c.title for c in found] == ["cart 2", "cart deployed pkg:oci/cart@2.4", "cart 2"]
-    assert found[0].id == found[2].id != found[1].id
-
-
-WRONG_EVENTS = [
-    ({"specversion": "0.3"}, "/specversion"),
-    ({"id": ""}, "/id"),
-    ({"source": 5}, "/source"),
-    ({"time": "yesterday"}, "/time"),
-    ({"data": {"severity": "critical"}}, "/data/name"),
-    ({"data": [1]}, "/data"),
-    ({"data_base64": "?"}, "/data_base64"),
-    ({"type": "alert.resolved", "subject": ""}, "/subject"),
-]
-
-
-@pytest.mark.parametrize(
-    ("fields", "where"), WRONG_EVENTS, ids=[str(f)[:40] for f, _ in WRONG_EVENTS]
-)
-def test_cloudevents_what_cannot_be(house: Any, fields: dict[str, Any], where: str) -> None:
-    answer = post(house, f"{HOOK}/cloudevents", {**EVENT, **fields})
-    assert answer.status_code == 400 and house.submitted == []
-    assert where in [problem["where"] for problem in answer.json()["problems"]]
-
-
-def test_cloudevents_in_avro_are_not_understood(house: Any) -> None:
-    headers = {"content-type": "application/cloudevents+avro"}
-    assert (
-        house.client().post(f"{HOOK}/cloudevents", content=b"x", headers=headers).status_code == 415
-    )

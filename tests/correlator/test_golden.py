@@ -72,10 +72,10 @@ def test_story(desk: Any, story: str) -> None:
             item = desk.resolved(firing[what], end=int(second))
         events.setdefault(int(second), []).append(item)
     said = []
-    for second in range(max(int(line[1]) for line in lines) + 1):
-        for g in desk.at(second, *events.get(second, [])):
+    for now_s in range(max(int(line[1]) for line in lines) + 1):
+        for g in desk.at(now_s, *events.get(now_s, [])):
             numbers = f"{g.alert_count}/{g.firing_count}"
-            said.append(["say", str(second), g.signal.value, g.services[0], numbers])
+            said.append(["say", str(now_s), g.signal.value, g.services[0], numbers])
     assert said == sorted(
         (line for line in lines if line[0] == "say"), key=lambda line: int(line[1])
     )

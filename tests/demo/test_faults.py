@@ -9,22 +9,23 @@ from model.errors import TransientError
 from pipeline.demo import faults, loopback
 from pipeline.demo.faults import FAULTS, Fault
 from pipeline.demo.mischief import Order
+from tests.demo.conftest import Probe
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 SERVED = "http_request_duration_seconds"
 
 
-def begin(well, name) -> tuple[Fault, list[Change]]:
+def begin(well: Probe, name: str) -> tuple[Fault, list[Change]]:
     announced: list[Change] = []
     faults.begin(BY_NAME[name], well.shop, announced.append, well.clock.now_ms())
     return BY_NAME[name], announced
 
 
-def end(well, fault, announced) -> None:
+def end(well: Probe, fault: Fault, announced: list[Change]) -> None:
     faults.end(fault, well.shop, announced.append, well.clock.now_ms())
 
 
-def test_latency_is_seen_at_the_culprit_and_at_its_caller(well):
+def test_latency_is_seen_at_the_culprit_and_at_its_caller(well: Probe) -> None:
     fault, announced = begin(well, "latency")
     well.until(lambda: well.mean_s("search", SERVED, 1.0) > 0.3, "search is slow")
     called = "client_request_duration_seconds"
@@ -33,7 +34,7 @@ def test_latency_is_seen_at_the_culprit_and_at_its_caller(well):
     well.until(lambda: well.mean_s("search", SERVED, 1.0) < 0.1, "search is quick again")
 
 
-def test_errors_are_counted_logged_and_passed_on(well):
+def test_errors_are_counted_logged_and_passed_on(well: Probe) -> None:
     def failed(seconds: float) -> float:
         return well.rate("catalog", "http_requests_total", seconds, code="500")
 
@@ -46,7 +47,7 @@ def test_errors_are_counted_logged_and_passed_on(well):
     well.until(lambda: failed(1.0) == 0, "catalog is well again")
 
 
-def test_cpu_is_burned_by_the_culprit_s_own_process(well):
+def test_cpu_is_burned_by_the_culprit_s_own_process(well: Probe) -> None:
     def used() -> float:
         return well.rate("checkout", "process_cpu_seconds_total", 1.0)
 
@@ -58,7 +59,7 @@ def test_cpu_is_burned_by_the_culprit_s_own_process(well):
     well.until(lambda: used() < 2 * quiet + 0.05, "checkout is cool again")
 
 
-def test_leaked_memory_is_resident_and_given_back(well):
+def test_leaked_memory_is_resident_and_given_back(well: Probe) -> None:
     before = well.value("cart", "process_resident_memory_bytes")
 
     def grown() -> float:
@@ -70,7 +71,7 @@ def test_leaked_memory_is_resident_and_given_back(well):
     well.until(lambda: grown() < 4 * 2**20, "cart has given it back")
 
 
-def test_a_leak_is_bounded(well):
+def test_a_leak_is_bounded(well: Probe) -> None:
     before = well.value("cart", "process_resident_memory_bytes")
 
     def grown() -> float:
@@ -82,7 +83,7 @@ def test_a_leak_is_bounded(well):
     assert grown() < 10 * 2**20
 
 
-def test_a_killed_process_stays_away_until_it_is_revived(well):
+def test_a_killed_process_stays_away_until_it_is_revived(well: Probe) -> None:
     def refused() -> float:
         return well.rate("cart", "client_requests_total", 1.0, peer="inventory", code="refused")
 
@@ -101,7 +102,7 @@ def test_a_killed_process_stays_away_until_it_is_revived(well):
     well.until(lambda: refused() == 0, "cart is served again")
 
 
-def test_a_deploy_is_announced_rolled_out_and_rolled_back(well):
+def test_a_deploy_is_announced_rolled_out_and_rolled_back(well: Probe) -> None:
     fault, announced = begin(well, "deploy")
     assert well.value("payment", "build_info", version="2.15.0") == 1
     failed = "http_requests_total"
@@ -117,7 +118,7 @@ def test_a_deploy_is_announced_rolled_out_and_rolled_back(well):
     assert well.value("payment", "build_info", version="2.14.0") == 1
 
 
-def test_a_slow_dependency_makes_its_callers_fail(well):
+def test_a_slow_dependency_makes_its_callers_fail(well: Probe) -> None:
     def timed_out() -> float:
         return well.rate("checkout", "client_requests_total", 1.0, peer="shipping", code="timeout")
 
@@ -130,7 +131,7 @@ def test_a_slow_dependency_makes_its_callers_fail(well):
     assert any(line["msg"] == blamed for line in well.log("checkout"))
 
 
-def test_a_log_only_failure_moves_no_metric(well):
+def test_a_log_only_failure_moves_no_metric(well: Probe) -> None:
     before = well.mean_s("search", SERVED, 1.0)
 
     def errors() -> list[str]:
@@ -158,7 +159,7 @@ def test_a_log_only_failure_moves_no_metric(well):
         (b"7", "an order must be a JSON object"),
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused(well, body, wanted):
+def test_an_order_that_makes_no_sense_is_refused(well: Probe, body: bytes, wanted: str) -> None:
     headers = {"X-Demo-Fault": "1"}
     port = well.shop.ports["search"]
     status, answer = loopback.call(port, "POST", "/admin/fault", body=body, headers=headers)
@@ -166,7 +167,7 @@ def test_an_order_that_makes_no_sense_is_refused(well, body, wanted):
     assert wanted in answer.decode()
 
 
-def test_a_browser_cannot_give_orders(well):
+def test_a_browser_cannot_give_orders(well: Probe) -> None:
     """Without the header, which no page may set across origins, nothing happens."""
     body = b'{"kind": "latency", "ms": 900}'
     status, _ = loopback.call(well.shop.ports["search"], "POST", "/admin/fault", body=body)
@@ -174,7 +175,7 @@ def test_a_browser_cannot_give_orders(well):
     assert well.mean_s("search", SERVED, 1.0) < 0.7
 
 
-def test_choose_refuses_what_it_does_not_know():
+def test_choose_refuses_what_it_does_not_know() -> None:
     assert faults.choose("all") == FAULTS
     assert [fault.name for fault in faults.choose("cpu, kill")] == ["cpu", "kill"]
     with pytest.raises(ValueError, match="unknown fault 'flood'; choose from all, latency"):

@@ -30,7 +30,9 @@ def month() -> tuple[SeriesIndex, History]:
     return play()
 
 
-def column(month, service: str, **labels: str) -> tuple[np.ndarray, np.ndarray]:
+def column(
+    month: tuple[SeriesIndex, History], service: str, **labels: str
+) -> tuple[np.ndarray, np.ndarray]:
     """Times and values of one series over the month."""
     index, history = month
     wanted = {"service": service, **{NAME if n == "name" else n: v for n, v in labels.items()}}
@@ -51,13 +53,15 @@ def fingerprint(history: History) -> list[object]:
     ]
 
 
-def test_the_same_seed_gives_the_same_month_and_another_another():
+def test_the_same_seed_gives_the_same_month_and_another_another() -> None:
     first, again, other = (fingerprint(play(seed)[1]) for seed in (1, 1, 2))
     assert first == again
     assert first != other
 
 
-def test_steps_follow_each_other_and_hold_one_sample_of_each_series(month):
+def test_steps_follow_each_other_and_hold_one_sample_of_each_series(
+    month: tuple[SeriesIndex, History],
+) -> None:
     _, history = month
     steps = list(history)
     assert len(steps) == len(history) > 30 * 120
@@ -69,7 +73,9 @@ def test_steps_follow_each_other_and_hold_one_sample_of_each_series(month):
         assert (batch.times_ms == step.now_ms).all()
 
 
-def test_while_something_goes_on_no_sample_is_left_out(month):
+def test_while_something_goes_on_no_sample_is_left_out(
+    month: tuple[SeriesIndex, History],
+) -> None:
     _, history = month
     times = [step.now_ms for step in history]
     for trouble in history.troubles:
@@ -77,7 +83,9 @@ def test_while_something_goes_on_no_sample_is_left_out(month):
         assert np.diff(here).max() == STEP_MS
 
 
-def test_every_change_is_told_once_in_its_own_step(month):
+def test_every_change_is_told_once_in_its_own_step(
+    month: tuple[SeriesIndex, History],
+) -> None:
     _, history = month
     told = [(step.now_ms, change) for step in history for change in step.changes]
     assert [change for _, change in told] == [
@@ -91,7 +99,9 @@ def test_every_change_is_told_once_in_its_own_step(month):
         assert trouble.service in {c.service for c in before}
 
 
-def test_series_are_marked_and_named_as_the_real_ones(month):
+def test_series_are_marked_and_named_as_the_real_ones(
+    month: tuple[SeriesIndex, History],
+) -> None:
     index, _ = month
     labels = [index.labels(row) for row in index.rows()]
     assert all(each["simulated"] == "true" and each["job"] == "shop-history" for each in labels)
@@ -101,7 +111,7 @@ def test_series_are_marked_and_named_as_the_real_ones(month):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_troubles_are_many_various_and_apart(seed):
+def test_troubles_are_many_various_and_apart(seed: int) -> None:
     troubles = draw_troubles(**MONTH, seed=seed)
     assert 15 <= len(troubles) <= 25
     assert {trouble.kind for trouble in troubles} == set(KINDS)
@@ -111,11 +121,13 @@ def test_troubles_are_many_various_and_apart(seed):
     assert troubles[-1].end_ms <= MONTH["end_ms"]
 
 
-def test_a_short_past_has_no_troubles():
+def test_a_short_past_has_no_troubles() -> None:
     assert draw_troubles(0, DAY_MS, seed=1) == ()
 
 
-def test_buckets_are_cumulative_and_end_at_the_count(month):
+def test_buckets_are_cumulative_and_end_at_the_count(
+    month: tuple[SeriesIndex, History],
+) -> None:
     index, history = month
     bounds: dict[float, int] = {}
     for row in index.rows():
@@ -132,7 +144,9 @@ def test_buckets_are_cumulative_and_end_at_the_count(month):
     assert count[0] == counts[-1]
 
 
-def test_a_killed_process_is_down_goes_stale_and_counts_from_zero(month):
+def test_a_killed_process_is_down_goes_stale_and_counts_from_zero(
+    month: tuple[SeriesIndex, History],
+) -> None:
     _, history = month
     trouble = next(t for t in history.troubles if t.kind == "down")
     times, up = column(month, trouble.service, name="up")
@@ -146,7 +160,7 @@ def test_a_killed_process_is_down_goes_stale_and_counts_from_zero(month):
     assert cpu[after] < cpu[np.flatnonzero(here)[0] - 1]
 
 
-def test_callers_suffer_with_the_culprit(month):
+def test_callers_suffer_with_the_culprit(month: tuple[SeriesIndex, History]) -> None:
     _, history = month
     trouble = next(t for t in history.troubles if t.kind == "down" and t.service != "gateway")
     times, failed = column(month, "gateway", name="http_requests_total", code="500")
@@ -179,7 +193,7 @@ NOON_MS = 12 * 3_600_000
 DAY_END_MS = NOON_MS + 10 * 3_600_000
 
 
-def test_operators_acknowledge_after_minutes_in_their_own_name():
+def test_operators_acknowledge_after_minutes_in_their_own_name() -> None:
     operators = Operators(CATALOGUE, seed=1)
     incidents = [incident(f"i{n}", opened_ms=NOON_MS) for n in range(200)]
     assert operators.take(incidents, now_ms=NOON_MS) == []
@@ -193,7 +207,7 @@ def test_operators_acknowledge_after_minutes_in_their_own_name():
     assert len({act.id for act in acts}) == len(acts)
 
 
-def test_operators_do_the_same_each_time_and_nothing_twice():
+def test_operators_do_the_same_each_time_and_nothing_twice() -> None:
     one, two = Operators(CATALOGUE, seed=1), Operators(CATALOGUE, seed=1)
     incidents = [incident(f"i{n}", opened_ms=NOON_MS) for n in range(20)]
     one.take(incidents, now_ms=NOON_MS)
@@ -205,7 +219,7 @@ def test_operators_do_the_same_each_time_and_nothing_twice():
     assert one.take(incidents, now_ms=DAY_END_MS) == []
 
 
-def test_nobody_acknowledges_what_is_over():
+def test_nobody_acknowledges_what_is_over() -> None:
     operators = Operators(CATALOGUE, seed=1)
     incidents = [incident(f"i{n}", opened_ms=NOON_MS) for n in range(20)]
     operators.take(incidents, now_ms=NOON_MS)
@@ -213,7 +227,7 @@ def test_nobody_acknowledges_what_is_over():
     assert operators.take(over, now_ms=DAY_END_MS) == []
 
 
-def test_people_are_slower_at_night():
+def test_people_are_slower_at_night() -> None:
     def median_wait_ms(opened_ms: int) -> float:
         operators = Operators(CATALOGUE, seed=1)
         operators.take(

@@ -34,7 +34,9 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> tuple[tuple[Trouble, ...]
     return draw_troubles(START_MS, END_MS, seed=1), list(found)
 
 
-def test_every_trouble_is_one_incident_with_the_right_cause(lived):
+def test_every_trouble_is_one_incident_with_the_right_cause(
+    lived: tuple[tuple[Trouble, ...], list[Incident]],
+) -> None:
     troubles, incidents = lived
     assert len(troubles) >= 2
     for trouble in troubles:
@@ -42,13 +44,15 @@ def test_every_trouble_is_one_incident_with_the_right_cause(lived):
         assert [i.causes[0].service for i in mine] == [trouble.service]
 
 
-def test_nothing_else_is_an_incident(lived):
+def test_nothing_else_is_an_incident(lived: tuple[tuple[Trouble, ...], list[Incident]]) -> None:
     troubles, incidents = lived
     assert len(incidents) == len(troubles)
     assert all(incident.simulated for incident in incidents)
 
 
-def test_people_acknowledged_most_and_all_were_closed(lived):
+def test_people_acknowledged_most_and_all_were_closed(
+    lived: tuple[tuple[Trouble, ...], list[Incident]],
+) -> None:
     _, incidents = lived
     acknowledged = [i for i in incidents if i.acknowledged_ms is not None]
     assert 2 * len(acknowledged) > len(incidents)

@@ -57,20 +57,20 @@ def api() -> Iterator[tuple[Api, Witness]]:
         yield told, Witness(Client(address))
 
 
-def test_an_incident_is_read_with_its_ticket_and_its_pages(api):
+def test_an_incident_is_read_with_its_ticket_and_its_pages(api: tuple[Api, Witness]) -> None:
     _, witness = api
     (found,) = witness.incidents()
     assert (found.culprit, found.tickets, found.tickets_closed, found.pages) == ("search", 1, 1, 1)
     assert (found.opened_ms, found.resolved_ms, found.active) == (5, 9, False)
 
 
-def test_a_closed_incident_is_asked_for_once(api):
+def test_a_closed_incident_is_asked_for_once(api: tuple[Api, Witness]) -> None:
     told, witness = api
     assert witness.incidents() == witness.incidents()
     assert told.asked.count("/api/v1/incidents/a1") == 1
 
 
-def test_what_cannot_be_read_can_be_asked_again(api):
+def test_what_cannot_be_read_can_be_asked_again(api: tuple[Api, Witness]) -> None:
     told, witness = api
     del told.answers["/api/v1/incidents/a1"]
     with pytest.raises(TransientError):
@@ -80,7 +80,7 @@ def test_what_cannot_be_read_can_be_asked_again(api):
         witness.incidents()
 
 
-def test_acts_and_changes_are_posted(api):
+def test_acts_and_changes_are_posted(api: tuple[Api, Witness]) -> None:
     told, witness = api
     witness.acknowledge("a1", "mine")
     witness.announce(Change("c1", 7, "deploy", "payment", "payment 2", version="2"))
@@ -90,7 +90,9 @@ def test_acts_and_changes_are_posted(api):
     assert (body["id"], body["service"], body["version"]) == ("c1", "payment", "2")
 
 
-def test_an_incident_whose_ticket_is_still_open_is_asked_for_again(api):
+def test_an_incident_whose_ticket_is_still_open_is_asked_for_again(
+    api: tuple[Api, Witness],
+) -> None:
     told, witness = api
     told.answers["/api/v1/tickets"] = {"tickets": [{"key": "a1", "state": "resolved"}]}
     assert witness.incidents()[0].tickets_closed == 0
@@ -98,5 +100,5 @@ def test_an_incident_whose_ticket_is_still_open_is_asked_for_again(api):
     assert witness.incidents()[0].tickets_closed == 1
 
 
-def test_without_causes_the_incident_s_own_service_is_named():
+def test_without_causes_the_incident_s_own_service_is_named() -> None:
     assert read_incident({**INCIDENT, "causes": []}, TICKETS).culprit == "gateway"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
-from synthetic_shop import Fault, run  # noqa: E402
-from test_shop import BEGIN_S, END_S, FAULTS, SECONDS  # noqa: E402
+from tests.detectors.synthetic_shop import Fault, run  # noqa: E402
+from tests.detectors.test_shop import BEGIN_S, END_S, FAULTS, SECONDS  # noqa: E402
 
 QUIET_S = 1_800
 

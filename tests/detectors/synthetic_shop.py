@@ -237,7 +237,8 @@ def run(
     for second in range(1, seconds + 1):
         now_ms = START_MS + second * 1000
         metrics, logs = shop.second()
-        for batch in (*metrics, logs):
+        batches: list[MetricBatch | LogBatch] = [*metrics, logs]
+        for batch in batches:
             told += [(second, alert) for alert in engine.take(batch, now_ms=now_ms)]
         told += [(second, alert) for alert in engine.step(now_ms)]
     return told

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_shop import START_MS, Fault, Shop
 
 from detectors.engine import Engine
 from detectors.knowledge import Knowledge
@@ -18,6 +17,7 @@ from model.errors import SnapshotError
 from model.labels import Labels, Matcher
 from model.series import SeriesIndex
 from model.slo import DAY_MS, Objective, ObjectiveKind
+from tests.detectors.synthetic_shop import START_MS, Fault, Shop
 
 FAULTS = (
     Fault("latency", "search", 70, 95),
@@ -59,7 +59,8 @@ def play(engine: Engine, shop: Shop, seconds: int, cut: int = 0) -> list[list[by
             metrics = [_join(metrics)]
         elif cut:
             metrics = [piece for batch in metrics for piece in _cut(batch, cut)]
-        found = [alert for batch in (*metrics, logs) for alert in engine.take(batch, now_ms=now_ms)]
+        batches: list[MetricBatch | LogBatch] = [*metrics, logs]
+        found = [alert for batch in batches for alert in engine.take(batch, now_ms=now_ms)]
         found += engine.step(now_ms)
         out.append(told(found))
     return out
@@ -194,7 +195,8 @@ def test_inputs_are_not_written() -> None:
     for _ in range(3):
         metrics, logs = shop.second()
         before = [(b.rows.copy(), b.times_ms.copy(), b.values.copy()) for b in metrics]
-        for batch in (*metrics, logs):
+        batches: list[MetricBatch | LogBatch] = [*metrics, logs]
+        for batch in batches:
             engine.take(batch, now_ms=START_MS + shop.t * 1000)
         engine.step(START_MS + shop.t * 1000)
         for batch, (rows, times, values) in zip(metrics, before, strict=True):

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from log_bench import HOUR, MINUTE, SECOND, START_MS, Line, LogBench
-
 from detectors.courses import Courses
 from detectors.logsettings import LogLineSettings
 from detectors.sequences import SequenceSettings
+from tests.detectors.log_bench import HOUR, MINUTE, SECOND, START_MS, Line, LogBench
 
 ONLY = LogLineSettings(rates=False, expected=False, parameters=False)
 NAME = "OddSequences"

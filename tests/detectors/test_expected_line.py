@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from log_bench import DAY, HOUR, MINUTE, SECOND, START_MS, LogBench, chatter, every
 
 from detectors.logsettings import LogLineSettings
 from model.batch import MetricBatch
 from model.labels import Labels
+from tests.detectors.log_bench import DAY, HOUR, MINUTE, SECOND, START_MS, LogBench, chatter, every
 
 NAME = "ExpectedLineMissing"
 ONLY = LogLineSettings(rates=False, parameters=False, sequences=False)
@@ -53,7 +53,10 @@ def test_lines_at_random_and_bursts_are_not_regular() -> None:
         for at in range(0, 8 * HOUR, HOUR)
         for n in range(900)
     ]
-    b.feed([(at + 12 * HOUR, *rest) for at, *rest in rows] + chatter(12 * HOUR, 22 * HOUR, "cart"))
+    b.feed(
+        [(at + 12 * HOUR, name, level, text) for at, name, level, text in rows]
+        + chatter(12 * HOUR, 22 * HOUR, "cart")
+    )
     assert b.told == []
 
 
@@ -96,7 +99,7 @@ def nightly(days: list[int], seed: int = 5) -> list[tuple[int, str, int, str]]:
 
 
 def test_a_nightly_job_is_missed_the_night_it_does_not_end() -> None:
-    b = LogBench(ONLY, batch_ms=MINUTE)
+    b = LogBench(ONLY, batch_ms=5 * MINUTE)
     b.feed(nightly(list(range(10))) + chatter(0, 10 * DAY, "db", mean_ms=5 * MINUTE))
     assert b.told == []
     b.feed(chatter(10 * DAY, 11 * DAY, "db", mean_ms=5 * MINUTE))
@@ -125,7 +128,7 @@ def test_many_that_stop_at_once_are_one_alert_and_information() -> None:
 
 
 def test_what_was_done_away_with_becomes_normal() -> None:
-    b = LogBench(ONLY)
+    b = LogBench(ONLY, batch_ms=5 * MINUTE)
     b.feed(every(MINUTE, 0, 8 * HOUR, "cart", "heartbeat ok") + chatter(0, 34 * HOUR, "cart"))
     (over,) = b.resolved(NAME)
     assert over.summary is not None and "counts as normal now" in over.summary.text()
@@ -157,7 +160,7 @@ def test_tocsin_itself_away_for_hours_misses_nothing() -> None:
 def served(b: LogBench, begin: int, end: int, beats_until: int) -> None:
     """Requests are counted all the while; the only lines are heartbeats."""
     counter = Labels.of({"__name__": "http_requests_total", "service": "cart", "code": "200"})
-    for at in range(begin, end, 15 * SECOND):
+    for at in range(begin, end, 30 * SECOND):
         row, now_ms = b.index.intern(counter), START_MS + at
         batch = MetricBatch.of([row], now_ms, [at / 100], arrival_ms=now_ms)
         b.told += b.engine.take(batch, now_ms=now_ms)

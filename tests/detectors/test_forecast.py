@@ -24,7 +24,7 @@ from detectors.trend import crossing, fit, median, thin
 from detectors.watcher import Settled
 from model import codec
 from model.alert import Alert
-from model.batch import MetricBatch
+from model.batch import Floats, MetricBatch
 from model.capacity import Capacity
 from model.labels import Labels
 from model.series import SeriesIndex
@@ -46,7 +46,7 @@ def test_the_slope_is_the_median_of_all_pairs(points: list[float]) -> None:
         for j, b in enumerate(points)
         if i < j and not math.isnan(a) and not math.isnan(b)
     ]
-    found = float(fit(*[np.array([points])] * 2).slope[0])
+    found = float(fit(np.array([points]), np.array([points])).slope[0])
     assert found == pytest.approx(plain_median(slopes), abs=1e-9) if slopes else math.isnan(found)
 
 
@@ -99,8 +99,10 @@ def test_levels_equal_the_obvious_loop(samples: list[tuple[int, float]]) -> None
 
 def test_an_interval_widens_with_wandering_and_with_distance() -> None:
     rng = np.random.default_rng(3)
-    line = np.arange(30) * 0.01
-    steady, walk = line[None], (line + rng.normal(0, 0.02, 30).cumsum())[None]
+    line = np.linspace(0.0, 0.29, 30)
+    wander = rng.normal(0, 0.02, 30).cumsum().astype(np.float64)
+    steady: Floats = line[None].astype(np.float64)
+    walk: Floats = (steady + wander).astype(np.float64)
     widths = []
     for points in (steady, walk):
         early, middle, late = (x[0] for x in crossing(np.array([0.5]), fit(points, points), 1.5))

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from synthetic_shop import START_MS
 
 from detectors.engine import Engine
 from detectors.light import state as at
@@ -22,6 +21,7 @@ from model.batch import STALE_NAN, Floats, MetricBatch, Rows
 from model.errors import SnapshotError
 from model.labels import Labels
 from model.series import SeriesIndex
+from tests.detectors.synthetic_shop import START_MS
 
 F = np.float32
 
@@ -54,7 +54,7 @@ class Naive:
             self._flat(F(gap), value == before)
         self.last_ms, self.value = at_ms, value
         if self.counter:
-            if math.isnan(before) or gap > max(F(5) * interval, 5000):
+            if math.isnan(before) or gap > max(float(F(5) * interval), 5000.0):
                 return
             self.resets += value < before
             value = max(value if value < before else value - before, 0.0) * (1000.0 / gap)

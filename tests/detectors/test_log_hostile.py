@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_bench import START_MS
 
 from detectors.engine import Engine
 from detectors.settings import DetectorSettings
 from detectors.snapshot import unpack
 from model.batch import LogBatch
 from model.series import SeriesIndex
+from tests.detectors.log_bench import START_MS
 
 LINES = st.lists(
     st.tuples(
@@ -77,6 +77,6 @@ def test_one_batch_of_many_equals_many_of_one(lines: list[tuple[int, str, int, s
             engine.step(now_ms)
         saved.append(unpack(engine.save()))
     (one, plain), (many, other) = saved
-    assert plain["watchers"] == other["watchers"]
+    assert plain["watchers"] == other["watchers"] and plain["logs"] == other["logs"]
     mine = ("logkinds.", "templaterate.", "expectedline.", "parameters.")
     assert [n for n in one if n.startswith(mine) and one[n].tolist() != many[n].tolist()] == []

@@ -6,10 +6,20 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from log_bench import DAY, HOUR, MINUTE, SECOND, START_MS, Line, LogBench, chatter, every
 
 from detectors.logsettings import LogLineSettings
 from detectors.position import Position
+from tests.detectors.log_bench import (
+    DAY,
+    HOUR,
+    MINUTE,
+    SECOND,
+    START_MS,
+    Line,
+    LogBench,
+    chatter,
+    every,
+)
 
 RATES = LogLineSettings(expected=False, parameters=False, sequences=False)
 NUMBERS = LogLineSettings(rates=False, expected=False, sequences=False)

@@ -134,7 +134,7 @@ def test_strength_is_one_where_it_beats_and_none_where_it_does_not() -> None:
 def test_rings_hold_the_means_of_their_buckets(steps: list[tuple[int, float]], widen: int) -> None:
     rings, place, at_s, kept = Rings(), np.array([1]), 7_000, []
     rings.ensure(3)
-    rings.begin(1, 5_000.0)
+    rings.begin(np.array([1]), np.array([5_000.0]))
     for passed_s, value in steps:
         at_s += passed_s
         kept.append((at_s * 1000, value))

@@ -140,6 +140,16 @@ def test_a16_everything_is_bounded() -> None:
     assert follow.refused > 0
 
 
+def test_who_rests_often_while_few_are_known_waits_once() -> None:
+    follow = Sequences(SMALL)
+    for day in range(40):
+        for job in range(5):
+            follow.line(day * 1_000_000 + job, 1, f"job_{10_000 + job} at 1")
+    # The first one is met before the others are laid to rest, each day.
+    (kind,) = follow.save()["kinds"]
+    assert kind[4] == [str(10_000 + job) for job in range(1, 5)] and kind[5] == 4 * 39
+
+
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="rare_share"):
         SequenceSettings(rare_share=0.7)

@@ -6,7 +6,8 @@ More seeds and longer runs: `python tests/detectors/measure.py`, numbers in docs
 from __future__ import annotations
 
 import pytest
-from synthetic_shop import Fault, run
+
+from tests.detectors.synthetic_shop import Fault, run
 
 BEGIN_S, END_S, SECONDS = 75, 110, 150
 FAULTS = [

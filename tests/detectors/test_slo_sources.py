@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from slo_world import BURN, HOUR, INTERVAL, MINUTE, SHOP, START, World, fired
 
 from detectors.slo_objective import Budget
 from model import codec
@@ -14,6 +15,7 @@ from model.alert import Alert
 from model.batch import MetricBatch
 from model.labels import Labels
 from model.slo import DAY_MS, Objective, ObjectiveKind
+from tests.detectors.slo_world import BURN, HOUR, INTERVAL, MINUTE, SHOP, START, World, fired
 
 
 def test_instances_are_summed_and_come_and_go() -> None:
@@ -76,7 +78,7 @@ def test_latency_counts_what_is_slower_than_a_bound() -> None:
 @pytest.mark.parametrize("which", ["good", "bad"])
 def test_named_counters(which: str) -> None:
     total = 'orders_total{region="eu"}'
-    chosen = (
+    chosen: dict[str, Any] = (
         {"good": 'orders_total{region="eu",ok="yes"}'} if which == "good"
         else {"bad": 'orders_total{region="eu",ok="no"}'}
     )  # fmt: skip

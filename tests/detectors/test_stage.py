@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import pytest
 
-from detectors.alerting import Alerting, Lasting
+from detectors.alerting import Alerting, Entry, Lasting
 from detectors.classify import classify
 from detectors.engine import Engine
 from detectors.knowledge import Knowledge
@@ -54,7 +55,7 @@ class Bench:
         return told
 
 
-def bench(rules: tuple[ThresholdRule, ...] = (), **settings: int) -> Bench:
+def bench(rules: tuple[ThresholdRule, ...] = (), **settings: Any) -> Bench:
     index = SeriesIndex()
     return Bench(Engine(DetectorSettings(**settings), index, rules), index)
 
@@ -127,9 +128,13 @@ def test_the_severity_of_a_firing_alert_stays() -> None:
     base = Alert(Labels.of({"alertname": "A", "severity": "warning"}), "detector", 0, 0)
     for at in range(3):
         worse = Labels.of({"alertname": "A", "severity": "critical" if at else "warning"})
+
+        def described(entry: Entry, labels: Labels = worse) -> Alert:
+            return replace(base, labels=labels, starts_ms=entry.since_ms)
+
         alerting.abnormal(
             ("m", 1), at, now_ms=at, lasting=Lasting(0, 1, 0), peak=0.0,
-            describe=lambda entry, ls=worse: replace(base, labels=ls, starts_ms=entry.since_ms),
+            describe=described,
         )  # fmt: skip
     assert {a.severity for a in alerting.drain()} == {Severity.WARNING}
     # A limit: the second one is refused and counted.
@@ -137,6 +142,15 @@ def test_the_severity_of_a_firing_alert_stays() -> None:
         ("m", 2), 9, now_ms=9, lasting=Lasting(0, 1, 0), peak=0.0, describe=lambda entry: base
     )
     assert (alerting.drain(), alerting.refused) == ([], 1)
+
+
+def test_a23_a_series_with_as_many_labels_as_are_allowed_gets_its_alert() -> None:
+    ours = Labels.of({"team": "post", **{f"own{n}": "x" for n in range(10)}})
+    rule = ThresholdRule("Deep", (Matcher.parse("__name__=depth"),), ">", 1.0, labels=ours)
+    many = {"__name__": "depth", "job": "post", **{f"l{n:02}": "x" for n in range(62)}}
+    (alert,) = bench((rule,)).feed(many, 5, 5)[:1]
+    assert len(alert.labels) == 64 and {*ours.items()} <= {*alert.labels.items()}
+    assert (alert.name, alert.labels["service"], alert.labels["l00"]) == ("Deep", "post", "x")
 
 
 def test_a_threshold_rule_has_its_own_for_and_labels() -> None:

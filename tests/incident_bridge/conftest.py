@@ -34,6 +34,7 @@ from model.incident import Act, ActKind, Cause, Grouping, Incident, Signal
 from model.reason import because
 from store import clocks, incidents, ledger, outbox, timeline
 from store.store import Store
+from tests.conftest import NewStore
 
 START_MS = 1_700_000_000_000
 MINUTE_MS = 60_000
@@ -97,6 +98,9 @@ class RecordingReceiver:
             raise self.failing
         self.pages.append(page)
         self.keys.append(idempotency_key)
+
+
+Phone = RecordingReceiver
 
 
 class House:
@@ -184,8 +188,8 @@ class House:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store.open(f"sqlite:///{tmp_path}/tocsin.db", now_ms=START_MS)
+def store(tmp_path: Path, new_store: NewStore) -> Iterator[Store]:
+    opened = new_store(tmp_path, START_MS)
     yield opened
     opened.close()
 

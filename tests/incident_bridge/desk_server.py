@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.collectors.http_double import Answer, answering
@@ -14,7 +15,7 @@ class DeskServer:
     """Serves tickets on loopback; `answer` may answer in its place."""
 
     def __init__(self) -> None:
-        self.tickets: dict[str, dict] = {}
+        self.tickets: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, str] = {}
         self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
         self.answer: Callable[[str], tuple[int, dict[str, str], bytes] | None] = lambda _: None
@@ -25,14 +26,14 @@ class DeskServer:
     def close(self) -> None:
         self._serving.close()
 
-    def get(self, query: dict[str, list[str]]) -> tuple[int, dict]:
+    def get(self, query: dict[str, list[str]]) -> tuple[int, dict[str, Any]]:
         if "key" in query:
             found = [t for t in self.tickets.values() if t["key"] == query["key"][0]]
             return (200, {"ticket": found[0]}) if found else (404, {})
         since_ms = int(query["since_ms"][0])
         return 200, {"tickets": [t for t in self.tickets.values() if t["updated_ms"] >= since_ms]}
 
-    def post(self, body: dict, key: str) -> tuple[int, dict]:
+    def post(self, body: dict[str, Any], key: str) -> tuple[int, dict[str, Any]]:
         if key in self.keys:
             return 200, self.tickets[self.keys[key]]
         number = str(body["number"])

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from model.incident import ActKind, EntryKind, IncidentState, Priority, Signal
-from model.ticket import TicketState
+from collections.abc import Callable
+
+from incident_bridge.settings import DeskSettings
+from model.incident import ActKind, EntryKind, Grouping, IncidentState, Priority, Signal
+from model.ticket import Ticket, TicketState
 from store import outbox, pages, ticket_links, tickets, timeline
+from tests.incident_bridge.conftest import House
 
 MINUTE_MS = 60_000
 
 
-def _ticket(house):
+def _ticket(house: House) -> Ticket:
     return house.read(tickets.find, "builtin", "inc1")
 
 
-def test_one_ticket_and_one_page_from_opening_to_close(house, grouping):
+def test_one_ticket_and_one_page_from_opening_to_close(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     house.take(grouping())
     house.run()
     assert _ticket(house).number == "OPS-1"
@@ -45,7 +51,9 @@ def test_one_ticket_and_one_page_from_opening_to_close(house, grouping):
     assert house.read(outbox.next_due_ms) is None
 
 
-def test_the_same_opening_seen_again_names_the_same_things(house, grouping):
+def test_the_same_opening_seen_again_names_the_same_things(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     first = house.take(grouping())
     house.run()
     house.restart()
@@ -56,21 +64,27 @@ def test_the_same_opening_seen_again_names_the_same_things(house, grouping):
     assert len(house.read(pages.by_incident, "inc1")) == 1
 
 
-def test_muted_at_opening_waits_for_the_unmuting(house, grouping):
+def test_muted_at_opening_waits_for_the_unmuting(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     out = house.take(grouping(muted=True))
     assert out.actions == ()
     out = house.take(grouping(Signal.CHANGED, muted=False))
     assert [a.target for a in out.actions] == ["builtin", "console"]
 
 
-def test_muted_to_the_end_makes_neither_ticket_nor_page(house, grouping):
+def test_muted_to_the_end_makes_neither_ticket_nor_page(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     house.take(grouping(muted=True))
     house.clock.set(house.now_ms + 2 * MINUTE_MS)
     out = house.take(grouping(Signal.QUIET, muted=False))
     assert out.actions == ()
 
 
-def test_simulated_incidents_get_tickets_but_page_nobody(house, grouping):
+def test_simulated_incidents_get_tickets_but_page_nobody(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     out = house.take(grouping(simulated=True))
     assert [(a.target, a.simulated) for a in out.actions] == [("builtin", True)]
     house.run()
@@ -78,15 +92,17 @@ def test_simulated_incidents_get_tickets_but_page_nobody(house, grouping):
 
 
 def test_simulated_incidents_stay_out_of_desks_that_do_not_want_them(
-    make_house, grouping, external
-):
+    make_house: Callable[..., House], grouping: Callable[..., Grouping], external: DeskSettings
+) -> None:
     from incident_bridge.settings import BridgeSettings
 
     house = make_house(settings=BridgeSettings(desks=(external,)))
     assert house.take(grouping(simulated=True)).actions == ()
 
 
-def test_merged_closes_its_ticket_with_a_comment(house, grouping):
+def test_merged_closes_its_ticket_with_a_comment(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     house.take(grouping())
     house.take(grouping(Signal.MERGED, merged_into="inc0"))
     house.run()
@@ -95,7 +111,9 @@ def test_merged_closes_its_ticket_with_a_comment(house, grouping):
     assert house.incident().state is IncidentState.MERGED
 
 
-def test_a_note_on_a_closed_incident_is_kept_and_told(house, grouping):
+def test_a_note_on_a_closed_incident_is_kept_and_told(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     house.take(grouping())
     house.act(ActKind.CLOSE)
     house.act(ActKind.NOTE, text="it was the cable")
@@ -104,20 +122,20 @@ def test_a_note_on_a_closed_incident_is_kept_and_told(house, grouping):
     assert _ticket(house).state is TicketState.CLOSED
 
 
-def test_a_note_on_a_forgotten_incident_is_kept(house):
+def test_a_note_on_a_forgotten_incident_is_kept(house: House) -> None:
     house.act(ActKind.NOTE, incident_id="long-ago", text="for the record")
     (entry,) = house.read(timeline.by_incident, "long-ago")
     assert entry.text.text() == "ann noted: for the record"
 
 
-def test_a_refused_act_is_written_down(house, grouping):
+def test_a_refused_act_is_written_down(house: House, grouping: Callable[..., Grouping]) -> None:
     house.take(grouping())
     house.act(ActKind.REOPEN)
     texts = [e.text.text() for e in house.read(timeline.by_incident, "inc1")]
     assert "ann wanted to reopen: this incident is open already" in texts
 
 
-def test_priority_set_by_hand_sticks(house, grouping):
+def test_priority_set_by_hand_sticks(house: House, grouping: Callable[..., Grouping]) -> None:
     house.take(grouping())
     assert house.incident().priority is Priority.P2
     house.act(ActKind.PRIORITY, text="P4")
@@ -126,7 +144,9 @@ def test_priority_set_by_hand_sticks(house, grouping):
     assert house.incident().priority_by == "ann"
 
 
-def test_priority_rises_by_itself_but_does_not_fall(house, grouping):
+def test_priority_rises_by_itself_but_does_not_fall(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     house.take(grouping())
     house.take(grouping(Signal.JOINED, services=("cart", "gateway"), alert_count=2))
     assert house.incident().priority is Priority.P1
@@ -134,7 +154,9 @@ def test_priority_rises_by_itself_but_does_not_fall(house, grouping):
     assert house.incident().priority is Priority.P1
 
 
-def test_save_and_load_give_the_same_memory(house, grouping):
+def test_save_and_load_give_the_same_memory(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     house.take(grouping())
     saved = house.bridge.save()
     house.restart()
@@ -143,7 +165,9 @@ def test_save_and_load_give_the_same_memory(house, grouping):
     assert house.bridge.save() == saved
 
 
-def test_in_one_batch_or_in_many_the_same_comes_out(make_house, grouping):
+def test_in_one_batch_or_in_many_the_same_comes_out(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+) -> None:
     groupings = [grouping(id=f"inc{n}") for n in range(5)]
     one, many = make_house(), make_house()
     together = one.bridge.take(groupings, now_ms=one.now_ms)
@@ -152,7 +176,9 @@ def test_in_one_batch_or_in_many_the_same_comes_out(make_house, grouping):
     assert together.actions == tuple(a for out in apart for a in out.actions)
 
 
-def test_memory_is_bounded_and_the_active_stay(make_house, grouping):
+def test_memory_is_bounded_and_the_active_stay(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+) -> None:
     from incident_bridge.settings import BridgeSettings
 
     house = make_house(settings=BridgeSettings(incidents_max=3))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,8 @@ from incident_bridge.decide import (
 )
 from incident_bridge.routing import Plan
 from model.action import LedgerEntry
-from model.incident import IncidentState, Priority
+from model.incident import Grouping, Incident, IncidentState, Priority
+from tests.incident_bridge.conftest import House
 
 LIMITS = Limits(update_interval_ms=60, notes_max=20, hold_ms=600)
 TOLD = LedgerEntry(
@@ -26,12 +29,12 @@ PLAN = Plan(repeat_interval_ms=300, escalate_after_ms=200, escalate_to=("phone",
 
 
 @pytest.fixture
-def incident(house, grouping):
+def incident(house: House, grouping: Callable[..., Grouping]) -> Incident:
     house.take(grouping())
     return house.incident()
 
 
-def in_state(state, **changes):
+def in_state(state: str, **changes: Any) -> Callable[[Incident], Incident]:
     return lambda incident: replace(incident, state=IncidentState(state), **changes)
 
 
@@ -103,14 +106,29 @@ def in_state(state, **changes):
         (TOLD, in_state("resolved"), "else", True, 1_001, DeskAction.RESOLVE),
     ],
 )
-def test_what_a_desk_is_told(incident, entry, change, saying, noted, now_ms, action):
+def test_what_a_desk_is_told(
+    incident: Incident,
+    entry: LedgerEntry | None,
+    change: Callable[[Incident], Incident],
+    saying: str,
+    noted: bool,
+    now_ms: int,
+    action: DeskAction,
+) -> None:
     found = next_desk_action(
         entry, change(incident), saying=saying, noted=noted, now_ms=now_ms, limits=LIMITS
     )
     assert found is action
 
 
-def page(entry, incident, plan=PLAN, *, now_ms=1_000, **changes):
+def page(
+    entry: LedgerEntry | None,
+    incident: Incident,
+    plan: Plan = PLAN,
+    *,
+    now_ms: int = 1_000,
+    **changes: Any,
+) -> PageAction:
     asked = {"escalation": False, "first_told_ms": None, "breached": False, "hold_ms": 600}
     return next_page_action(entry, incident, plan, now_ms=now_ms, **{**asked, **changes})
 
@@ -188,7 +206,14 @@ def page(entry, incident, plan=PLAN, *, now_ms=1_000, **changes):
         ),
     ],
 )
-def test_what_a_receiver_is_told(incident, entry, change, plan, now_ms, action):
+def test_what_a_receiver_is_told(
+    incident: Incident,
+    entry: LedgerEntry | None,
+    change: Callable[[Incident], Incident],
+    plan: Plan,
+    now_ms: int,
+    action: PageAction,
+) -> None:
     assert page(entry, change(incident), plan, now_ms=now_ms) is action
 
 
@@ -201,12 +226,14 @@ def test_what_a_receiver_is_told(incident, entry, change, plan, now_ms, action):
         (1_000, 1_200, PageAction.ESCALATE),
     ],
 )
-def test_when_it_escalates(incident, first_told_ms, now_ms, action):
+def test_when_it_escalates(
+    incident: Incident, first_told_ms: int | None, now_ms: int, action: PageAction
+) -> None:
     found = page(None, incident, now_ms=now_ms, escalation=True, first_told_ms=first_told_ms)
     assert found is action
 
 
-def test_a_breach_is_told_to_those_who_know(incident):
+def test_a_breach_is_told_to_those_who_know(incident: Incident) -> None:
     assert page(TOLD, incident, now_ms=1_001, breached=True) is PageAction.SLA
     acked = replace(incident, state=IncidentState.ACKNOWLEDGED)
     assert page(TOLD, acked, now_ms=1_001, breached=True) is PageAction.SLA

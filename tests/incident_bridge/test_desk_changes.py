@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -10,9 +11,10 @@ from incident_bridge.desk_changes import DeskWatch, act_of
 from incident_bridge.desks.memory import MemoryDesk
 from incident_bridge.settings import DeskSettings
 from model.errors import TransientError
-from model.incident import ActKind, IncidentState
+from model.incident import ActKind, Grouping, IncidentState
 from model.ticket import Ticket, TicketState
 from store import tickets
+from tests.incident_bridge.conftest import House
 
 OPEN, WORKING = TicketState.OPEN, TicketState.IN_PROGRESS
 RESOLVED, CLOSED = TicketState.RESOLVED, TicketState.CLOSED
@@ -41,7 +43,14 @@ RESOLVED, CLOSED = TicketState.RESOLVED, TicketState.CLOSED
         (OPEN, "merged", CLOSED, None),
     ],
 )
-def test_what_a_person_did(house, grouping, ticket, incident, told, kind):
+def test_what_a_person_did(
+    house: House,
+    grouping: Callable[..., Grouping],
+    ticket: TicketState,
+    incident: str,
+    told: TicketState,
+    kind: ActKind | None,
+) -> None:
     house.take(grouping())
     here = replace(house.incident(), state=IncidentState(incident))
     seen = Ticket("desk", "7", "inc1", "t", "b", ticket, "P1", "", 1, 2)
@@ -49,10 +58,13 @@ def test_what_a_person_did(house, grouping, ticket, incident, told, kind):
     assert (act and act.kind) is kind
     if act:
         assert (act.actor, act.time_ms) == ("desk:desk", 2)
-        assert act_of(seen, here, told, now_ms=99).id == act.id
+        later = act_of(seen, here, told, now_ms=99)
+        assert later is not None and later.id == act.id
 
 
-def test_while_ours_is_on_its_way_the_desk_is_merely_behind(house, grouping):
+def test_while_ours_is_on_its_way_the_desk_is_merely_behind(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     house.take(grouping())
     house.run()
     with house.store.records.write() as conn:
@@ -64,7 +76,7 @@ def test_while_ours_is_on_its_way_the_desk_is_merely_behind(house, grouping):
     assert watch.poll(house.now_ms) == []
 
 
-def test_each_desk_at_its_interval_and_one_that_is_down_later(house):
+def test_each_desk_at_its_interval_and_one_that_is_down_later(house: House) -> None:
     desk = MemoryDesk(house.clock, "ext")
     said: list[str] = []
     settings = {"ext": DeskSettings("ext", poll_interval_ms=60_000)}
@@ -77,7 +89,7 @@ def test_each_desk_at_its_interval_and_one_that_is_down_later(house):
     assert said[0] == "ext: cannot be asked for changes: down"
 
 
-def test_polling_never_when_the_interval_is_zero(house):
+def test_polling_never_when_the_interval_is_zero(house: House) -> None:
     desk = MemoryDesk(house.clock, "ext")
     watch = DeskWatch(house.store, {"ext": desk}, {"ext": DeskSettings("ext", poll_interval_ms=0)})
     assert watch.poll(house.now_ms) == [] and desk.calls == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -16,25 +18,30 @@ from incident_bridge.settings import (
     SlaPolicy,
     SlaSettings,
 )
-from model.action import ActionKind, ActionState
+from model.action import Action, ActionKind, ActionState
+from model.clock import ManualClock
 from model.errors import PermanentError, TransientError
-from model.incident import ActKind, ClockKind, IncidentState, Signal
+from model.incident import ActKind, ClockKind, Grouping, IncidentState, Signal
 from model.ticket import TicketState
 from store import clocks, incidents, outbox, pages, ticket_links, tickets, timeline
+from tests.incident_bridge.conftest import House, Phone
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
+Makes = Callable[..., Grouping]
+Houses = Callable[..., House]
+Outside = Callable[..., tuple[House, MemoryDesk]]
 OUTSIDE = RouteSettings(receiver="console", desks=("ext",))
 
 
 @pytest.fixture
-def outside(make_house):
+def outside(make_house: Houses) -> Outside:
     """A house whose only desk is outside."""
 
-    def make(**kwargs):
+    def make(**kwargs: Any) -> tuple[House, MemoryDesk]:
         house = make_house(
             route=kwargs.pop("route", OUTSIDE),
             settings=kwargs.pop("settings", BridgeSettings(desks=(DeskSettings(name="ext"),))),
-            desks={"ext": (desk := MemoryDesk(None, "ext"))},
+            desks={"ext": (desk := MemoryDesk(ManualClock(), "ext"))},
             **kwargs,
         )
         desk._clock = house.clock
@@ -43,15 +50,15 @@ def outside(make_house):
     return make
 
 
-def _dead(house):
+def _dead(house: House) -> list[Action]:
     return [q.action for q in house.read(outbox.dead_letters)]
 
 
-def _texts(house):
+def _texts(house: House) -> list[str]:
     return [e.text.text() for e in house.read(timeline.by_incident, "inc1")]
 
 
-def test_f02_ticket_created_before_commit_is_adopted(outside, grouping):
+def test_f02_ticket_created_before_commit_is_adopted(outside: Outside, grouping: Makes) -> None:
     house, desk = outside()
     house.take(grouping())
     # The desk takes it, and the process dies before anything is written: no trace of the attempt.
@@ -66,7 +73,7 @@ def test_f02_ticket_created_before_commit_is_adopted(outside, grouping):
     assert house.performer.counters()["tocsin_tickets_adopted_total"] == 1
 
 
-def test_f02_lost_answer_makes_no_second_ticket(outside, grouping):
+def test_f02_lost_answer_makes_no_second_ticket(outside: Outside, grouping: Makes) -> None:
     house, desk = outside()
     desk.lost_answer = TransientError("connection reset")
     house.take(grouping())
@@ -78,7 +85,7 @@ def test_f02_lost_answer_makes_no_second_ticket(outside, grouping):
     assert house.read(ticket_links.by_incident, "inc1")
 
 
-def test_f03_desk_down_six_hours_then_one_ticket_in_order(outside, grouping):
+def test_f03_desk_down_six_hours_one_ticket_in_order(outside: Outside, grouping: Makes) -> None:
     house, desk = outside()
     desk.failing = TransientError("down")
     house.take(grouping())
@@ -108,7 +115,9 @@ def test_f03_desk_down_six_hours_then_one_ticket_in_order(outside, grouping):
     ]
 
 
-def test_f04_retry_after_is_obeyed_and_delays_nobody_else(outside, grouping, phone):
+def test_f04_retry_after_is_obeyed_and_delays_nobody_else(
+    outside: Outside, grouping: Makes, phone: Phone
+) -> None:
     route = RouteSettings(receiver="phone", desks=("ext",))
     house, desk = outside(route=route, receivers={"phone": phone})
     desk.failing = TransientError("429", retry_after_ms=10 * MINUTE_MS)
@@ -126,7 +135,7 @@ def test_f04_retry_after_is_obeyed_and_delays_nobody_else(outside, grouping, pho
     assert len(desk.tickets) == 2
 
 
-def test_f06_human_closes_while_alert_fires(house, grouping):
+def test_f06_human_closes_while_alert_fires(house: House, grouping: Makes) -> None:
     house.take(grouping())
     house.run()
     with house.store.records.write() as conn:
@@ -148,7 +157,7 @@ def test_f06_human_closes_while_alert_fires(house, grouping):
     assert watch.poll(house.now_ms) == []
 
 
-def test_f07_refire_reopens_the_same_ticket(house, grouping):
+def test_f07_refire_reopens_the_same_ticket(house: House, grouping: Makes) -> None:
     house.take(grouping())
     house.run()
     house.step(2 * MINUTE_MS)
@@ -168,7 +177,9 @@ def test_f07_refire_reopens_the_same_ticket(house, grouping):
     ]
 
 
-def test_f08_refused_ticket_is_a_dead_letter_and_people_are_paged(outside, grouping):
+def test_f08_refused_is_a_dead_letter_and_people_are_paged(
+    outside: Outside, grouping: Makes
+) -> None:
     house, desk = outside()
     desk.failing = PermanentError("field customfield_10010 is required")
     house.take(grouping())
@@ -183,7 +194,7 @@ def test_f08_refused_ticket_is_a_dead_letter_and_people_are_paged(outside, group
     assert len(house.read(pages.by_incident, "inc1")) == 2
 
 
-def test_f08_too_old_is_a_dead_letter(outside, grouping):
+def test_f08_too_old_is_a_dead_letter(outside: Outside, grouping: Makes) -> None:
     house, desk = outside(retry=RetrySettings(age_max_ms=HOUR_MS))
     desk.failing = TransientError("down")
     house.take(grouping())
@@ -193,7 +204,7 @@ def test_f08_too_old_is_a_dead_letter(outside, grouping):
     assert [a.kind for a in _dead(house)] == [ActionKind.TICKET_CREATE]
 
 
-def test_f09_flapping_makes_one_ticket_and_few_notes(house, grouping):
+def test_f09_flapping_makes_one_ticket_and_few_notes(house: House, grouping: Makes) -> None:
     house.take(grouping())
     house.run()
     for number in range(120):
@@ -222,7 +233,7 @@ def test_f09_flapping_makes_one_ticket_and_few_notes(house, grouping):
     assert "it flaps: changes are told less often" in _texts(house)
 
 
-def test_f11_quiet_before_opening_and_twice_gives_no_negative_time(house, grouping):
+def test_f11_quiet_before_opening_or_twice_is_not_negative(house: House, grouping: Makes) -> None:
     early = grouping(Signal.QUIET, quiet_ms=house.now_ms - HOUR_MS)
     house.take(early)
     house.take(early)
@@ -232,19 +243,21 @@ def test_f11_quiet_before_opening_and_twice_gives_no_negative_time(house, groupi
     assert all(c.elapsed_ms >= 0 for c in house.read(clocks.by_incident, "inc1"))
 
 
-def test_f11_quiet_from_the_future_ends_now(house, grouping):
+def test_f11_quiet_from_the_future_ends_now(house: House, grouping: Makes) -> None:
     house.take(grouping())
     house.step(MINUTE_MS)
     house.take(grouping(Signal.QUIET, quiet_ms=house.now_ms + HOUR_MS))
     assert house.incident().resolved_ms == house.now_ms
 
 
-def test_f11_a_refire_of_nothing_known_opens(house, grouping):
+def test_f11_a_refire_of_nothing_known_opens(house: House, grouping: Makes) -> None:
     house.take(grouping(Signal.REFIRED))
     assert house.incident().state is IncidentState.OPEN
 
 
-def test_f15_reopening_resumes_the_clock_without_counting_the_pause(make_house, grouping):
+def test_f15_reopening_resumes_without_counting_the_pause(
+    make_house: Houses, grouping: Makes
+) -> None:
     policy = SlaPolicy(response_ms=HOUR_MS, resolution_ms=HOUR_MS)
     house = make_house(
         sla=SlaSettings((policy,)), settings=BridgeSettings(close_after_ms=HOUR_MS * 99)
@@ -264,7 +277,9 @@ def test_f15_reopening_resumes_the_clock_without_counting_the_pause(make_house, 
     assert by_kind[ClockKind.RESOLUTION].breached_ms is None
 
 
-def test_f16_repeat_and_escalation_survive_a_restart(make_house, grouping, phone):
+def test_f16_repeat_and_escalation_survive_a_restart(
+    make_house: Houses, grouping: Makes, phone: Phone
+) -> None:
     route = RouteSettings(
         receiver="console",
         desks=("none",),
@@ -285,7 +300,9 @@ def test_f16_repeat_and_escalation_survive_a_restart(make_house, grouping, phone
     assert whys.count("repeat") == 1
 
 
-def test_f17_acknowledging_stops_every_channel(make_house, grouping, phone):
+def test_f17_acknowledging_stops_every_channel(
+    make_house: Houses, grouping: Makes, phone: Phone
+) -> None:
     route = RouteSettings(
         receiver="console",
         desks=("none",),
@@ -314,7 +331,7 @@ def test_f17_acknowledging_stops_every_channel(make_house, grouping, phone):
     assert phone.pages == []
 
 
-def test_orphaned_targets_become_dead_letters(make_house, grouping):
+def test_orphaned_targets_become_dead_letters(make_house: Houses, grouping: Makes) -> None:
     house = make_house(route=RouteSettings(receiver="gone", desks=("none",)))
     house.take(grouping())
     house.run()
@@ -322,7 +339,7 @@ def test_orphaned_targets_become_dead_letters(make_house, grouping):
     assert [p.why for p in house.read(pages.by_incident, "inc1")] == ["dead_letter"]
 
 
-def test_a_desk_is_no_receiver_of_the_same_name(outside, grouping):
+def test_a_desk_is_no_receiver_of_the_same_name(outside: Outside, grouping: Makes) -> None:
     house, desk = outside(route=RouteSettings(receiver="ext", desks=("none",)))
     house.take(grouping())
     house.run()
@@ -330,16 +347,16 @@ def test_a_desk_is_no_receiver_of_the_same_name(outside, grouping):
     assert desk.calls == []
 
 
-def test_whatever_an_adapter_raises_is_a_failure_to_try_again(outside, grouping):
+def test_whatever_an_adapter_raises_is_tried_again(outside: Outside, grouping: Makes) -> None:
     house, desk = outside()
-    desk.failing = ZeroDivisionError("oops")
+    desk.failing = ZeroDivisionError("oops")  # type: ignore[assignment]
     house.take(grouping())
     house.run()
     (queued,) = house.read(outbox.recent, state=ActionState.PENDING)
     assert queued.last_error == "ZeroDivisionError: oops"
 
 
-def test_own_threads_deliver_and_stop(house, grouping):
+def test_own_threads_deliver_and_stop(house: House, grouping: Makes) -> None:
     house.take(grouping())
     house.performer.start()
     try:
@@ -356,20 +373,20 @@ def test_own_threads_deliver_and_stop(house, grouping):
     assert house.read(incidents.get, "inc1") is not None
 
 
-def test_f04_a_hanging_desk_delays_nobody(outside, grouping, phone):
+def test_f04_a_hanging_desk_delays_nobody(outside: Outside, grouping: Makes, phone: Phone) -> None:
     route = RouteSettings(receiver="phone", desks=("ext", "builtin"))
     house, desk = outside(route=route, receivers={"phone": phone})
     hanging, arrived = threading.Event(), threading.Event()
 
-    def hang(key):
+    def hang(key: str) -> None:
         arrived.set()
-        assert hanging.wait(20)
+        assert hanging.wait(60)
 
-    desk.find = hang
+    desk.find = hang  # type: ignore[method-assign]
     house.take(grouping())
     house.performer.start()
     try:
-        assert arrived.wait(20)
+        assert arrived.wait(60)
         for _ in range(2_000):
             if phone.pages and house.read(tickets.find, "builtin", "inc1"):
                 break

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -14,12 +15,15 @@ from model.incident import (
     Cause,
     ClockKind,
     EntryKind,
+    Grouping,
     IncidentState,
     Priority,
     Signal,
+    SlaClock,
 )
 from model.reason import because
 from store import clocks, timeline
+from tests.incident_bridge.conftest import House, RecordingReceiver
 
 MINUTE_MS = 60_000
 TEAMS = RouteSettings(receiver="@team", desks=("builtin",), repeat_interval_ms=30 * MINUTE_MS)
@@ -32,7 +36,7 @@ CHAIN = RouteSettings(
 )
 
 
-def told(house) -> list[tuple[str, str]]:
+def told(house: House) -> list[tuple[str, str]]:
     """Whom the bridge told why, in order."""
     actions = [action for out in house.written for action in out.actions]
     return [(a.target, a.page.why) for a in actions if a.page is not None]
@@ -46,21 +50,21 @@ def about(service: str) -> dict[str, object]:
     }
 
 
-def quiet(house, grouping):
+def quiet(house: House, grouping: Callable[..., Grouping]) -> Grouping:
     return grouping(Signal.QUIET, quiet_ms=house.now_ms)
 
 
-def clock_of(house, kind: ClockKind):
+def clock_of(house: House, kind: ClockKind) -> SlaClock:
     return {c.kind: c for c in house.read(clocks.by_incident, "inc1")}[kind]
 
 
-def said(house, ident: str = "inc1") -> list[str]:
+def said(house: House, ident: str = "inc1") -> list[str]:
     return [e.text.text() for e in house.read(timeline.by_incident, ident)]
 
 
 def test_a_cause_that_moves_pages_the_other_team_once_and_both_hear_the_end(
-    make_house, grouping, phone
-):
+    make_house: Callable[..., House], grouping: Callable[..., Grouping], phone: RecordingReceiver
+) -> None:
     house = make_house(route=TEAMS, receivers={"phone": phone}, sla=SlaSettings(()))
     house.take(grouping())
     assert told(house) == [("console", "opened")]
@@ -79,7 +83,9 @@ def test_a_cause_that_moves_pages_the_other_team_once_and_both_hear_the_end(
     assert told(house)[5:] == [("phone", "reopened")]
 
 
-def test_what_is_back_with_another_suspect_pages_its_team(make_house, grouping, phone):
+def test_what_is_back_with_another_suspect_pages_its_team(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping], phone: RecordingReceiver
+) -> None:
     house = make_house(route=TEAMS, receivers={"phone": phone})
     house.take(grouping())
     house.take(quiet(house, grouping))
@@ -89,7 +95,9 @@ def test_what_is_back_with_another_suspect_pages_its_team(make_house, grouping, 
     assert house.incident().team == "dba"
 
 
-def test_a_former_team_hears_of_no_breach(make_house, grouping, phone):
+def test_a_former_team_hears_of_no_breach(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping], phone: RecordingReceiver
+) -> None:
     sla = SlaSettings((SlaPolicy(response_ms=5 * MINUTE_MS),), warn_ratios=())
     house = make_house(route=TEAMS, receivers={"phone": phone}, sla=sla)
     house.take(grouping())
@@ -98,13 +106,17 @@ def test_a_former_team_hears_of_no_breach(make_house, grouping, phone):
     assert [who for who, why in told(house) if why == "sla"] == ["phone"]
 
 
-def test_a_suspect_without_a_name_moves_nothing(house, grouping):
+def test_a_suspect_without_a_name_moves_nothing(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     house.take(grouping())
     house.take(grouping(Signal.CHANGED, causes=(Cause("", 1.0),)))
     assert house.incident().service == "cart"
 
 
-def test_escalating_to_the_team_reaches_the_team(make_house, grouping, phone):
+def test_escalating_to_the_team_reaches_the_team(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping], phone: RecordingReceiver
+) -> None:
     chain = replace(CHAIN, escalate_to=("@team",))
     house = make_house(route=chain, receivers={"phone": phone})
     house.take(grouping(services=("db",), causes=(Cause("db", 1.0),)))
@@ -112,7 +124,9 @@ def test_escalating_to_the_team_reaches_the_team(make_house, grouping, phone):
     assert told(house) == [("console", "opened"), ("phone", "escalated")]
 
 
-def test_who_takes_the_acknowledgement_back_gives_the_whole_time_again(make_house, grouping, phone):
+def test_who_takes_the_acknowledgement_back_gives_the_whole_time_again(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping], phone: RecordingReceiver
+) -> None:
     house = make_house(route=CHAIN, receivers={"phone": phone})
     house.take(grouping())
     house.step(MINUTE_MS)
@@ -125,7 +139,9 @@ def test_who_takes_the_acknowledgement_back_gives_the_whole_time_again(make_hous
     assert told(house) == [("console", "opened"), ("phone", "escalated")]
 
 
-def test_a_new_opening_escalates_from_the_beginning(make_house, grouping, phone):
+def test_a_new_opening_escalates_from_the_beginning(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping], phone: RecordingReceiver
+) -> None:
     house = make_house(route=CHAIN, receivers={"phone": phone})
     house.take(grouping())
     house.step(10 * MINUTE_MS)
@@ -138,7 +154,9 @@ def test_a_new_opening_escalates_from_the_beginning(make_house, grouping, phone)
     assert told(house)[before:] == [("console", "reopened"), ("phone", "escalated")]
 
 
-def test_who_wants_no_resolved_hears_of_the_next_opening(make_house, grouping):
+def test_who_wants_no_resolved_hears_of_the_next_opening(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+) -> None:
     house = make_house(route=replace(CHAIN, send_resolved=False))
     house.take(grouping())
     house.take(quiet(house, grouping))
@@ -148,7 +166,9 @@ def test_who_wants_no_resolved_hears_of_the_next_opening(make_house, grouping):
     assert told(house) == [("console", "opened"), ("console", "reopened")]
 
 
-def test_lowered_by_hand_below_what_is_paged_it_reminds_nobody(make_house, grouping):
+def test_lowered_by_hand_below_what_is_paged_it_reminds_nobody(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+) -> None:
     route = RouteSettings(
         receiver="console",
         desks=("builtin",),
@@ -164,7 +184,9 @@ def test_lowered_by_hand_below_what_is_paged_it_reminds_nobody(make_house, group
     assert told(house)[1:] == [("console", "resolved")]
 
 
-def test_nothing_is_looked_at_again_for_what_a_silence_holds_back(make_house, grouping):
+def test_nothing_is_looked_at_again_for_what_a_silence_holds_back(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+) -> None:
     house = make_house(route=replace(CHAIN, repeat_interval_ms=MINUTE_MS, escalate_after_ms=0))
     house.take(grouping())
     house.take(grouping(Signal.CHANGED, muted=True))
@@ -176,17 +198,19 @@ def test_nothing_is_looked_at_again_for_what_a_silence_holds_back(make_house, gr
     assert told(house)[1:] == [("console", "repeat")]
 
 
-def test_merged_is_not_called_resolved_and_both_say_where_it_goes_on(house, grouping):
+def test_merged_is_not_called_resolved_and_both_say_where_it_goes_on(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     house.take(grouping(), grouping(id="inc2"))
     house.take(grouping(Signal.MERGED, id="inc2", merged_into="inc1"))
     assert told(house)[2:] == [("console", "merged")]
     page = house.written[-1].actions[-1].page
-    assert page.url.endswith("/incidents/inc1")
+    assert page is not None and page.url.endswith("/incidents/inc1")
     assert "merged into inc1" in said(house, "inc2")
     assert "incident inc2 about cart was merged into this one" in said(house, "inc1")
 
 
-def test_who_resolves_it_has_resolved_it(house, grouping):
+def test_who_resolves_it_has_resolved_it(house: House, grouping: Callable[..., Grouping]) -> None:
     """The correlator, which hears of the act first, calls it quiet in the same step."""
     house.take(grouping())
     house.step(5 * MINUTE_MS)
@@ -197,16 +221,20 @@ def test_who_resolves_it_has_resolved_it(house, grouping):
     assert told(house) == [("console", "opened"), ("console", "resolved")]
 
 
-def house_act(house, kind):
+def house_act(house: House, kind: ActKind) -> Act:
     return Act("a", "inc1", kind, "ann", house.now_ms)
 
 
-def test_an_act_on_what_opens_in_the_same_step_counts(house, grouping):
+def test_an_act_on_what_opens_in_the_same_step_counts(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     house.take(grouping(), acts=(house_act(house, ActKind.ACKNOWLEDGE),))
     assert house.incident().state is IncidentState.ACKNOWLEDGED
 
 
-def test_closed_while_it_fires_is_said_and_stays_closed_when_forgotten(house, grouping):
+def test_closed_while_it_fires_is_said_and_stays_closed_when_forgotten(
+    house: House, grouping: Callable[..., Grouping]
+) -> None:
     house.take(grouping())
     still = grouping(
         Signal.CHANGED, closed_ms=house.now_ms, reason=because("its alerts still fire")
@@ -219,7 +247,9 @@ def test_closed_while_it_fires_is_said_and_stays_closed_when_forgotten(house, gr
     assert not (out.incidents or out.actions)
 
 
-def test_muted_from_the_beginning_promises_begin_with_the_unmuting(make_house, grouping):
+def test_muted_from_the_beginning_promises_begin_with_the_unmuting(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+) -> None:
     sla = SlaSettings((SlaPolicy(response_ms=10 * MINUTE_MS, resolution_ms=60 * MINUTE_MS),))
     house = make_house(sla=sla)
     house.take(grouping(muted=True))
@@ -234,7 +264,9 @@ def test_muted_from_the_beginning_promises_begin_with_the_unmuting(make_house, g
 
 
 @pytest.mark.parametrize("acknowledged", [False, True])
-def test_muted_to_the_end_is_no_promise_kept(make_house, grouping, acknowledged):
+def test_muted_to_the_end_is_no_promise_kept(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping], acknowledged: bool
+) -> None:
     house = make_house(
         sla=SlaSettings((SlaPolicy(response_ms=MINUTE_MS, resolution_ms=MINUTE_MS),))
     )
@@ -249,7 +281,9 @@ def test_muted_to_the_end_is_no_promise_kept(make_house, grouping, acknowledged)
         assert (found.kept, found.broken) == (0, 0)
 
 
-def test_a_later_silence_stops_no_clock(make_house, grouping):
+def test_a_later_silence_stops_no_clock(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+) -> None:
     house = make_house(sla=SlaSettings((SlaPolicy(resolution_ms=60 * MINUTE_MS),)))
     house.take(grouping())
     house.take(grouping(Signal.CHANGED, muted=True))
@@ -257,7 +291,9 @@ def test_a_later_silence_stops_no_clock(make_house, grouping):
     assert clock_of(house, ClockKind.RESOLUTION).breached_ms is not None
 
 
-def test_an_acknowledgement_taken_back_was_no_response(make_house, grouping):
+def test_an_acknowledgement_taken_back_was_no_response(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+) -> None:
     house = make_house(sla=SlaSettings((SlaPolicy(response_ms=10 * MINUTE_MS),)))
     house.take(grouping())
     house.step(2 * MINUTE_MS)
@@ -268,10 +304,12 @@ def test_an_acknowledgement_taken_back_was_no_response(make_house, grouping):
     assert clock_of(house, ClockKind.RESPONSE).breached_ms == house.now_ms
 
 
-def test_a_promise_that_ended_stays_as_it_was(make_house, grouping):
+def test_a_promise_that_ended_stays_as_it_was(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+) -> None:
     sla = SlaSettings(
         (
-            SlaPolicy(("P1",), resolution_ms=60 * MINUTE_MS),
+            SlaPolicy((Priority.P1,), resolution_ms=60 * MINUTE_MS),
             SlaPolicy(resolution_ms=5 * MINUTE_MS),
         )
     )
@@ -286,10 +324,12 @@ def test_a_promise_that_ended_stays_as_it_was(make_house, grouping):
     assert clock_of(house, ClockKind.RESOLUTION) == before
 
 
-def test_of_a_longer_time_the_same_parts_are_warned_of_once_more(make_house, grouping):
+def test_of_a_longer_time_the_same_parts_are_warned_of_once_more(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+) -> None:
     sla = SlaSettings(
         (
-            SlaPolicy(("P4",), resolution_ms=100 * MINUTE_MS),
+            SlaPolicy((Priority.P4,), resolution_ms=100 * MINUTE_MS),
             SlaPolicy(resolution_ms=10 * MINUTE_MS),
         ),
         warn_ratios=(0.5,),
@@ -306,10 +346,12 @@ def test_of_a_longer_time_the_same_parts_are_warned_of_once_more(make_house, gro
     ]
 
 
-def test_a_priority_with_a_promise_of_its_own_begins_it(make_house, grouping):
+def test_a_priority_with_a_promise_of_its_own_begins_it(
+    make_house: Callable[..., House], grouping: Callable[..., Grouping]
+) -> None:
     sla = SlaSettings(
         (
-            SlaPolicy(("P1",), response_ms=5 * MINUTE_MS, resolution_ms=60 * MINUTE_MS),
+            SlaPolicy((Priority.P1,), response_ms=5 * MINUTE_MS, resolution_ms=60 * MINUTE_MS),
             SlaPolicy(resolution_ms=60 * MINUTE_MS),
         )
     )

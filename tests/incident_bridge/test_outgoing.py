@@ -11,6 +11,7 @@ from incident_bridge.outgoing import Outgoing
 from model.addresses import allowed
 from model.clock import ManualClock, SystemClock
 from model.errors import PermanentError, TransientError
+from tests.incident_bridge.desk_server import DeskServer
 
 INSIDE = [
     "127.0.0.1",
@@ -38,17 +39,17 @@ INSIDE = [
 
 
 @pytest.mark.parametrize("text", INSIDE)
-def test_a13_addresses_inside_are_refused(text):
+def test_a13_addresses_inside_are_refused(text: str) -> None:
     assert not allowed(text, allow_private=False)
 
 
 @pytest.mark.parametrize("text", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
-def test_a13_addresses_outside_are_allowed(text):
+def test_a13_addresses_outside_are_allowed(text: str) -> None:
     assert allowed(text, allow_private=False)
 
 
 @pytest.mark.parametrize("text", ["169.254.169.254", "fe80::1", "0.0.0.0", "::", "224.0.0.1"])
-def test_a13_allow_private_does_not_open_metadata_services(text):
+def test_a13_allow_private_does_not_open_metadata_services(text: str) -> None:
     assert not allowed(text, allow_private=True)
 
 
@@ -65,19 +66,19 @@ def test_a13_allow_private_does_not_open_metadata_services(text):
         "http://169.254.169.254/latest/meta-data",
     ],
 )
-def test_a13_every_spelling_of_inside_is_refused(url):
+def test_a13_every_spelling_of_inside_is_refused(url: str) -> None:
     with pytest.raises((PermanentError, TransientError)) as raised:
         Outgoing(ManualClock(), timeout_ms=200).request("GET", url)
     assert isinstance(raised.value, PermanentError) or "resolved" in str(raised.value)
 
 
-def test_a13_a_name_with_one_address_inside_is_refused():
+def test_a13_a_name_with_one_address_inside_is_refused() -> None:
     outgoing = Outgoing(ManualClock(), resolve=lambda *_: ["8.8.8.8", "10.0.0.1"])
     with pytest.raises(PermanentError, match="10.0.0.1 is not a public address"):
         outgoing.request("GET", "http://desk.example/")
 
 
-def test_a13_the_name_is_resolved_once(server):
+def test_a13_the_name_is_resolved_once(server: DeskServer) -> None:
     answers = [["127.0.0.1"], ["169.254.169.254"]]
     asked: list[str] = []
 
@@ -108,12 +109,12 @@ def test_a13_the_name_is_resolved_once(server):
         "http://desk.example/\r\nX: y",
     ],
 )
-def test_a13_odd_addresses_are_refused(url):
+def test_a13_odd_addresses_are_refused(url: str) -> None:
     with pytest.raises(PermanentError):
         Outgoing(ManualClock(), resolve=lambda *_: ["8.8.8.8"]).request("GET", url)
 
 
-def test_a_name_without_an_address_is_worth_trying_again():
+def test_a_name_without_an_address_is_worth_trying_again() -> None:
     with pytest.raises(TransientError):
         Outgoing(ManualClock(), resolve=lambda *_: []).request("GET", "http://desk.example/")
 
@@ -121,11 +122,11 @@ def test_a_name_without_an_address_is_worth_trying_again():
 @pytest.mark.parametrize(
     "begin", [b"", b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n"]
 )
-def test_a22_an_answer_that_drips_for_ever_is_given_up(begin):
+def test_a22_an_answer_that_drips_for_ever_is_given_up(begin: bytes) -> None:
     """Each byte comes well within the timeout, of the head as of the body; the whole never does."""
     ended = threading.Event()
 
-    def drip(listening):
+    def drip(listening: socket.socket) -> None:
         connection, _ = listening.accept()
         with connection:
             connection.recv(65_536)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -13,10 +15,14 @@ from incident_bridge.neutral import harmless, say, visible
 from incident_bridge.notify import AppriseReceiver, build, read_secret
 from incident_bridge.render import BODY_MAX, PAGE_MAX, TITLE_MAX, Renderer
 from incident_bridge.settings import ReceiverKind, ReceiverSettings, RetrySettings
+from model.action import PageDraft
 from model.catalogue import Catalogue, Team
 from model.clock import ManualClock
 from model.errors import InputError, TransientError
+from model.incident import Grouping, Incident
 from model.reason import because
+from tests.incident_bridge.conftest import House
+from tests.incident_bridge.desk_server import DeskServer
 
 HOSTILE = [
     "<!channel> wake up",
@@ -34,7 +40,7 @@ HOSTILE = [
 ]
 
 
-def _everything(incident, renderer=None):
+def _everything(incident: Incident, renderer: Renderer | None = None) -> list[str]:
     renderer = renderer or Renderer(str, "https://tocsin.example")
     ticket = renderer.ticket(incident, [*incident.evidence])
     page = renderer.page(incident, "phone", "opened")
@@ -42,13 +48,13 @@ def _everything(incident, renderer=None):
 
 
 @pytest.fixture
-def incident(house, grouping):
+def incident(house: House, grouping: Callable[..., Grouping]) -> Incident:
     house.take(grouping())
     return house.incident()
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a05_mentions_links_and_macros_are_inert(incident, text):
+def test_a05_mentions_links_and_macros_are_inert(incident: Incident, text: str) -> None:
     hostile = replace(
         incident,
         title=because("{x}", x=text),
@@ -64,7 +70,7 @@ def test_a05_mentions_links_and_macros_are_inert(incident, text):
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a07_one_value_is_one_line(incident, text):
+def test_a07_one_value_is_one_line(incident: Incident, text: str) -> None:
     hostile = replace(incident, title=because("{x}", x=text))
     title = Renderer().title(hostile)
     assert title.isprintable()
@@ -73,13 +79,13 @@ def test_a07_one_value_is_one_line(incident, text):
 
 @settings(deadline=None)
 @given(st.text())
-def test_a07_what_cannot_be_seen_is_shown_as_an_escape(text):
+def test_a07_what_cannot_be_seen_is_shown_as_an_escape(text: str) -> None:
     shown = harmless(text)
     assert shown.isprintable() or all(c.isprintable() or c.isspace() for c in shown)
     assert "\n" not in visible(text) and "\x1b" not in visible(text)
 
 
-def test_lengths_are_bounded_and_the_link_is_never_cut_off(incident):
+def test_lengths_are_bounded_and_the_link_is_never_cut_off(incident: Incident) -> None:
     long = because("{x}", x="x" * 4_000)
     big = replace(
         incident,
@@ -95,14 +101,14 @@ def test_lengths_are_bounded_and_the_link_is_never_cut_off(incident):
     assert ticket.body.endswith("https://tocsin.example/incidents/inc1")
 
 
-def test_a_phone_reads_priority_and_trouble_first(incident):
+def test_a_phone_reads_priority_and_trouble_first(incident: Incident) -> None:
     page = Renderer(str, "https://t").page(incident, "phone", "opened")
     assert page.title == "P2 cart fails"
     assert page.body.splitlines()[0] == "1. cart"
     assert page.url == "https://t/incidents/inc1"
 
 
-def test_words_are_translated_values_are_not(incident):
+def test_words_are_translated_values_are_not(incident: Incident) -> None:
     chinese = {"{service} fails": "{service} 故障", "Resolved: {title}": "已恢复:{title}"}
     renderer = Renderer(lambda text: chinese.get(text, text))
     assert renderer.page(incident, "phone", "resolved").title == "已恢复:cart 故障"
@@ -118,7 +124,7 @@ TEMPLATES = [
 
 
 @pytest.mark.parametrize("text", TEMPLATES)
-def test_a08_what_looks_like_a_template_is_said_as_it_came(incident, text):
+def test_a08_what_looks_like_a_template_is_said_as_it_came(incident: Incident, text: str) -> None:
     for hostile in (
         replace(incident, title=because("{x}", x=text)),
         replace(incident, evidence=(because("saw {x}", x=text),)),
@@ -129,17 +135,17 @@ def test_a08_what_looks_like_a_template_is_said_as_it_came(incident, text):
         assert sum(map(len, said)) < 5_000
 
 
-def test_a08_a_value_is_never_a_template():
+def test_a08_a_value_is_never_a_template() -> None:
     assert say(because("{a} {b}", a="{b}", b="{a.__class__}"), str) == "❴b❵ ❴a.__class__❵"
 
 
 @pytest.fixture
-def draft(incident):
+def draft(incident: Incident) -> PageDraft:
     return Renderer(str, "https://t").page(incident, "phone", "opened")
 
 
 @pytest.mark.filterwarnings("ignore:.*imghdr.*:DeprecationWarning")  # Apprise's own import
-def test_a05_apprise_delivers_as_text(server, draft):
+def test_a05_apprise_delivers_as_text(server: DeskServer, draft: PageDraft) -> None:
     server.answer = lambda _: (200, {}, b"")
     url = server.url.replace("http://", "json://")
     AppriseReceiver("phone", [url], timeout_ms=5_000).send(draft, idempotency_key="k")
@@ -149,7 +155,9 @@ def test_a05_apprise_delivers_as_text(server, draft):
 
 
 @pytest.mark.filterwarnings("ignore:.*imghdr.*:DeprecationWarning")  # Apprise's own import
-def test_what_apprise_cannot_deliver_is_tried_again_and_names_no_secret(server, draft):
+def test_what_apprise_cannot_deliver_is_tried_again_and_names_no_secret(
+    server: DeskServer, draft: PageDraft
+) -> None:
     server.answer = lambda _: (500, {}, b"")
     url = server.url.replace("http://", "json://") + "?+X=hunter2"
     with pytest.raises(TransientError) as raised:
@@ -157,7 +165,7 @@ def test_what_apprise_cannot_deliver_is_tried_again_and_names_no_secret(server, 
     assert "hunter2" not in str(raised.value)
 
 
-def test_receivers_are_built_with_their_people(tmp_path):
+def test_receivers_are_built_with_their_people(tmp_path: Path) -> None:
     (tmp_path / "urls").write_text("# chat\njson://localhost\n\n")
     (tmp_path / "secret").write_text("s3cret\n")
     kinds = [

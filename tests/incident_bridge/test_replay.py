@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incident_bridge.bridge import Bridge
+from incident_bridge.bridge import Bridge, Bridged
 from incident_bridge.routing import build
 from incident_bridge.settings import BridgeSettings, RouteSettings, SlaPolicy, SlaSettings
 from model.action import ActionKind
@@ -39,12 +40,15 @@ ACTS = st.tuples(st.just("act"), st.sampled_from(["i1", "i2", "i3"]), st.sampled
 WAITS = st.tuples(st.just("wait"), st.sampled_from([1, 30_000, 7 * MINUTE_MS, 31 * MINUTE_MS]))
 SCRIPTS = st.lists(st.one_of(SIGNALS, SIGNALS, ACTS, WAITS, MERGES), max_size=25)
 
+Script = list[tuple[Any, ...]]
+"""Steps: what comes, and of which incident."""
 
-def _bridge():
+
+def _bridge() -> Bridge:
     return Bridge(BridgeSettings(), SHOP, build(ROUTE), SLA)
 
 
-def _grouping(ident, signal, muted, now_ms):
+def _grouping(ident: str, signal: Signal, muted: bool, now_ms: int) -> Grouping:
     quiet = signal is Signal.QUIET
     grouping = Grouping(
         ident,
@@ -66,12 +70,16 @@ def _grouping(ident, signal, muted, now_ms):
     )
 
 
-def _play(script, *, restarting):
+def _play(
+    script: Script,
+    *,
+    restarting: bool,
+) -> list[Bridged]:
     bridge, now_ms, outs = _bridge(), 1_700_000_000_000, []
     for number, step in enumerate(script):
         groupings, acts = [], []
         if step[0] == "group":
-            groupings = [_grouping(*step[1:], now_ms)]
+            groupings = [_grouping(step[1], step[2], step[3], now_ms)]
         elif step[0] == "merge":
             merged = _grouping(step[1], Signal.MERGED, False, now_ms)
             groupings = [replace(merged, merged_into="i1")]
@@ -89,13 +97,17 @@ def _play(script, *, restarting):
 
 @settings(deadline=None, max_examples=60)
 @given(SCRIPTS)
-def test_a_restart_after_any_step_changes_nothing(script):
+def test_a_restart_after_any_step_changes_nothing(
+    script: Script,
+) -> None:
     assert _play(script, restarting=True) == _play(script, restarting=False)
 
 
 @settings(deadline=None, max_examples=60)
 @given(SCRIPTS)
-def test_what_must_always_hold(script):
+def test_what_must_always_hold(
+    script: Script,
+) -> None:
     outs = _play(script, restarting=False)
     actions = [action for out in outs for action in out.actions]
     assert len({action.id for action in actions}) == len(actions)

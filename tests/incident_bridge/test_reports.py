@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,17 +17,19 @@ from hypothesis import strategies as st
 
 from incident_bridge import mttr, reports
 from incident_bridge.backoff import delay_ms
+from incident_bridge.reports import Report
 from incident_bridge.reports_html import to_html
 from incident_bridge.reports_render import cell, tables, to_csv, to_json, to_text
 from incident_bridge.settings import ReportSettings
-from model.incident import ActKind, IncidentState, Priority, Signal
+from model.incident import ActKind, Grouping, IncidentState, Priority, Signal
 from store import incidents as incident_rows
+from tests.incident_bridge.conftest import House
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
 
 @pytest.fixture
-def history(house, grouping):
+def history(house: House, grouping: Callable[..., Grouping]) -> tuple[House, int]:
     """Two incidents of cart on one day, one of the database the next, one still open."""
     start_ms = house.now_ms
     for number, (service, length) in enumerate([("cart", 10), ("cart", 30), ("db", 60)]):
@@ -47,13 +51,13 @@ def history(house, grouping):
     return house, start_ms
 
 
-def _report(history, **kwargs):
+def _report(history: tuple[House, int], **kwargs: Any) -> Report:
     house, start_ms = history
     asked = {"since_ms": start_ms - DAY_MS, "until_ms": start_ms + 6 * DAY_MS, **kwargs}
     return house.read(reports.build, **asked)
 
 
-def test_totals_and_groups(history):
+def test_totals_and_groups(history: tuple[House, int]) -> None:
     report = _report(history)
     assert report.total.incidents == 3
     assert report.total.detect.mean_ms == 30_000
@@ -70,7 +74,7 @@ def test_totals_and_groups(history):
     assert [c.incidents for c in report.causes] == [2] or report.causes[0].incidents == 2
 
 
-def test_availability_is_time_free_of_grave_incidents(history):
+def test_availability_is_time_free_of_grave_incidents(history: tuple[House, int]) -> None:
     report = _report(history, settings=ReportSettings(availability_target=0.99), services=["blog"])
     by_name = {a.service: a for a in report.availability}
     # From when the trouble began, not from when it was noticed.
@@ -81,18 +85,18 @@ def test_availability_is_time_free_of_grave_incidents(history):
     assert by_name["blog"].ratio == 1.0
 
 
-def test_filters_by_service_and_team(history):
+def test_filters_by_service_and_team(history: tuple[House, int]) -> None:
     assert _report(history, service="db").total.incidents == 1
     assert _report(history, team="web").total.incidents == 2
     assert _report(history, team="nobody").total.incidents == 0
 
 
-def test_simulated_history_is_kept_apart(history):
+def test_simulated_history_is_kept_apart(history: tuple[House, int]) -> None:
     assert _report(history, simulated=True).total.incidents == 0
     assert _report(history, simulated=None).total.incidents == 3
 
 
-def test_merged_incidents_are_noise_not_incidents(history):
+def test_merged_incidents_are_noise_not_incidents(history: tuple[House, int]) -> None:
     house, _ = history
     with house.store.records.write() as conn:
         merged = replace(house.incident("inc0"), state=IncidentState.MERGED)
@@ -102,14 +106,16 @@ def test_merged_incidents_are_noise_not_incidents(history):
     assert report.noise.merged == 1
 
 
-def test_an_incident_of_before_still_counts_for_availability(history):
+def test_an_incident_of_before_still_counts_for_availability(
+    history: tuple[House, int],
+) -> None:
     house, start_ms = history
     report = house.read(reports.build, start_ms + 5 * MINUTE_MS, start_ms + HOUR_MS)
     assert report.total.incidents == 0
     assert [(a.service, a.down_ms) for a in report.availability] == [("cart", 5 * MINUTE_MS)]
 
 
-def test_an_empty_period_and_one_turned_round(history):
+def test_an_empty_period_and_one_turned_round(history: tuple[House, int]) -> None:
     house, start_ms = history
     report = house.read(reports.build, 0, 0)
     assert report.total.incidents == 0
@@ -118,7 +124,7 @@ def test_an_empty_period_and_one_turned_round(history):
     assert house.read(reports.build, start_ms + DAY_MS, start_ms) == there
 
 
-def test_every_form_says_the_same(history):
+def test_every_form_says_the_same(history: tuple[House, int]) -> None:
     report = _report(history)
     data = json.loads(to_json(report))
     rows = list(csv.DictReader(io.StringIO(to_csv(report))))
@@ -133,7 +139,7 @@ def test_every_form_says_the_same(history):
 HOSTILE = "=cmd|' /C calc'!A0<script>alert(1)</script>\n\u202e"
 
 
-def test_a06_formulas_in_cells_are_quoted(history):
+def test_a06_formulas_in_cells_are_quoted(history: tuple[House, int]) -> None:
     report = _report(history)
     hostile = replace(report, services=(replace(report.services[0], name=HOSTILE),))
     rows = list(csv.reader(io.StringIO(to_csv(hostile))))
@@ -142,11 +148,11 @@ def test_a06_formulas_in_cells_are_quoted(history):
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", " =1", "\t=1", "\r=1"])
-def test_a06_every_beginning_of_a_formula(text):
+def test_a06_every_beginning_of_a_formula(text: str) -> None:
     assert cell(text)[0] in "'\\"
 
 
-def test_a04_the_page_runs_nothing(history):
+def test_a04_the_page_runs_nothing(history: tuple[House, int]) -> None:
     report = _report(history)
     hostile = replace(
         report,
@@ -163,7 +169,7 @@ def test_a04_the_page_runs_nothing(history):
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 60), st.integers(0, 60)), max_size=12))
-def test_union_as_counting_minutes(spans):
+def test_union_as_counting_minutes(spans: list[tuple[int, int]]) -> None:
     begins = np.array([b for b, _ in spans], dtype=np.int64)
     ends = np.array([e for _, e in spans], dtype=np.int64)
     naive = len({t for b, e in spans for t in range(b, e)})
@@ -172,12 +178,15 @@ def test_union_as_counting_minutes(spans):
 
 @settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.integers(0, 10**9)), max_size=20))
-def test_measure_as_sorting(values):
+def test_measure_as_sorting(
+    values: list[int | None],
+) -> None:
     found = mttr.measure(np.array([np.nan if v is None else v for v in values], dtype=np.float64))
     known = sorted(v for v in values if v is not None)
     assert found.count == len(known)
     if known:
         assert found.mean_ms == round(sum(known) / len(known))
+        assert found.p50_ms is not None and found.p90_ms is not None
         assert known[0] <= found.p50_ms <= found.p90_ms <= known[-1]
         middle = (known[(len(known) - 1) // 2] + known[len(known) // 2]) / 2
         assert found.p50_ms == pytest.approx(middle, abs=0.51)
@@ -185,14 +194,14 @@ def test_measure_as_sorting(values):
 
 @settings(deadline=None)
 @given(st.integers(1, 10_000), st.text(max_size=5))
-def test_backoff_stays_within_half_and_whole(tries, seed):
+def test_backoff_stays_within_half_and_whole(tries: int, seed: str) -> None:
     wait_ms = delay_ms(tries, first_ms=1_000, longest_ms=60_000, seed=seed)
     whole_ms = min(1_000 * 2 ** min(tries - 1, 10), 60_000)
     assert whole_ms // 2 <= wait_ms <= whole_ms
     assert wait_ms == delay_ms(tries, first_ms=1_000, longest_ms=60_000, seed=seed)
 
 
-def test_grave_means_p1_and_p2(history):
+def test_grave_means_p1_and_p2(history: tuple[House, int]) -> None:
     house, _ = history
     with house.store.records.write() as conn:
         incident_rows.save(conn, [replace(house.incident("inc2"), priority=Priority.P3)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +13,8 @@ from hypothesis import strategies as st
 from sqlalchemy import delete
 
 from incident_bridge import reports
+from incident_bridge.mttr import Measure
+from incident_bridge.reports import Report
 from incident_bridge.settings import ReportSettings
 from model.alert import Severity
 from model.incident import ClockKind, Incident, IncidentState, Priority, SlaClock
@@ -115,7 +118,7 @@ def nearest(values: list[int], ratio: float) -> float:
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
-def assert_measure(found: reports.Measure, minutes: list[int]) -> None:
+def assert_measure(found: Measure, minutes: list[int]) -> None:
     assert found.count == len(minutes)
     if minutes:
         assert found.mean_ms == pytest.approx(statistics.fmean(minutes) * MINUTE_MS, abs=1)
@@ -146,7 +149,9 @@ def minutes_down(incidents: list[Drawn], service: str) -> int:
 
 @settings(deadline=None, max_examples=60)
 @given(given=st.lists(drawn, max_size=25))
-def test_a_report_is_what_the_obvious_loops_say(report_of, given: list[Drawn]) -> None:
+def test_a_report_is_what_the_obvious_loops_say(
+    report_of: Callable[[list[Drawn]], Report], given: list[Drawn]
+) -> None:
     report = report_of(given)
     inside = [one for one in given if SINCE_MIN <= one.opened < UNTIL_MIN]
     real = [one for one in inside if not one.merged]
@@ -175,7 +180,9 @@ def test_a_report_is_what_the_obvious_loops_say(report_of, given: list[Drawn]) -
 
 
 @pytest.fixture(scope="session")
-def report_of(tmp_path_factory):
+def report_of(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Callable[[list[Drawn]], Report]]:
 
     folder = tmp_path_factory.mktemp("twin")
     opened = Store.open(f"sqlite:///{folder}/tocsin.db", now_ms=0)

@@ -52,12 +52,14 @@ TREE = RouteSettings(
         ({"service": "pgbouncer"}, [("all", 100, ("builtin",))]),
     ],
 )
-def test_which_routes_match(labels, told):
+def test_which_routes_match(
+    labels: dict[str, str], told: list[tuple[str, int, tuple[str, ...]]]
+) -> None:
     found = plans(build(TREE), Labels.of(labels))
     assert [(p.receiver, p.repeat_interval_ms, p.desks) for p in found] == told
 
 
-def test_route_test_shows_the_path_and_the_reasons():
+def test_route_test_shows_the_path_and_the_reasons() -> None:
     found, looked = route_test(build(TREE), Labels.of({"team": "web", "priority": "P1"}))
     assert [p.path for p in found] == ["route.routes[1]", "route.routes[2].routes[0]"]
     assert [(m.path, m.taken, m.reason.text()) for m in looked][:2] == [
@@ -66,7 +68,7 @@ def test_route_test_shows_the_path_and_the_reasons():
     ]
 
 
-def _naive(node, labels, inherited):
+def _naive(node: RouteSettings, labels: Labels, inherited: dict[str, str]) -> list[str]:
     """Every leaf decision by plain recursion over the settings."""
     own = {**inherited, **({"receiver": node.receiver} if node.receiver else {})}
     from model.labels import Matcher, matches_all
@@ -102,13 +104,13 @@ NODES = st.recursive(
 
 @settings(deadline=None)
 @given(NODES, st.dictionaries(st.sampled_from("ab"), st.sampled_from(["1", "x", "y"])))
-def test_as_the_obvious_recursion(tree, pairs):
+def test_as_the_obvious_recursion(tree: RouteSettings, pairs: dict[str, str]) -> None:
     labels = Labels.of(pairs)
     found = [p.receiver for p in plans(build(tree), labels)]
     assert found == _naive(tree, labels, {"receiver": "console"})
 
 
-def test_a_bad_matcher_is_refused_and_every_problem_is_listed():
+def test_a_bad_matcher_is_refused_and_every_problem_is_listed() -> None:
     bad = RouteSettings(
         match=("a",),
         receiver="ghost",
@@ -127,7 +129,7 @@ def test_a_bad_matcher_is_refused_and_every_problem_is_listed():
     assert found[1][1] == "must be the name of a receiver (console), got 'ghost'"
 
 
-def test_the_owner_stands_for_the_teams_receivers_and_the_console_for_nobody():
+def test_the_owner_stands_for_the_teams_receivers_and_the_console_for_nobody() -> None:
     shop = Catalogue.of([Service("a", owner="web")], [Team("web", receivers=("x", "y")), Team("e")])
     plan = Plan(receiver=OWNER)
     assert routing.receivers_of(plan, "web", shop) == ("x", "y")
@@ -140,7 +142,7 @@ def test_the_owner_stands_for_the_teams_receivers_and_the_console_for_nobody():
     ("impact", "urgency", "found"),
     [(1, 1, "P1"), (1, 3, "P3"), (2, 1, "P2"), (2, 2, "P3"), (3, 1, "P3"), (3, 3, "P4")],
 )
-def test_the_matrix(impact, urgency, found):
+def test_the_matrix(impact: int, urgency: int, found: str) -> None:
     assert priority.of(impact, urgency) is Priority(found)
 
 
@@ -158,7 +160,7 @@ def test_the_matrix(impact, urgency, found):
         ((), 3),
     ],
 )
-def test_impact_from_tiers_and_width(services, impact):
+def test_impact_from_tiers_and_width(services: tuple[str, ...], impact: int) -> None:
     shop = Catalogue.of([Service("one", 1), Service("two", 2), Service("four", 4)])
     assert priority.impact_of(services, shop) == impact
 
@@ -172,5 +174,7 @@ def test_impact_from_tiers_and_width(services, impact):
         (Severity.INFO, 1.0, 3),
     ],
 )
-def test_urgency_from_severity_and_what_still_fires(severity, ratio, urgency):
+def test_urgency_from_severity_and_what_still_fires(
+    severity: Severity, ratio: float, urgency: int
+) -> None:
     assert priority.urgency_of(severity, ratio) == urgency

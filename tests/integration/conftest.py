@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 import requests
 
+from benchmarks.ports import free_port
 from tests.pipeline.distributed.conftest import Storm, storm
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ __all__ = ["storm"]
 
 T = TypeVar("T")
 
-WAIT_S = 90.0
+WAIT_S = 300.0
 """Only a failure waits this long: everything here is done as soon as it is seen."""
 
 SETTINGS = """\
@@ -52,13 +52,6 @@ def program(*names: str) -> str:
             return path
     missing(f"{names[0]} is not installed (tests/integration/install.sh)")
     raise AssertionError
-
-
-def free_port() -> int:
-    """A loopback port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_for(ask: Callable[[], T], what: str, wait_s: float = WAIT_S) -> T:
@@ -108,13 +101,13 @@ class Tocsin:
 
     def get(self, path: str, **params: Any) -> Any:
         """Ask its API."""
-        answer = requests.get(self.url + path, params=params, headers=self._headers(), timeout=10)
+        answer = requests.get(self.url + path, params=params, headers=self._headers(), timeout=60)
         answer.raise_for_status()
         return answer.json()
 
     def post(self, path: str, body: object) -> Any:
         """Tell its API."""
-        answer = requests.post(self.url + path, json=body, headers=self._headers(), timeout=10)
+        answer = requests.post(self.url + path, json=body, headers=self._headers(), timeout=60)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 

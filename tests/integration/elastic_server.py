@@ -33,7 +33,8 @@ class Elastic:
 
     def put(self, index: str, *documents: dict[str, Any]) -> None:
         """Index documents, to be found at once."""
-        lines = [part for one in documents for part in ({"create": {}}, one)]
+        create: dict[str, object] = {"create": {}}
+        lines = [part for one in documents for part in (create, one)]
         body = "".join(json.dumps(line) + "\n" for line in lines)
         kind = {"Content-Type": "application/x-ndjson"}
         url = f"{self.url}/{index}/_bulk?refresh=true"

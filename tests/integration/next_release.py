@@ -42,8 +42,8 @@ def next_release(folder: Path) -> Path:
     _change(detecting, "_VERSION = 1\n", "_VERSION = 2\n")
     _change(detecting, 'own["version"] != _VERSION', 'own["version"] not in (1, 2)')
     holding = folder / "pipeline" / "distributed" / "holding.py"
-    told = "in shared_out(told, self._placing)]]"
-    _change(holding, told, told[:-1] + ', (0, write(Newer("of-tomorrow")))]')
+    told = "for data in fitting.told(one)\n            ],\n"
+    _change(holding, told, told + '            (0, write(Newer("of-tomorrow"))),\n')
     version = folder / "pipeline" / "version.py"
     version.write_text(version.read_text().replace('VERSION = "', 'VERSION = "next-'))
     return folder

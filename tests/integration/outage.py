@@ -16,7 +16,8 @@ from pathlib import Path
 
 import requests
 
-from benchmarks.brokers import Cluster, Process, finish, free_port
+from benchmarks.brokers import Cluster, Process, finish
+from benchmarks.ports import free_port
 from pipeline import settings as reading
 from pipeline.distributed import topics
 from store import alerts as alert_rows

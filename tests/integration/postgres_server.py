@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import psycopg
 
-from tests.integration.conftest import free_port, missing, program
+from benchmarks.ports import free_port
+from tests.integration.conftest import missing, program
 
 HASTY = "-c fsync=off -c synchronous_commit=off -c full_page_writes=off"
 """For a database that nobody keeps."""
@@ -42,15 +44,30 @@ class Postgres:
         """A connection that commits each statement."""
         return psycopg.connect(self.url(database).replace("+psycopg", ""), autocommit=True)
 
+    def pause(self) -> None:
+        """Stand still, as on a disk that does not answer: connections are taken, and nothing is answered."""
+        self._signal(signal.SIGSTOP)
+
+    def proceed(self) -> None:
+        """Go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        first = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(first, number)  # it first: it makes the others
+        for tasks in Path(f"/proc/{first}/task").glob("*/children"):
+            for one in tasks.read_text().split():
+                os.kill(int(one), number)
+
     def do(self, *words: str) -> None:
         """`pg_ctl`, as the user that the server runs as."""
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self.folder}"
             f" {self.options}"
         )
-        where = ("-D", str(self.folder / "data"), "-w", "-l", str(self.folder / "log"))
+        where = ("-D", str(self.folder / "data"), "-w", "-t", "180", "-l", str(self.folder / "log"))
         done = subprocess.run(
-            [*self.control, *where, "-o", options, *words], capture_output=True, text=True, timeout=60,
+            [*self.control, *where, "-o", options, *words], capture_output=True, text=True, timeout=240,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
@@ -79,7 +96,7 @@ def postgres(options: str = "") -> Iterator[Postgres]:
         shutil.chown(folder, "postgres")
     made = subprocess.run(
         [*as_owner, str(binaries / "initdb"), "-D", str(folder / "data"), "-N", "-A", "trust", "-U", "postgres"],
-        capture_output=True, text=True, timeout=120, cwd=folder,
+        capture_output=True, text=True, timeout=600, cwd=folder,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout + made.stderr
     control = (*as_owner, str(binaries / "pg_ctl"))

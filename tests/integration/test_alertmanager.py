@@ -32,7 +32,7 @@ class Amtool:
 
     def __call__(self, *words: str) -> str:
         """What it printed."""
-        done = subprocess.run([*self.command, *words], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([*self.command, *words], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 

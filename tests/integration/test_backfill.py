@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import requests
 
-from benchmarks.brokers import Broker, Process, finish, free_port
+from benchmarks.brokers import Broker, Process, finish
+from benchmarks.ports import free_port
 from pipeline import settings as reading
 from pipeline.distributed import topics
 from tests.collectors.http_double import Answer, answering

@@ -31,7 +31,13 @@ def test_chart_lints() -> None:
 
 
 def _rendered(*settings: str) -> list[dict[str, Any]]:
-    command = [helm(), "template", "tocsin", CHART, f"--kube-version={KUBERNETES}.0"]
+    command: list[str | Path] = [
+        helm(),
+        "template",
+        "tocsin",
+        CHART,
+        f"--kube-version={KUBERNETES}.0",
+    ]
     command += [f"--set={setting}" for setting in settings]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -5,19 +5,25 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient
 
 from benchmarks import distributed as played
 from benchmarks.brokers import Cluster, Process, finish, received
 from model.action import ActionState
+from model.errors import InputError, TransientError
 from model.journal import JournalKind
 from pipeline.checkpoints import unpack
 from pipeline.distributed import topics
+from pipeline.distributed.aligning import Mark
+from pipeline.distributed.connecting import client_options
 from pipeline.distributed.detecting import RELEASE
-from pipeline.distributed.wire import Dead, Entry, read, write
+from pipeline.distributed.settings import KafkaSettings
+from pipeline.distributed.wire import Dead, Entry, Tick, read, write
 from store import incidents as incident_rows
 from store import outbox as outbox_rows
 from store import snapshots as snapshot_rows
@@ -274,6 +280,66 @@ def test_f27_a_rolling_upgrade_and_back(cluster: Cluster, storm: Storm, tmp_path
     assert differences(cluster, storm.expected) == set()
     assert "is not used" in back.log.read_text()  # N+1's; it went on from N's last one
     assert "starts cold" not in back.log.read_text()
+
+
+def marked(cluster: Cluster) -> Mark:
+    """How far is decided."""
+    store = cluster.store()
+    with store.records.read() as conn:
+        data = snapshot_rows.get(conn, "correlate.0")
+    store.close()
+    return Mark() if data is None else Mark.load(data)
+
+
+def kept_upto(cluster: Cluster) -> list[int]:
+    """The offsets that the snapshots of the detecting partitions contain."""
+    store = cluster.store()
+    with store.records.read() as conn:
+        kept = [snapshot_rows.get(conn, f"detect.{n}") or b"" for n in range(PARTITIONS)]
+    store.close()
+    return [int.from_bytes(one[:8], "big") for one in kept]
+
+
+async def _made_again(kafka: KafkaSettings) -> None:
+    admin = AIOKafkaAdminClient(**client_options(kafka))
+    await admin.start()
+    try:
+        await admin.delete_topics([kafka.telemetry, kafka.alerts])
+    finally:
+        await admin.close()
+
+
+def test_f22_topics_that_are_lost_and_made_again(cluster: Cluster, storm: Storm) -> None:
+    """As after a new cluster of brokers beside the same records: offsets count from 0, and must not pass for known."""
+    ticks = [n for n, (topic, number, data) in enumerate(storm.messages, start=1)
+             if topic == played.TELEMETRY and number == PARTITIONS - 1 and isinstance(read(data), Tick)]  # fmt: skip
+    cut = ticks[len(ticks) // 2]
+    last = read(storm.messages[cut - 1][2])
+    assert isinstance(last, Tick)
+    first = cluster.worker(BOTH)
+    cluster.send(storm.messages[:cut])
+    assert until(lambda: set() if marked(cluster).now_ms == last.now_ms else {b"not yet"}) == set()
+    assert first.stop() == 0
+    kafka = cluster.settings.machine.kafka
+    finish(_made_again(kafka))
+
+    def missing() -> set[bytes]:
+        with suppress(InputError, TransientError):  # the broker still deletes
+            finish(topics.create(kafka))
+            return {one.problem.encode() for one in finish(topics.look(kafka)) if one.problem}
+        return {b"not yet"}
+
+    assert until(missing) == set()
+    again = cluster.worker(BOTH)
+    cluster.send(storm.messages[cut:])
+    assert differences(cluster, storm.expected) == set()
+    assert "is not the topic of before" in again.log.read_text()
+    # What is learnt is kept again, too.
+    sent = [
+        sum(1 for topic, n, _ in storm.messages[cut:] if (topic, n) == (played.TELEMETRY, number))
+        for number in range(PARTITIONS)
+    ]
+    assert until(lambda: set() if kept_upto(cluster) == sent else {b"not yet"}) == set()
 
 
 def test_the_alerts_topic_grows_and_nothing_else(cluster: Cluster) -> None:

@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from benchmarks.brokers import Cluster, Process, finish, free_port
+from benchmarks.brokers import Cluster, Process, finish
+from benchmarks.ports import free_port
 from model.errors import TransientError
 from pipeline.distributed import topics
 from pipeline.distributed.settings import KafkaSettings

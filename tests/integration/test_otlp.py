@@ -28,7 +28,10 @@ from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 pytestmark = pytest.mark.integration
 
 QUICK = "detectors: {warm_up: 10s, warm_up_samples: 8}\n"
-DELTA = {Counter: AggregationTemporality.DELTA, Histogram: AggregationTemporality.DELTA}
+DELTA: dict[type, AggregationTemporality] = {
+    Counter: AggregationTemporality.DELTA,
+    Histogram: AggregationTemporality.DELTA,
+}
 PAUSE_S = 0.02
 
 

@@ -12,7 +12,12 @@ from typing import Any
 
 import pytest
 import requests
+from sqlalchemy import exc
 
+from model.errors import StoreError
+from pipeline.distributed.lease import Lease
+from store import snapshots as snapshot_rows
+from store.store import Store
 from tests.integration.postgres_server import Postgres
 from tests.integration.postgres_server import postgres as a_server
 
@@ -77,3 +82,31 @@ def test_f21_without_its_database_it_refuses_and_recovers(
         )
         tocsin.push({"labels": {"alertname": "Down", "service": "two", "severity": "critical"}})
         tocsin.incident("two")
+
+
+def test_f21_a_database_that_became_read_only_is_the_worlds_failure(postgres: Postgres) -> None:
+    """As after a switch to a standby: whoever performs tries again, and must not die of it."""
+    url = postgres.database("readonly")
+    store = Store.open(url, now_ms=1)
+
+    def becomes(state: str) -> None:
+        with postgres.connect() as conn:
+            conn.execute(
+                f"ALTER DATABASE readonly SET default_transaction_read_only = {state}".encode()
+            )
+        store.records.engine.dispose()  # connections of before keep what they began with
+
+    lease = Lease(store, "act", "me")
+    becomes("on")
+    with pytest.raises(StoreError, match="read-only transaction"):
+        lease.hold(1.0, now_ms=1)
+    with pytest.raises(StoreError), store.records.write() as conn:
+        snapshot_rows.put(conn, "x", b"", now_ms=1)
+    with store.records.read() as conn:
+        assert snapshot_rows.get(conn, "x") is None
+    becomes("off")
+    assert lease.hold(2.0, now_ms=2)
+    # A mistake of ours stays one.
+    with pytest.raises(exc.ProgrammingError), store.records.read() as conn:
+        conn.exec_driver_sql("SELECT nothing FROM nowhere")
+    store.close()

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 import requests
 
+from tests.integration.test_prometheus import RULES
+
 pytestmark = pytest.mark.integration
 
 CONFIG = """\
@@ -25,15 +27,6 @@ alerting:
   alert_relabel_configs: [{{regex: replica, action: labeldrop}}]
   alertmanagers:
     - static_configs: [{{targets: ["{address}"]}}]
-"""
-RULES = """\
-groups:
-  - name: test
-    rules:
-      - alert: QueueFull
-        expr: vector({value}) > 0
-        labels: {{service: mail, severity: critical}}
-        annotations: {{summary: "mail's queue is full"}}
 """
 
 
@@ -109,7 +102,7 @@ def test_amtool_sees_groups_and_what_a_silence_hides(tocsin: Any, servers: Any) 
 
     def amtool(*words: str) -> Any:
         command = [servers.program("amtool"), f"--alertmanager.url={tocsin.url}", "-o", "json"]
-        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if "query" in words else None
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import requests
 
-from tests.integration.conftest import free_port, missing, program, wait_for
+from benchmarks.ports import free_port
+from tests.integration.conftest import missing, program, wait_for
 from tests.integration.postgres_server import HASTY, Postgres, postgres
 
 FRONTEND = Path("/usr/share/zabbix")

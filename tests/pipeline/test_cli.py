@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import signal
-import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unicodedata import east_asian_width
 
 import pytest
 from typer.main import get_command
 
+from benchmarks.ports import free_port
 from pipeline import cli, output
 from tests.pipeline.running import ROOT, Running, command, until
 
 Typed = Callable[..., "Done"]
+CHINESE = re.compile("[\u4e00-\u9fff]")
 HEAVY = ("numpy", "sqlalchemy", "alembic", "fastapi", "uvicorn", "apprise", "babel")
 
 
@@ -112,10 +117,7 @@ def test_a_taken_port_and_a_taken_folder_are_status_2(tocsin: Running, typed: Ty
     taken = typed(*_run(tocsin), "--listen", f"127.0.0.1:{tocsin.port}")
     assert taken.returncode == output.USAGE
     assert "Address already in use; choose another with console.listen" in taken.stderr
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        free = probe.getsockname()[1]
-    second = typed(*_run(tocsin), "--listen", f"127.0.0.1:{free}")
+    second = typed(*_run(tocsin), "--listen", f"127.0.0.1:{free_port()}")
     assert second.returncode == output.USAGE
     assert "another Tocsin works on this folder" in second.stderr
     assert tocsin.process is not None
@@ -155,3 +157,52 @@ def test_a_short_password_is_refused(tocsin: Running) -> None:
 def test_check_says_that_the_shipped_configuration_is_good(typed: Typed) -> None:
     done = typed("check", "--config", "config")
     assert done.returncode == output.OK and "config: good:" in done.stdout
+
+
+def _texts(command: Any) -> Iterator[str]:
+    """Every text that the help of a command, and of those below it, shows."""
+    if command.help:
+        yield from command.help.split("\n\n")
+    yield from (one.help for one in command.params if getattr(one, "help", None))
+    for below in getattr(command, "commands", {}).values():
+        yield from _texts(below)
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_is_in_the_language_of_the_command_line(
+    name: str, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_LANGUAGE", "zh-CN")
+    texts = list(_texts(get_command(cli.app).commands[name]))  # type: ignore[attr-defined]
+    assert texts and [one for one in texts if not CHINESE.search(one)] == []
+    said = typed(name, "--help").stdout
+    assert "用法：tocsin" in said and "显示此帮助并退出。" in said
+    assert all(_cells(line) <= 80 for line in said.splitlines() if "http" not in line), said
+
+
+def _cells(line: str) -> int:
+    return sum(1 + (east_asian_width(one) in "WF") for one in line)
+
+
+def test_what_is_wrong_is_said_in_the_language_of_the_command_line(
+    typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_LANGUAGE", "zh_CN")
+    done = typed("incident")
+    assert done.returncode == output.USAGE
+    assert "错误：没有命令 'incident'。是否指 'incidents'？" in done.stderr
+    done = typed("incidents", "list", "--url", "http://127.0.0.1:9")
+    assert done.returncode == output.UNREACHABLE and "没有应答" in done.stderr
+
+
+@pytest.mark.parametrize("bad", sorted((ROOT / "tests" / "config" / "bad").iterdir()))
+def test_every_problem_of_a_configuration_is_said_in_the_language(
+    bad: Path, typed: Typed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOCSIN_LANGUAGE", "zh_CN")
+    done = typed("check", "--config", str(bad))
+    assert done.returncode == output.USAGE
+    lines = done.stderr.splitlines()
+    assert len(lines) == len((bad / "expected.txt").read_text().splitlines())
+    assert [line for line in lines if not CHINESE.search(line)] == []
+    assert [line for line in lines if re.search(r"\b(must|needs|unknown|got|no)\b", line)] == []

@@ -72,11 +72,13 @@ def test_f25_a_reload_waits_for_what_is_under_way_outside(
 ) -> None:
     tocsin.outside(outside)
     tocsin.start()
-    reloaded = []
+    reloaded: list[bool] = []
 
     def reload(path: str) -> None:
         if path == "/desk" and not reloaded:
-            reloaded.append(tocsin.process and tocsin.process.send_signal(signal.SIGHUP))
+            assert tocsin.process is not None
+            tocsin.process.send_signal(signal.SIGHUP)
+            reloaded.append(True)
             until(
                 lambda: tocsin.push("Meanwhile", service="other") == 200, "intake during a reload"
             )

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from model.alert import Evidence
+from collectors.exemplars import Exemplar
+from model.alert import Alert, Evidence
 from model.batch import MetricBatch
 from model.change import Change
 from model.clock import ManualClock
+from model.codec import encode
 from model.errors import InputError
-from model.journal import JournalKind, NewEntry
+from model.journal import Heartbeat, JournalKind, NewEntry
 from model.labels import Labels
 from pipeline import health, retention
 from pipeline.checkpoints import Checkpoints, pack, unpack
@@ -26,6 +28,7 @@ from pipeline.retention import Retention
 from pipeline.runtime import Runtime
 from pipeline.settings import Settings, load
 from pipeline.telemetry import Telemetry, add_up, split_name
+from store import alerts as alert_rows
 from store import changes as change_rows
 
 T0 = 1_700_000_000_000
@@ -89,6 +92,58 @@ def test_what_was_learnt_is_the_same_after_a_restart(
     second = Runtime(settings, clock)
     second.start()
     assert _band(second) == learnt
+    second.stop()
+
+
+def test_a03_texts_of_any_length_end_nobody_who_says_them(
+    settings: Settings, clock: ManualClock
+) -> None:
+    # As a journal may hold them that an older release wrote: the doors refuse what is so long.
+    long, mail = "x" * 60_000, {"service": "mail", "severity": "critical"}
+    down = Labels.of({"alertname": "Down", **mail})
+    values = {
+        JournalKind.CHANGE: Change("c", T0, long, "mail", long, long, long, long, source="ci"),
+        JournalKind.HEARTBEAT: Heartbeat("backup", T0, 1_000, long, "cron"),
+        JournalKind.ALERT: Alert(down, "am", T0, T0, generator_url=long),
+    }
+    entries = [NewEntry(kind, "x", T0, encode(value)) for kind, value in values.items()]
+    for again in (False, True):
+        runtime = Runtime(settings, clock)
+        if not again:
+            runtime.store.journal.append(entries)
+        runtime.parts.embedded.restore()
+        for _ in range(30):
+            clock.sleep(5.0)
+            runtime.parts.embedded.turn()
+        with runtime.store.records.read() as conn:
+            firing = alert_rows.firing(conn)
+        assert {status.alert.name for status in firing} == {"Down", "HeartbeatMissing"}
+        assert all(status.incident_id for status in firing)
+        runtime.stop()
+
+
+def test_traces_to_look_at_outlive_a_restart_as_far_as_a_snapshot_holds_them(
+    settings: Settings, clock: ManualClock
+) -> None:
+    first = Runtime(settings, clock)
+    series = Labels.of({"__name__": "wait_seconds_bucket", "service": "mail"})
+    for number in range(40):
+        trace = Labels.of({"trace_id": f"t{number:02}"})
+        value = float("nan") if number == 39 else float(number)
+        first.exemplars.keep([Exemplar(series, trace, T0 + number, value, failed=number == 3)])
+    shown = first.exemplars.around(["mail"], T0, T0 + 100)
+    assert [one.trace_id for one in shown] == ["t03", "t38", "t37", "t36", "t35"]
+    first.start()
+    first.stop()
+    second = Runtime(settings, clock, read=lambda: settings)
+    second.start()
+    assert second.exemplars.around(["mail"], T0, T0 + 100) == shown
+    assert second.exemplars.around(["mail"], T0 + 4, T0 + 23) == [], "the 16 that tell most"
+    # What came since is not replaced by what was before.
+    late = Exemplar(series, Labels.of({"trace_id": "late"}), T0 + 200, 99.0)
+    second.exemplars.keep([late])
+    assert second.reload() == []
+    assert second.exemplars.around(["mail"], T0, T0 + 300)[1] == late
     second.stop()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,22 +10,14 @@ import pytest
 from sqlalchemy import create_engine
 
 from store.store import Store
+from tests.conftest import NewStore
 
 NOW_MS = 1_700_000_000_000
 
 
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with both databases as they are made: copying them is faster than making them."""
-    folder = tmp_path_factory.mktemp("empty")
-    Store.open(f"sqlite:///{folder}/tocsin.db", now_ms=NOW_MS).close()
-    return folder
-
-
 @pytest.fixture
-def store(tmp_path: Path, empty: Path) -> Iterator[Store]:
-    shutil.copytree(empty, tmp_path, dirs_exist_ok=True)
-    opened = Store.open(f"sqlite:///{tmp_path}/tocsin.db", now_ms=NOW_MS)
+def store(tmp_path: Path, new_store: NewStore) -> Iterator[Store]:
+    opened = new_store(tmp_path, NOW_MS)
     yield opened
     opened.close()
 
@@ -38,15 +29,15 @@ if POSTGRES:  # a database that may be emptied
 
 
 @pytest.fixture(params=DATABASES)
-def any_store(request: pytest.FixtureRequest, tmp_path: Path, empty: Path) -> Iterator[Store]:
+def any_store(
+    request: pytest.FixtureRequest, tmp_path: Path, new_store: NewStore
+) -> Iterator[Store]:
     """A store on each kind of database; PostgreSQL where TOCSIN_TEST_POSTGRES says where it is."""
-    url = request.param
-    if url == "sqlite":
-        shutil.copytree(empty, tmp_path, dirs_exist_ok=True)
-        url = f"sqlite:///{tmp_path}/tocsin.db"
+    if request.param == "sqlite":
+        opened = new_store(tmp_path, NOW_MS)
     else:
-        _empty(url)
-    opened = Store.open(url, now_ms=NOW_MS)
+        _empty(request.param)
+        opened = Store.open(request.param, now_ms=NOW_MS)
     yield opened
     opened.close()
 

@@ -135,7 +135,7 @@ def test_one_that_gave_up_before_its_commit_is_left_out(database: Database) -> N
     ids=["entries", "bytes"],
 )
 def test_f21_more_than_may_wait_is_refused_until_there_is_room(
-    database: Database, limits: dict[str, int], fits: list[NewEntry], refused: list[NewEntry]
+    database: Database, limits: dict[str, Any], fits: list[NewEntry], refused: list[NewEntry]
 ) -> None:
     journal = Journal(database, **limits)
     gate = Gate(database, journal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -85,8 +86,9 @@ def test_a_ticket_that_is_not_there_is_none(any_store: Store) -> None:
 
 
 def test_listings(any_store: Store) -> None:
+    kinds: list[dict[str, Any]] = [{}, {"service": "db"}, {"simulated": True}]
     with any_store.records.write() as conn:
-        for n, more in enumerate(({}, {"service": "db"}, {"simulated": True}), start=1):
+        for n, more in enumerate(kinds, start=1):
             tickets.create(conn, "builtin", draft(f"i{n}", comment="x", **more), now_ms=n)
         tickets.set_state(conn, "builtin", "OPS-1", TicketState.CLOSED, now_ms=9)
         assert numbers(tickets.recent(conn, "builtin")) == ["OPS-3", "OPS-2", "OPS-1"]

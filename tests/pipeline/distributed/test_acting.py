@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from benchmarks.brokers import free_port
+from benchmarks.ports import free_port
 from model.clock import SystemClock
 from pipeline import settings as reading
 from pipeline.distributed.acting import Acting

@@ -10,7 +10,8 @@ from benchmarks import distributed as played
 from benchmarks.telemetry import World
 from model.alert import Alert
 from model.batch import MetricBatch
-from model.journal import NewEntry
+from model.codec import encode
+from model.journal import JournalEntry, JournalKind, NewEntry
 from model.labels import Labels
 from model.series import SeriesIndex
 from pipeline import settings as reading
@@ -39,7 +40,7 @@ def entries(now_ms: int) -> list[Entry]:
         if at_ms == now_ms:
             words = {"alertname": "Down", "service": service, "severity": "critical"}
             alert = Alert(Labels.of(words), "prom", at_ms, at_ms)
-            found.append(Entry(played.JournalKind.ALERT, "prom", at_ms, played.encode(alert)))
+            found.append(Entry(JournalKind.ALERT, "prom", at_ms, encode(alert)))
     return found
 
 
@@ -61,9 +62,7 @@ def one_process(settings: Settings, store: Store, *, traces: bool) -> list[bytes
         journal = []
         for one in entries(now_ms):
             offset += 1
-            journal.append(
-                played.JournalEntry(offset, one.kind, one.source, one.arrival_ms, one.body)
-            )
+            journal.append(JournalEntry(offset, one.kind, one.source, one.arrival_ms, one.body))
         core.step(now_ms, batches=batches(index, now_ms, traces=traces), entries=journal)
     return played.outcome(store)
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ APART = (
 BEGIN_MS = START_MS + 1_400_000
 
 
-def alert(at_ms: int, ends_ms: int | None = None, **labels: str) -> Entry:
+def alert(at_ms: int, ends_ms: int | None = None, **labels: Any) -> Entry:
     """A pushed alert, or its end."""
     one = Alert(Labels.of(labels), "prom", at_ms, ends_ms or at_ms, ends_ms=ends_ms)
     return Entry(JournalKind.ALERT, "prom", ends_ms or at_ms, encode(one))
@@ -48,7 +49,12 @@ def others() -> Iterator[Entry]:
     for n in range(16):
         at_ms, service = BEGIN_MS + 7_000 * n, f"pay{n % 8}"
         name = ("Down", "Slow")[n // 8]
-        words = {"alertname": name, "service": service, "cluster": "c1", "severity": "critical"}
+        words: dict[str, Any] = {
+            "alertname": name,
+            "service": service,
+            "cluster": "c1",
+            "severity": "critical",
+        }
         yield alert(at_ms, **words)
         yield alert(at_ms, at_ms + 300_000, **words)
         yield alert(at_ms, **words, signal="latency")
@@ -152,7 +158,7 @@ def test_the_storm_has_something_in_each_domain(parted: Parted) -> None:
 
 def test_several_who_decide_decide_what_one_process_decides(parted: Parted, store: Store) -> None:
     stages = [deciding(parted.settings, store, n) for n in range(DOMAINS)]
-    offsets = defaultdict(int)
+    offsets: dict[int, int] = defaultdict(int)
     for number, data in parted.topic:
         stages[number].take(read(data), offsets[number])
         offsets[number] += 1
@@ -164,7 +170,8 @@ def test_f22_each_falls_behind_and_crashes_in_its_turn(parted: Parted, store: St
     logs = {n: [data for to, data in parted.topic if to == n] for n in range(DOMAINS)}
     stages = {n: deciding(parted.settings, store, n) for n in range(DOMAINS)}
     offsets = dict.fromkeys(logs, 0)
-    crashed, turn = defaultdict(int), 0
+    crashed: dict[int, int] = defaultdict(int)
+    turn = 0
     while any(offsets[n] < len(log) for n, log in logs.items()):
         turn += 1
         number = turn % DOMAINS

@@ -21,7 +21,8 @@ from tests.pipeline.distributed.test_on_a_broker import until
 def test_problems_and_topics_become_incidents_and_the_ticket_is_told_back(tmp_path: Path) -> None:
     with Broker(tmp_path) as broker, serving(Double()) as zabbix:
         folder, data = tmp_path / "config", tmp_path / "data"
-        folder.mkdir(), data.mkdir()
+        folder.mkdir()
+        data.mkdir()
         (folder / "token").write_text("t0ken")
         (folder / "tocsin.yaml").write_text(
             f"kafka: {{brokers: ['{broker.address}'], partitions: 2, replication: 1, session_timeout: 3s}}\n"

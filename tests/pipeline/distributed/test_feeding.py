@@ -14,11 +14,13 @@ from model.batch import LogBatch, MetricBatch
 from model.clock import ManualClock
 from model.series import SeriesIndex
 from pipeline import settings as reading
+from pipeline.distributed.console import late_reason
 from pipeline.distributed.feeding import Feeding
 from pipeline.distributed.lease import LEASE_S, Lease
 from pipeline.distributed.outlet import Outlet
 from pipeline.distributed.placing import services_in
 from pipeline.settings import Settings
+from store import snapshots as snapshot_rows
 from store.store import Store
 
 
@@ -132,3 +134,28 @@ def test_a_sender_that_moves_to_another_console_is_not_missed(
     asyncio.run(run())
     assert len(silent) > 50 and set(silent) == {1.0}
     assert first.senders.last_ms("paris") > 10**12 + 380_000
+
+
+def test_f16_a_clock_that_ran_ahead_is_said(
+    settings: Settings, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Time never goes back: nothing is decided until all clocks have come to it, and nobody would know why."""
+    clock = ManualClock(10**12)
+    one = Worker("a", settings, store, clock)
+
+    def decided(at_ms: int) -> float:
+        with store.records.write() as conn:
+            snapshot_rows.put(conn, "correlate.0", b"", now_ms=at_ms)
+        clock.sleep(10.0)
+        asyncio.run(one.feeding.turn())
+        return one.feeding.counters()["tocsin_kafka_time_ahead_seconds"]
+
+    assert decided(10**12) == 0.0
+    assert decided(10**12 + 50_000) == 30.0
+    assert "is wrong" not in caplog.text
+    assert decided(10**12 + 3_600_000) == 3_570.0
+    assert caplog.text.count("ahead of this machine's clock") == 1
+    assert decided(10**12 + 3_600_000) == 3_560.0  # said once
+    assert caplog.text.count("ahead of this machine's clock") == 1
+    health = [late_reason(clock.now_ms(), 10**12, 3_560_000), late_reason(10**12, 10**12, 0)]
+    assert [one is None for one in health] == [False, True]

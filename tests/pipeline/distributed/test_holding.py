@@ -1,17 +1,21 @@
-"""What is kept of a partition, and messages that crash it."""
+"""What is kept of a partition."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import distributed as played
 from benchmarks.telemetry import World
+from model.labels import Labels
 from pipeline.checkpoints import pack, unpack
-from pipeline.distributed.holding import TRIES_MAX, DetectingPartition, Suspects
-from pipeline.distributed.wire import Tick, write
+from pipeline.distributed.blocks import pack_labels
+from pipeline.distributed.correlating import Care
+from pipeline.distributed.holding import DetectingPartition
+from pipeline.distributed.wire import Samples, Tick, write
 from store import offsets as offset_rows
 from store import snapshots as snapshot_rows
 from store.store import Store
@@ -93,15 +97,52 @@ def test_f20_a_partition_whose_snapshot_is_damaged_starts_cold_and_says_so(
     store.close()
 
 
-def test_f23_a_message_that_crashes_its_stage_is_poison_the_third_time(store: Store) -> None:
-    suspects = Suspects(store, "detect")
-    for _ in range(TRIES_MAX - 1):
-        suspects.crashed(0, 17, 0)
-    assert suspects.poisonous(0) is None
-    suspects.crashed(0, 18, 0)  # another one: it begins anew
-    assert suspects.poisonous(0) is None
-    for _ in range(TRIES_MAX - 1):
-        suspects.crashed(0, 18, 0)
-    assert Suspects(store, "detect").poisonous(0) == 18
-    assert suspects.poisonous(1) is None
+def test_a_partition_of_a_topic_that_was_made_again_counts_anew_and_keeps_what_it_learnt(
+    store: Store, tmp_path: Path
+) -> None:
+    settings = played.configure(tmp_path / "config", World(services=2))
+    first = DetectingPartition(settings, store, 0)
+    for offset in range(900, 905):
+        first.take(write(Tick(1_000 * offset)), offset)
+    first.save(5_000)()
+    DetectingPartition(settings, store, 0).begin_anew(0, 6_000)
+    again = DetectingPartition(settings, store, 0)
+    assert (again.next, again.now_ms) == (0, 904_000)
+    again.take(write(Tick(905_000)), 0)
+    again.save(7_000)()
+    assert DetectingPartition(settings, store, 0).next == 1  # snapshots move on
+    store.close()
+
+
+def test_f23_up_to_where_it_crashed_a_stage_takes_each_message_by_itself(
+    store: Store, tmp_path: Path
+) -> None:
+    settings = played.configure(tmp_path / "config", World(services=2))
+    up = pack_labels([Labels.of({"__name__": "up", "job": "shop"})])
+
+    def taken(held: DetectingPartition, offset: int) -> float:
+        """How many samples the detectors have seen once this message is taken."""
+        at_ms = 1_000 * (offset + 1)
+        held.take(write(Samples(up, np.array([at_ms]), np.array([1.0]), at_ms, "shop")), offset)
+        return held.stage.engine.counters()["tocsin_detector_samples_total"]
+
+    def doubtful(held: DetectingPartition) -> list[int]:
+        return list(held.doubtful)
+
+    # Samples of one time wait for their companions, until another time comes, a tick or a snapshot.
+    held = DetectingPartition(settings, store, 0)
+    assert [taken(held, 0), taken(held, 1)] == [0, 1]
+    assert doubtful(held) == [0, 1]
+    held.take(write(Tick(5_000)), 2)
+    assert doubtful(held) == []
+    assert held.stage.engine.counters()["tocsin_detector_samples_total"] == 2
+    assert taken(held, 5) == 2
+    assert doubtful(held) == [5]
+    held.save(6_000)()
+    assert doubtful(held) == []
+    assert held.stage.engine.counters()["tocsin_detector_samples_total"] == 3
+    # What ended it may have been any of those that waited, and not the tick that had them taken.
+    held = DetectingPartition(settings, store, 0)
+    held.care = Care(7)
+    assert [taken(held, offset) for offset in (6, 7, 8)] == [4, 5, 5]
     store.close()

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from benchmarks import distributed as played
+from model.codec import encode
 from pipeline.distributed.aligning import Mark
+from pipeline.distributed.blocks import pack_labels, unpack_labels
 from pipeline.distributed.correlating import Correlating, Fenced
 from pipeline.distributed.detecting import Detecting
-from pipeline.distributed.wire import read, write
+from pipeline.distributed.wire import Message, Samples, read, write
 from store.store import Store
 from tests.pipeline.distributed.conftest import PARTITIONS, Storm
 
@@ -64,6 +66,32 @@ def test_partitions_decide_what_one_process_decides(storm: Storm, store: Store) 
     assert len([one for one in storm.expected if b'"opened_ms"' in one]) >= 2
     assert differences(storm, store) == set()
     store.close()
+
+
+def test_samples_taken_together_are_told_of_as_taken_one_by_one(storm: Storm) -> None:
+    telemetry = [(n, read(data)) for topic, n, data in storm.messages if topic != played.ALERTS]
+    told: list[list[list[bytes]]] = []
+    for apart in (True, False):
+        stages = [Detecting(storm.settings, n) for n in range(PARTITIONS)]
+        for stage in stages:
+            stage.apart = apart
+        answers = [stages[n].take(part) for n, message in telemetry for part in _cut(message)]
+        told.append([sorted(map(encode, one.alerts)) for one in answers if one is not None])
+    assert told[0] == told[1]
+    assert sum(map(len, told[0])) > 10
+
+
+def _cut(message: Message) -> list[Message]:
+    """Samples in five messages, as targets of their own would send them."""
+    if not isinstance(message, Samples):
+        return [message]
+    labels, parts = unpack_labels(message.series), list[Message]()
+    for n in range(5):
+        series, times_ms = pack_labels(labels[n::5]), message.times_ms[n::5]
+        if len(times_ms):
+            values, kinds = message.values[n::5], message.kinds
+            parts.append(Samples(series, times_ms, values, message.arrival_ms, f"t{n}", kinds))
+    return parts
 
 
 def test_f22_crashes_of_all_stages_change_nothing(storm: Storm, store: Store) -> None:

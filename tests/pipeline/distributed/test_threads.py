@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from mode.threads import ServiceThread
 
@@ -13,6 +14,7 @@ class Rebalancing(ServiceThread):
     """As a consumer in the middle of a rebalance: when it is to end, something of it first calls the other loop."""
 
     def __init__(self, *, until: asyncio.Event) -> None:
+        self.app: Any = object()
         super().__init__(Worker=Apart)
         self.until = until
         self.heard = False
@@ -36,7 +38,7 @@ def test_a_rebalance_while_it_ends_is_answered() -> None:
         await consumer.start()
         await asyncio.wait_for(consumer.stop(), 20)  # Faust's own thread stops this loop here
         answer.set()
-        return await ended(20.0) and consumer.heard
+        return await ended(consumer.app, 20.0) and consumer.heard
 
     assert asyncio.run(end())
 
@@ -47,8 +49,24 @@ def test_a_thread_that_does_not_end_is_told_and_holds_nobody_up() -> None:
         consumer = Rebalancing(until=answer)
         await consumer.start()
         await asyncio.wait_for(consumer.stop(), 20)
-        first = await ended(0.05)
+        first = await ended(consumer.app, 0.05)
         answer.set()
-        return first, await ended(20.0)
+        return first, await ended(consumer.app, 20.0)
 
     assert asyncio.run(end()) == (False, True)
+
+
+def test_the_thread_of_another_application_is_not_waited_for() -> None:
+    """One of two stages hangs: the other's end is its own."""
+
+    async def end() -> tuple[bool, bool]:
+        answer = asyncio.Event()
+        hangs = Rebalancing(until=answer)
+        other: Any = object()
+        await hangs.start()
+        await asyncio.wait_for(hangs.stop(), 20)
+        alone = await ended(other, 0.0)
+        answer.set()
+        return alone, await ended(hangs.app, 20.0)
+
+    assert asyncio.run(end()) == (True, True)

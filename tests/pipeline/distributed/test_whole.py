@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.brokers import Broker, Process, free_port
+from benchmarks.brokers import Broker, Process, received
+from benchmarks.ports import free_port
 from pipeline import settings as reading
 from pipeline.distributed import topics
+from pipeline.distributed.wire import Lines, read
 from store import incidents as incident_rows
 from store import tickets as ticket_rows
 from store.store import Store
@@ -133,3 +136,44 @@ def test_syslog_and_history_into_an_elasticsearch_with_workers(
         assert line["service"]["name"] == "postgres" and line["log"]["level"] == "error"
         assert "refused" in line["message"] and "hunter2" not in line["message"]
         assert len(double.of("tocsin.alert")) == PUSHES
+
+
+def test_a_console_that_is_told_to_end_sends_what_it_has_accepted(
+    config: tuple[Path, int], tmp_path: Path
+) -> None:
+    """Its sender was told 2xx; and a SIGTERM that ends uvicorn must not end the process before that."""
+    folder, port = config
+    data = tmp_path / "data"
+    data.mkdir()
+    with (folder / "tocsin.yaml").open("a") as file:
+        file.write("pipeline: {tick: 1m}\n")  # little is sent by itself after the first turn
+    words = ["console", "--config", str(folder), "--data", str(data)]
+    console = Process(words, data, tmp_path / "console.log")
+    kafka = reading.load(folder).machine.kafka
+    try:
+        assert until(lambda: set() if push(port) else {b"not accepted"}) == set()
+        assert until(lambda: set() if asyncio.run(received(kafka, kafka.telemetry)) else {b"no tick"}) == set()  # fmt: skip
+        assert export(port, "the last words")
+        assert console.stop() == 0
+    finally:
+        console.stop()
+    lines = [one for data in asyncio.run(received(kafka, kafka.telemetry)) if isinstance(one := read(data), Lines)]  # fmt: skip
+    assert [one.lines for one in lines] == [("the last words",)]
+
+
+def export(port: int, text: str) -> bool:
+    """A log line by OTLP; whether it was accepted."""
+    record = {
+        "timeUnixNano": str(time.time_ns()),
+        "severityNumber": 17,
+        "body": {"stringValue": text},
+    }
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "pg"}}]}
+    body = {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": [record]}]}]}
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/v1/logs",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return bool(answer.status == 200)
