@@ -119,7 +119,7 @@ THEIRS: tuple[str, ...] = (
     "Option {0} does not take a value.", "Error: The two entered values do not match.",
     # pydantic: after "must be", before "got"
     "a valid integer, unable to parse string as an integer", "a valid integer", "a valid string", "a valid number, unable to parse string as a number",
-    "a valid number", "a valid boolean, unable to interpret input", "a valid boolean", "a valid dictionary", "a valid list", "a valid tuple",
+    "a valid number", "true or false", "a valid dictionary", "a list",
     "keys and values", "less than or equal to {0}", "greater than or equal to {0}", "greater than {0}", "less than {0}",
     # PyYAML, and the system's own
     "mapping values are not allowed here", "could not find expected ':'", "found unexpected end of stream", "expected {0}, but found {1}", "expected {0}, but got {1}",

@@ -187,6 +187,16 @@ def _name_in_message(path: Path, item: Any, document: Document) -> Path:
     return (*path, word) if (*path, word) in document.keys else path
 
 
+# What pydantic calls by a class of ours, or of Python's.
+_IN_YAML = {
+    "dataclass_type": "keys and values",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+}
+
+
 def _say(item: Any) -> str:
     """pydantic's message in our words: what was expected, what came."""
     kind, came = item["type"], item.get("input")
@@ -199,7 +209,6 @@ def _say(item: Any) -> str:
         return what
     if kind in ("enum", "literal_error"):
         what = "one of " + str(item["ctx"]["expected"]).replace(" or ", ", ")
-    if kind == "dataclass_type":  # pydantic would name a class of ours
-        what = "keys and values"
+    what = _IN_YAML.get(kind, what)
     shown = repr(came) if not isinstance(came, dict | list | tuple) else type(came).__name__
     return f"must be {what}, got {shown[:80]}"

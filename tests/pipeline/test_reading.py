@@ -35,6 +35,7 @@ class Root:
     correlator: Grouping = Grouping()
     targets: tuple[Target, ...] = ()
     count: int = 1
+    quiet: bool = False
 
 
 GOOD = """
@@ -83,6 +84,8 @@ def test_an_empty_file_is_all_defaults() -> None:
             "count: foo\n",
             "f.yaml:1:8: count: must be a valid integer, unable to parse string as an integer, got 'foo'",
         ),
+        ("quiet: maybe\n", "f.yaml:1:8: quiet: must be true or false, got 'maybe'"),
+        ("targets: x\n", "f.yaml:1:10: targets: must be a list, got 'x'"),
         ("targets:\n- timeout: 5s\n", 'f.yaml:2:3: targets[0].url: needs the key "url"'),
         ("count: 1\ncount: 2\n", "f.yaml:2:1: count: the key stands twice (first on line 1)"),
         ("count: [1\n", "f.yaml:2:1: not YAML: expected ',' or ']', but got '<stream end>'"),
