@@ -371,8 +371,8 @@ class Joined:
         for one in sending:
             await one
         held = self.held.get(partition)
-        if held is None:
-            return  # it was given to another meanwhile
+        if held is None or self.failed.is_set():
+            return  # given to another meanwhile; or in the middle of what it failed at, or done with (`begin_anew`)
         now_ms = self._clock.now_ms()
         try:
             keep = held.save(now_ms)
