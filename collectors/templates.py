@@ -137,16 +137,17 @@ class TemplateMiner:
         number = self._forms.get(general)
         if number is None:
             number = self._new(general, shown)
+        if len(line) > _KEY_CHARS_MAX:
+            return number
+        if number == OVERFLOW:  # nothing is learnt any more that could make it another one
+            if len(self._beyond) >= _SHAPES_MAX:
+                self._beyond.clear()
+            self._beyond.add(line)
+            return number
         if len(self._numbers) >= self.settings.keys_max:
             self._numbers.clear()
             self._shapes.clear()
-        if len(line) <= _KEY_CHARS_MAX:
-            if number != OVERFLOW:
-                self._numbers[line] = number
-            else:  # nothing is learnt any more that could make it another one
-                if len(self._beyond) >= _SHAPES_MAX:
-                    self._beyond.clear()
-                self._beyond.add(line)
+        self._numbers[line] = number
         return number
 
     def _generalise(self, form: Form) -> Form:

@@ -133,11 +133,12 @@ class TemplateMiner:
         number = self._forms.get(general)
         if number is None:
             number = self._new(general, shown)
+        if number == OVERFLOW or len(line) > _KEY_CHARS_MAX:
+            return number
         if len(self._numbers) >= self.settings.keys_max:
             self._numbers.clear()
             self._shapes.clear()
-        if number != OVERFLOW and len(line) <= _KEY_CHARS_MAX:
-            self._numbers[line] = number
+        self._numbers[line] = number
         return number
 
     def _generalise(self, form: Form) -> Form:

@@ -123,6 +123,7 @@ def test_a_block_is_masked_as_its_lines(texts: list[str], rules: set[str]) -> No
 
 @settings(deadline=None, max_examples=300)
 @given(st.lists(LINES, max_size=4), st.sampled_from([3, 50, 100_000]), st.sampled_from([2, 100]))
+@example([["", "0", ":", "<13>1 0"]], 3, 2)  # lines without room leave the remembered ones alone
 def test_a_block_is_mined_as_word_by_word(
     blocks: list[list[str]], keys_max: int, templates_max: int
 ) -> None:

@@ -134,6 +134,7 @@ def test_what_is_warm_is_left_alone(settings: Settings, messages: list[tuple[int
     for n in range(3):
         at_ms = np.array([NOW - 60_000 + 15_000 * n])
         warm.take(Samples(block, at_ms, np.array([7.0]), int(at_ms[0]), "x"))
+    warm.settle()
     known = warm.engine.band(labels("cart"))
     for to, data in messages:
         if to == number:
