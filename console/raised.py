@@ -110,7 +110,7 @@ class _Module:
 
     def __init__(self, tree: ast.Module) -> None:
         self._templates: dict[str, None] = {}
-        self._unread: list[tuple[int, str]] = []
+        self._unread: dict[tuple[int, str], None] = {}  # an error that is raised is met as a call, too
         self._tree = tree
         self._functions: dict[str, list[list[ast.AST]]] = {}
 
@@ -155,7 +155,7 @@ class _Module:
         elif isinstance(node, ast.Attribute) and node.attr in KNOWN:
             return
         elif not isinstance(node, ast.Constant | ast.JoinedStr | ast.Subscript | ast.Tuple):
-            self._unread.append((node.lineno, ast.unparse(node)))
+            self._unread.setdefault((node.lineno, ast.unparse(node)))
 
     def _take_parts(self, node: ast.expr, scope: _Scope, seen: frozenset[str]) -> None:
         """Sentences within a sentence: `f"… {'a little' if one else 'a lot'}"`, `"… " + hint(key)`."""
@@ -171,7 +171,7 @@ class _Module:
         if node.id in seen or node.id in scope.given:
             return  # said where it was raised, or by who calls
         if node.id not in scope.assigned:
-            self._unread.append((node.lineno, node.id))
+            self._unread.setdefault((node.lineno, node.id))
         for value in scope.assigned.get(node.id, ()):
             self._take(value, scope, seen | {node.id})
 
