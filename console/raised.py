@@ -110,7 +110,8 @@ class _Module:
 
     def __init__(self, tree: ast.Module) -> None:
         self._templates: dict[str, None] = {}
-        self._unread: dict[tuple[int, str], None] = {}  # an error that is raised is met as a call, too
+        # An error that is raised is met as a call, too.
+        self._unread: dict[tuple[int, str], None] = {}
         self._tree = tree
         self._functions: dict[str, list[list[ast.AST]]] = {}
 
