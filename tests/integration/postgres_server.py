@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,8 @@ class Postgres:
         os.kill(first, number)  # it first: it makes the others
         for tasks in Path(f"/proc/{first}/task").glob("*/children"):
             for one in tasks.read_text().split():
-                os.kill(int(one), number)
+                with suppress(ProcessLookupError):  # one that goes on may end before it is its turn
+                    os.kill(int(one), number)
 
     def do(self, *words: str) -> None:
         """`pg_ctl`, as the user that the server runs as."""
