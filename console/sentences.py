@@ -19,6 +19,8 @@ from model.reason import Reason
 DEPTH_MAX = 4
 LETTERS_MIN = 4
 """Fewer letters would recognise anything."""
+PIECES = {"must be {0}, got {1}": 0, "{0} must be {1}, got {2}": 1}
+"""Messages of which a value is a piece of our own words: where it is not known, half a sentence would be in each language."""
 TEXT_MAX = 2_000
 """Longer texts are no sentences of ours."""
 
@@ -31,6 +33,7 @@ class _Sentence:
     literal: int  # how many characters of it are literal: the more, the closer the fit
     pattern: re.Pattern[str]
     said: str
+    piece: int | None  # which value must be known, too
 
     def values(self, text: str) -> tuple[str, list[str]] | None:
         """The key the sentence is about ("" where none is named) and its values, None if it is another one."""
@@ -64,7 +67,13 @@ def _sentences(language: str) -> tuple[_Sentence, ...]:
             pattern = r"(?:(?P<key>[\w.]+) )?" + pattern
         literal = sum(map(len, literals))
         found.append(
-            _Sentence(max(literals, key=len), literal, re.compile(pattern, re.DOTALL), said)
+            _Sentence(
+                max(literals, key=len),
+                literal,
+                re.compile(pattern, re.DOTALL),
+                said,
+                PIECES.get(message),
+            )
         )
     return tuple(sorted(found, key=lambda one: -one.literal))
 
@@ -89,7 +98,14 @@ def retell(text: str, language: str, depth: int = 0) -> str:
     for one in _sentences(language):
         if found := one.values(text):
             key, values = found
-            said = one.said.format(*(_part(value, language, depth) for value in values))
+            told = [_part(value, language, depth) for value in values]
+            if (
+                one.piece is not None
+                and " " in told[one.piece]
+                and told[one.piece] == values[one.piece]
+            ):
+                continue
+            said = one.said.format(*told)
             return f"{key} {said}" if key else said
     return _pieces(text, language, depth)
 

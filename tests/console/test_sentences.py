@@ -157,3 +157,11 @@ def test_what_is_read_of_a_module(source: str, templates: list[str], unread: lis
     found = within(source)
     assert list(found.templates) == templates
     assert [text for _, text in found.unread] == unread
+
+
+def test_a_sentence_is_told_whole_or_not_at_all() -> None:
+    """Answers to programs are English; what pydantic says is pieced together of pieces that are known."""
+    english = "/endsAt: must be after startsAt and not past, got 1"
+    assert retell(english, "zh_CN") == english
+    assert retell("retries must be many or few, got 1", "zh_CN").isascii()
+    assert retell("must be less than or equal to 5, got 6", "zh_CN") == "必须是小于等于 5，得到 6"
