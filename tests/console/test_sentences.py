@@ -164,4 +164,7 @@ def test_a_sentence_is_told_whole_or_not_at_all() -> None:
     english = "/endsAt: must be after startsAt and not past, got 1"
     assert retell(english, "zh_CN") == english
     assert retell("retries must be many or few, got 1", "zh_CN").isascii()
-    assert retell("must be less than or equal to 5, got 6", "zh_CN") == "必须是小于或等于 5 的值，得到 6"
+    assert (
+        retell("must be less than or equal to 5, got 6", "zh_CN")
+        == "必须是小于或等于 5 的值，得到 6"
+    )
