@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.integration.conftest import Tocsin
+from tests.integration.conftest import Tocsin, wait_for
 from tests.integration.zabbix_server import Zabbix, zabbix_server
 
 pytestmark = pytest.mark.integration
@@ -43,7 +43,13 @@ class Trouble:
         )  # fmt: skip
 
     def be(self, broken: bool) -> None:
-        self.zabbix.send(self.host, "trap", int(broken))
+        """Send the value until the trigger has judged one: the server learns of an item before its trigger."""
+
+        def judged() -> bool:
+            self.zabbix.send(self.host, "trap", int(broken))
+            return bool(self.zabbix.problems(self.trigger)) == broken
+
+        wait_for(judged, f"Zabbix to judge {self.host}", 60)
 
     def problem(self) -> str:
         """The eventid of what is open."""
@@ -79,7 +85,6 @@ def test_a_problem_is_asked_for_acknowledged_back_and_recovers(
 ) -> None:
     trouble = Trouble(zabbix, "asked1")
     trouble.be(True)
-    servers.wait_for(lambda: zabbix.problems(trouble.trigger), "the problem in Zabbix", 30)
     event = trouble.problem()
     settings = polling(zabbix, servers, tmp_path)
     with servers.tocsin_in(tmp_path, settings) as tocsin:
@@ -96,9 +101,7 @@ def test_a_problem_is_asked_for_acknowledged_back_and_recovers(
     zabbix.api("event.acknowledge", {"eventids": event, "action": 4, "message": "replacing the disk"})  # fmt: skip
     passing = Trouble(zabbix, "asked2")
     passing.be(True)
-    servers.wait_for(lambda: zabbix.problems(passing.trigger), "another problem", 30)
     passing.be(False)
-    servers.wait_for(lambda: not zabbix.problems(passing.trigger), "its recovery", 30)
     with servers.tocsin_in(tmp_path, settings) as tocsin:
 
         def noted() -> bool:
