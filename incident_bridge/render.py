@@ -124,7 +124,9 @@ class Renderer:
         by = incident.resolved_by if why == "resolved" else incident.acknowledged_by
         said = because(_SOURCE_NOTES[why], by=by or "Tocsin", title=self.title(incident))
         text = f"Tocsin: {self._sentence(said, SOURCE_MAX)} {self.url(incident)}"
-        return SourceDraft(source, incident.id, why, self.title(incident), text)
+        acked = incident.acknowledged_ms if why == "acknowledged" else None
+        at_ms = incident.state_since_ms if acked is None else acked
+        return SourceDraft(source, incident.id, why, self.title(incident), text, at_ms)
 
     def body(self, incident: Incident) -> str:
         """The ticket's text: suspects with their reasons, evidence, what is affected, the link."""

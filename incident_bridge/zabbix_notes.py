@@ -7,6 +7,7 @@ from typing import Any
 
 from collectors.alert_zabbix import EVENT_ID
 from collectors.zabbix_api import ACKNOWLEDGE, MESSAGE, UNACKNOWLEDGE, Refused, ZabbixApi
+from collectors.zabbix_book import is_ours, updates
 from collectors.zabbix_settings import ZabbixSettings
 from model.action import SourceDraft
 from model.alert import Alert
@@ -23,7 +24,7 @@ class ZabbixNotes:
     """Updates problems by `event.acknowledge`; each message bears the action's id, by which it is known again.
 
     Before anything is said Zabbix is asked what was said: so a lost answer is not followed by the same
-    message, and what a person has acknowledged (or taken back) already is left as it is.
+    message, and what a person has acknowledged (or taken back) already, or since, is left as it is.
     """
 
     def __init__(self, settings: ZabbixSettings, clock: Clock) -> None:
@@ -41,7 +42,7 @@ class ZabbixNotes:
         ids = sorted({alert.annotations.get(EVENT_ID, "") for alert in alerts} - {""}, key=_order)
         mark = f"[tocsin {idempotency_key}]"
         rows = self._api.updates(ids) if ids else {}
-        waiting = [one for one in ids if one in rows and _wants(rows[one], draft.why, mark)]
+        waiting = [one for one in ids if one in rows and _wants(rows[one], draft, mark)]
         message = f"{draft.text[: TEXT_MAX - len(mark)]} {mark}"
         bits = _BITS.get(draft.why, MESSAGE)
         pieces = [waiting[at : at + AT_ONCE_MAX] for at in range(0, len(waiting), AT_ONCE_MAX)]
@@ -70,9 +71,17 @@ def _order(event: str) -> tuple[int, str]:
     return len(event), event
 
 
-def _wants(row: Mapping[str, Any], why: str, mark: str) -> bool:
-    said = row.get("acknowledges")
-    texts = [str(one.get("message")) for one in said if isinstance(one, dict)] if isinstance(said, list) else []  # fmt: skip
-    if any(mark in text for text in texts):
+def _wants(row: Mapping[str, Any], draft: SourceDraft, mark: str) -> bool:
+    """Whether a problem is to be told: not twice, and not against what a person said of it later."""
+    known = updates(row, 0)
+    if any(mark in one.text for one in known):
         return False
-    return why not in _WANTED_BEFORE or str(row.get("acknowledged")) == _WANTED_BEFORE[why]
+    if draft.why not in _WANTED_BEFORE:
+        return True
+    last = next(
+        (one for one in reversed(known) if one.action & (ACKNOWLEDGE | UNACKNOWLEDGE)), None
+    )
+    if last is not None and draft.at_ms is not None and not is_ours(last):
+        if last.at_ms >= draft.at_ms // 1_000 * 1_000:  # Zabbix' clock has seconds
+            return False
+    return str(row.get("acknowledged")) == _WANTED_BEFORE[draft.why]

@@ -41,7 +41,8 @@ SOURCE_TARGET = "source:"
 class SourceDraft:
     """What the system that fired an incident's alerts is told of it.
 
-    `why` is "acknowledged", "unacknowledged", "resolved" or "ticket".
+    `why` is "acknowledged", "unacknowledged", "resolved" or "ticket"; `at_ms` when that became so, where it can be
+    undone: what people did there since is newer.
     """
 
     source: str
@@ -49,6 +50,7 @@ class SourceDraft:
     why: str
     title: str
     text: str
+    at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

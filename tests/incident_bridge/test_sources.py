@@ -200,8 +200,14 @@ def notes(double: Double, tmp_path: Path) -> ZabbixNotes:
     )
 
 
-def say(notes: ZabbixNotes, why: str, *events: int, key: str = "0123456789abcdef") -> int:
-    draft = SourceDraft("zabbix", "inc1", why, "t", "Tocsin: " + "x" * 3_000)
+def say(
+    notes: ZabbixNotes,
+    why: str,
+    *events: int,
+    key: str = "0123456789abcdef",
+    at_ms: int = START_MS,
+) -> int:
+    draft = SourceDraft("zabbix", "inc1", why, "t", "Tocsin: " + "x" * 3_000, at_ms)
     return notes.tell([an_alert(event) for event in events], draft, idempotency_key=key)
 
 
@@ -237,6 +243,32 @@ def test_what_a_person_has_acknowledged_is_left_as_it_is(
     assert say(notes, "acknowledged", event) == 0
     double.write(event, 16, "", at_s=START_MS // 1_000)
     assert say(notes, "unacknowledged", event) == 0
+
+
+def test_what_a_person_took_back_while_it_waited_stays_taken_back(
+    double: Double, notes: ZabbixNotes
+) -> None:
+    """Acknowledged there and taken back a second later; ours comes late, and must not be the last word."""
+    now_s = START_MS // 1_000
+    event = double.fire(now_s)
+    double.write(event, 2, "", at_s=now_s)
+    double.write(event, 16, "", at_s=now_s + 1)
+    assert say(notes, "acknowledged", event, at_ms=START_MS + 400) == 0
+    assert say(notes, "unacknowledged", event, at_ms=START_MS + 2_000) == 0
+    double.write(event, 2, "", at_s=now_s + 2)
+    assert say(notes, "unacknowledged", event, at_ms=START_MS + 2_000) == 0
+    assert double.events[event]["acknowledged"] == "1" and double.said(event) == [""] * 3
+
+
+def test_what_a_person_said_before_does_not_keep_later_news_back(
+    double: Double, notes: ZabbixNotes
+) -> None:
+    now_s = START_MS // 1_000
+    event = double.fire(now_s)
+    double.write(event, 2, "", at_s=now_s - 20)
+    double.write(event, 16, "", at_s=now_s - 10)
+    assert say(notes, "acknowledged", event) == 1
+    assert say(notes, "unacknowledged", event, key="aaaabbbbccccdddd", at_ms=START_MS + 5) == 1
 
 
 def test_one_that_is_gone_does_not_keep_the_others_from_hearing(
