@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.full.tails import Array32, At
+
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 
 def slot_of(times_ms: NDArray[np.int64], period_ms: int, slots: int) -> int | NDArray[np.int64]:
@@ -30,10 +34,10 @@ def slot_of(times_ms: NDArray[np.int64], period_ms: int, slots: int) -> int | ND
     return np.asarray(times_ms // length_ms % slots)
 
 
-def one_if_same(counts: Array32) -> Array32:
-    """Counts of rows, shape (n,); where all are the same, the first one, shape (1,).
+def one_if_same(counts: NDArray[_Kind]) -> NDArray[_Kind]:
+    """Ages or times of rows, shape (n,); where all are the same, the first one, shape (1,).
 
-    Rows that came together are of one age, and what is asked by age is then asked once.
+    Rows that came together often are of one age and time, and what is asked by these is then asked once.
 
     Examples
     --------

@@ -113,8 +113,10 @@ class Spikes:
         self, rows: NDArray[np.int64], values: Array32, times_ms: NDArray[np.int64], age: Array32
     ) -> None:
         """Rows that were never seen: as if it had always been so."""
+        if age.min() >= _ONE:
+            return
         fresh = np.broadcast_to(age < _ONE, rows.shape)
-        new = rows[fresh]
+        new, times_ms = rows[fresh], np.broadcast_to(times_ms, rows.shape)
         for table in (self.ring, self.values, self.medians):
             table[:, new] = values[fresh]
         self.level[new] = values[fresh]

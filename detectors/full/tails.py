@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -88,13 +89,13 @@ class Tails:
     ) -> NDArray[np.int64]:
         """The cells (component × capacity + row) of ascending flat places in (components, n_rows)."""
         components, capacity = self.gate.shape
-        each = np.diff(np.searchsorted(found, np.arange(components + 1) * n_rows))
-        component = np.arange(components)
-        if isinstance(at, slice):
-            return found + np.repeat(component * (capacity - n_rows) + at.start, each)
-        return at.take(found - np.repeat(component * n_rows, each)) + np.repeat(
-            component * capacity, each
-        )
+        bounds = np.searchsorted(found, np.arange(components + 1) * n_rows).tolist()
+        cell = np.empty_like(found)
+        for component, (begin, end) in enumerate(itertools.pairwise(bounds)):
+            position = found[begin:end] - component * n_rows
+            row = position + at.start if isinstance(at, slice) else at.take(position)
+            np.add(row, component * capacity, out=cell[begin:end])
+        return cell
 
     def _rare(
         self, cell: NDArray[np.int64], sizes: Array32, gates: Array32, age: Array32

@@ -180,15 +180,16 @@ class FullTier:
             tails.rejuvenate(rows, float(_OLD) / 2.0)
 
     def _combined(self, rows: NDArray[np.int64], times_ms: Ints, values: Array32) -> Array32:
-        at = _place(rows)
+        at, times_ms = _place(rows), one_if_same(times_ms)
         age = self._ages_at(at)
         rare, spike = self._components(at, rows, times_ms, values, age)
         context = self._combination.look(rare, at, age)
-        if age.min() < _YOUNG:
-            context = np.where(age < _YOUNG, np.float32(0.0), context)
+        young = np.broadcast_to(age < _YOUNG, rows.shape) if age.min() < _YOUNG else None
+        if young is not None:
+            context[young] = 0.0
         self._last[0, at], self._last[1, at] = context, spike
         scores = np.asarray(np.maximum(context, spike), dtype=np.float32)
-        self.calibration.learn(scores[np.broadcast_to(age >= _YOUNG, scores.shape)])
+        self.calibration.learn(scores if young is None else scores[~young])
         return scores
 
     def forget(self, rows: NDArray[np.int64]) -> None:
