@@ -23,7 +23,8 @@ from detectors.snapshot import pack, unpack
 from model.batch import Floats, Ints
 from model.errors import SnapshotError
 
-_CHUNK = 16_384  # rows at a time, so that what is in between stays in the processor's cache
+# Rows at a time: below it NumPy's calls cost more than what they do, far above it the cache.
+_CHUNK = 16_384
 _YOUNG = np.float32(32.0)  # samples before anything is told
 _OLD = np.float32(2_880_000.0)  # samples; its half is whole rounds of every ring
 _LARGE = 1e18  # beyond it squares of float32 overflow
