@@ -17,7 +17,9 @@ _LOWEST, _HIGHEST = 1, 9  # where the gate may wander before they are laid again
 _SHARE = 0.1  # of samples is above the gate
 _FAST, _SLOW = 4.0, 0.01  # the gate's rate begins at 1 / (1 + age / _FAST) and ends at _SLOW
 _DECADES_MAX = 12.0
-_BLOCK = 2048  # cells read at a time: their bins stay in the processor's cache until they are summed
+_BLOCK = (
+    2048  # cells read at a time: their bins stay in the processor's cache until they are summed
+)
 _HALF = np.float32(np.log(2.0) / 2.0)  # an half octave in natural logarithms
 _ABOVE = np.triu(np.ones((BINS, BINS), dtype=np.float32), k=1)  # bins above each bin
 _UNSET = np.int16(-32768)
@@ -84,9 +86,7 @@ class Tails:
         self.gate[:, at] = gate
         return scores
 
-    def _cells(
-        self, found: NDArray[np.int64], at: At, n_rows: int
-    ) -> NDArray[np.int64]:
+    def _cells(self, found: NDArray[np.int64], at: At, n_rows: int) -> NDArray[np.int64]:
         """The cells (component × capacity + row) of ascending flat places in (components, n_rows)."""
         components, capacity = self.gate.shape
         bounds = np.searchsorted(found, np.arange(components + 1) * n_rows).tolist()
@@ -157,7 +157,7 @@ class Tails:
         """What a sample weighs now, from 1 when the cells' weights began; what is too heavy begins again."""
         if age.max() <= _HEAVY * self._memory:
             # No row is so old that its weights could have begun again.
-            return np.exp(age / self._memory)
+            return np.asarray(np.exp(age / self._memory))
         epoch = self.epoch.reshape(-1)
         since = age - epoch.take(cell)
         heavy = np.flatnonzero(since > _HEAVY * self._memory)
@@ -166,7 +166,7 @@ class Tails:
             self.counts.reshape(-1, BINS)[cell[heavy]] *= fade[:, None]
             epoch[cell[heavy]] = np.broadcast_to(age, since.shape)[heavy]
             since[heavy] = 0.0
-        return np.exp(since / self._memory)
+        return np.asarray(np.exp(since / self._memory))
 
     def rejuvenate(self, rows: NDArray[np.int64], by: float) -> None:
         """These rows' ages are less by so many samples than they were."""

@@ -62,7 +62,8 @@ def test_neighbours_and_scattered_rows_of_one_age_and_of_several_learn_alike(
     """To the bit: a slice of rows, a list of them, ages asked once and ages asked row by row."""
     values = of_all_kinds(300, 40)
     slices, lists, mixed = FullTier(40), FullTier(80), FullTier(41)
-    mixed.score(np.array([40]), np.array([START_MS]), np.ones(1))  # is older by a sample from now on
+    # One row is older by a sample from now on.
+    mixed.score(np.array([40]), np.array([START_MS]), np.ones(1))
     of = {"slices": np.arange(40), "lists": np.arange(0, 80, 2)[::-1], "mixed": np.arange(41)}
     for step, sample in enumerate(values):
         if step == 100 and age is not None:
