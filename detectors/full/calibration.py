@@ -33,7 +33,8 @@ class Calibration:
 
     def learn(self, scores: Array32) -> None:
         """Count scores; what is not finite is left out."""
-        good = scores[np.isfinite(scores)]
+        finite = np.isfinite(scores)
+        good = scores if finite.all() else scores[finite]
         place = np.clip(good * np.float32(1.0 / _WIDTH), 0, _BINS - 1).astype(np.int64)
         self.counts += np.bincount(place, minlength=_BINS)
         total = self.counts.sum()

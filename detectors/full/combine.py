@@ -17,6 +17,7 @@ COMPONENTS = (*CONTEXT, "spike")
 WEIGHTS = tuple(0.75 * w for w in (1.0, 1.0, 1.0, 1.0, 1.0, 0.3, 1.0, 0.1, 0.5, 0.5, 1.0))
 SUSTAINED = 0.5
 _RECENT = np.float32(0.2)
+_LEAST = np.array([1e-3], dtype=np.float32)  # decades that count as something
 
 
 class Combination:
@@ -44,8 +45,7 @@ class Combination:
         recent = self.recent[at]
         recent = recent + _RECENT * (together - recent)
         self.recent[at] = recent
-        least = np.full(len(age), 1e-3, dtype=np.float32)
-        lasting = self.tails.look(recent[None, :], at, age, least)[0]
+        lasting = self.tails.look(recent[None, :], at, age, _LEAST)[0]
         return np.asarray(together + self._sustained * lasting, dtype=np.float32)
 
     def arrays(self) -> dict[str, NDArray[Any]]:

@@ -76,7 +76,8 @@ class Extremes:
         np.maximum(learnt, floor, out=learnt)
         resting = rest > _ZERO
         self.gate[:, at] = np.where(resting | ~moves, held, learnt)
-        run = np.where(resting, rest - _ONE, _RUN * over)
+        over &= ~resting
+        run = np.maximum(rest - _ONE, _RUN * over)
         self.rest[:, at] = run if moves.all() else np.where(moves, run, rest)
         keep = np.maximum(_ONE / (_ONE + age), _MEMORY) * moves
         further = distance * distance

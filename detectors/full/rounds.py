@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.full.tails import Array32, At
+
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 
 def slot_of(times_ms: NDArray[np.int64], period_ms: int, slots: int) -> int | NDArray[np.int64]:
@@ -30,13 +34,25 @@ def slot_of(times_ms: NDArray[np.int64], period_ms: int, slots: int) -> int | ND
     return np.asarray(times_ms // length_ms % slots)
 
 
+def one_if_same(counts: NDArray[_Kind]) -> NDArray[_Kind]:
+    """Ages or times of rows, shape (n,); where all are the same, the first one, shape (1,).
+
+    Rows that came together often are of one age and time, and what is asked by these is then asked once.
+
+    Examples
+    --------
+    >>> one_if_same(np.array([3, 3], np.float32)), one_if_same(np.array([3, 4], np.float32))
+    (array([3.], dtype=float32), array([3., 4.], dtype=float32))
+    """
+    return counts[:1] if (counts == counts[:1]).all() else counts
+
+
 def block_of(age: Array32, length: int, blocks: int) -> tuple[int, bool] | None:
-    """Which of `blocks` of `length` samples in turn rows of this age are in, and whether they are at
-    its beginning; None if not all of them are as old."""
-    first = age[0]
-    if (age != first).any():
+    """Which of `blocks` of `length` samples in turn rows of this one age are in, and whether they are at
+    its beginning; None for rows of several ages."""
+    if len(age) > 1:
         return None
-    block, within = divmod(int(first), length)
+    block, within = divmod(int(age[0]), length)
     return block % blocks, within == 0
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.full.extremes import Extremes
+from detectors.full.rounds import one_if_same
 from detectors.full.seasons import Envelope
 from detectors.full.tails import Array32, At
 
@@ -71,7 +72,7 @@ class Spikes:
             within the gate.
         """
         # Its own count: a row restored from a snapshot older than these views is old, but not here.
-        age = self.learnt[at]
+        age = one_if_same(self.learnt[at])
         young = age.min() <= _SETTLED
         if young:
             self._begin(rows, values, times_ms, age)
@@ -112,8 +113,10 @@ class Spikes:
         self, rows: NDArray[np.int64], values: Array32, times_ms: NDArray[np.int64], age: Array32
     ) -> None:
         """Rows that were never seen: as if it had always been so."""
-        fresh = age < _ONE
-        new = rows[fresh]
+        if age.min() >= _ONE:
+            return
+        fresh = np.broadcast_to(age < _ONE, rows.shape)
+        new, times_ms = rows[fresh], np.broadcast_to(times_ms, rows.shape)
         for table in (self.ring, self.values, self.medians):
             table[:, new] = values[fresh]
         self.level[new] = values[fresh]
@@ -162,7 +165,7 @@ class Spikes:
 
 def _points(distance: Array32, gate: Array32, age: Array32) -> Array32:
     """Of the few that are beyond their gate the logarithm is taken."""
-    out = np.zeros(len(age), dtype=np.float32)
+    out = np.zeros(distance.shape[1], dtype=np.float32)
     over = distance > gate
     far = np.flatnonzero((over[0] | over[1]) & (age >= _SETTLED))
     if len(far):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.full.rounds import one_if_same
 from detectors.full.tails import Array32, At
 
 _RECENT = np.float32(1 / 30)  # samples: two and a half hours at 5 min
@@ -34,7 +35,7 @@ class Spread:
         distance : float32, shape (n,)
             From what this time of day or hour of the week expects, >= 0.
         """
-        seen = self.seen[at] + np.float32(1.0)
+        seen = one_if_same(self.seen[at]) + np.float32(1.0)
         first = np.float32(1.0) / seen
         recent = self.recent[at]
         recent = recent + np.maximum(first, _RECENT) * (distance - recent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,9 @@ _LOWEST, _HIGHEST = 1, 9  # where the gate may wander before they are laid again
 _SHARE = 0.1  # of samples is above the gate
 _FAST, _SLOW = 4.0, 0.01  # the gate's rate begins at 1 / (1 + age / _FAST) and ends at _SLOW
 _DECADES_MAX = 12.0
-_BLOCK = 4096  # sizes looked up at a time: their bins stay in the processor's cache until they are written
+_BLOCK = (
+    2048  # cells read at a time: their bins stay in the processor's cache until they are summed
+)
 _HALF = np.float32(np.log(2.0) / 2.0)  # an half octave in natural logarithms
 _ABOVE = np.triu(np.ones((BINS, BINS), dtype=np.float32), k=1)  # bins above each bin
 _UNSET = np.int16(-32768)
@@ -56,102 +59,112 @@ class Tails:
             Sizes, >= 0, any unit.
         at : slice or int array, shape (n_rows,)
             Their rows, each once.
-        age, floor : float32, shape (n_rows,) and broadcast to (components, n_rows)
-            Samples seen before; the least size that counts as something.
+        age : float32, shape (n_rows,), or (1,) where all rows are of one age
+            Samples seen before.
+        floor : float32, broadcast to (components, n_rows)
+            The least size that counts as something.
 
         Returns
         -------
         float32, shape (components, n_rows)
             -log10 of the probability of something as large; 0 below the gate.
         """
-        held = self.gate[:, at]
-        gate = np.maximum(held, floor)
-        young = age < 1.0
-        if young.any():
-            gate = np.where(young, np.maximum(residuals, floor), gate)
+        gate = np.maximum(self.gate[:, at], floor, order="C")  # it is written flat
+        if age.min() < 1.0:
+            gate = np.where(age < 1.0, np.maximum(residuals, floor), gate)
         found = np.flatnonzero(residuals > gate)
         gates = gate.take(found)
-        # What is asked by age is asked once where all are of one age.
-        age = age[:1] if (age == age[0]).all() else age
-        rate = np.maximum(1.0 / (1.0 + age / np.float32(_FAST)), np.float32(_SLOW))
         # All gates sink a little; those that were passed rise instead.
-        np.multiply(gate, 1.0 - rate * np.float32(_SHARE), out=gate)
-        self.gate[:, at] = gate
+        gate *= 1.0 - _rate(age) * np.float32(_SHARE)
         scores = np.zeros(residuals.shape, dtype=np.float32)
         if len(found):
-            position, cell = self._cells(found, at, residuals.shape[1])
-            rise = 1.0 + rate * np.float32(1.0 - _SHARE)
-            self.gate.reshape(-1)[cell] = gates * _of(rise, position)
-            sizes, flat = residuals.take(found), scores.reshape(-1)
-            for start in range(0, len(found), _BLOCK):
-                part = slice(start, start + _BLOCK)
-                flat[found[part]] = self._rare(
-                    cell[part], sizes[part], gates[part], age, position[part]
-                )
+            own_age = age if len(age) == 1 else age.take(found % residuals.shape[1])
+            gate.reshape(-1)[found] = gates * (1.0 + _rate(own_age) * np.float32(1.0 - _SHARE))
+            cell = self._cells(found, at, residuals.shape[1])
+            rare = self._rare(cell, residuals.take(found), gates, own_age)
+            scores.reshape(-1)[found] = rare
+        self.gate[:, at] = gate
         return scores
 
-    def _cells(
-        self, found: NDArray[np.int64], at: At, n_rows: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Of ascending flat places in (components, n_rows): positions in their rows, and cells
-        (component × capacity + row)."""
+    def _cells(self, found: NDArray[np.int64], at: At, n_rows: int) -> NDArray[np.int64]:
+        """The cells (component × capacity + row) of ascending flat places in (components, n_rows)."""
         components, capacity = self.gate.shape
-        if components == 1:
-            return found, found + at.start if isinstance(at, slice) else at.take(found)
-        each = np.diff(np.searchsorted(found, np.arange(components + 1) * n_rows))
-        component = np.arange(components)
-        position = found - np.repeat(component * n_rows, each)
-        if isinstance(at, slice):
-            return position, position + np.repeat(component * capacity + at.start, each)
-        return position, at.take(position) + np.repeat(component * capacity, each)
+        bounds = np.searchsorted(found, np.arange(components + 1) * n_rows).tolist()
+        cell = np.empty_like(found)
+        for component, (begin, end) in enumerate(itertools.pairwise(bounds)):
+            position = found[begin:end] - component * n_rows
+            row = position + at.start if isinstance(at, slice) else at.take(position)
+            np.add(row, component * capacity, out=cell[begin:end])
+        return cell
 
     def _rare(
-        self,
-        cell: NDArray[np.int64],
-        sizes: Array32,
-        gates: Array32,
-        age: Array32,
-        position: NDArray[np.int64],
+        self, cell: NDArray[np.int64], sizes: Array32, gates: Array32, age: Array32
     ) -> Array32:
-        """Look sizes above their gates up and count them; `age` is of rows, which stand at `position`."""
-        counts, excesses = self.counts.reshape(-1, BINS), self.excess.reshape(-1)
-        low = np.log2(gates) * np.float32(2.0)
-        base = self._anchored(cell, low)
-        ratio = np.minimum(np.log2(sizes) * np.float32(2.0) - low, np.float32(2000.0))
-        place = np.minimum(low - base + ratio, np.float32(BINS - 1))
+        """Look sizes above their gates up and count them; `age` is of each, or one of all."""
+        excesses = self.excess.reshape(-1)
+        low = np.log2(gates)
+        low *= np.float32(2.0)
+        ratio = np.log2(sizes)
+        ratio *= np.float32(2.0)
+        ratio -= low
+        np.minimum(ratio, np.float32(2000.0), out=ratio)
+        place = self._anchored(cell, low)
+        place += ratio
+        np.minimum(place, np.float32(BINS - 1), out=place)
         lower = np.floor(place)
+        spot = cell * BINS
         bin_ = lower.astype(np.int64)
+        spot += bin_
         # A newer sample weighs more than an older one, which forgets without touching what is old.
-        weight = self._weight(cell, age, position)
-        filled = counts.take(cell, axis=0)
+        weight = self._weight(cell, age)
+        own = self.counts.reshape(-1).take(spot)
+        share = self._above(cell, bin_)
         # Of the bin that a size falls into, the part above it counts.
-        own = filled.reshape(-1).take(np.arange(0, filled.size, BINS) + bin_)
-        above = np.einsum("ij,ij->i", filled, _ABOVE.take(bin_, axis=0))
-        above += own * (lower + np.float32(1.0) - place)
+        lower += np.float32(1.0)
+        lower -= place
+        lower *= own
+        share += lower
+        share /= weight
+        own += weight
+        self.counts.reshape(-1)[spot] = own
+        half = ratio
+        half *= _HALF
         excess = excesses.take(cell)
-        half = ratio * _HALF
-        further = np.exp(-np.minimum(1.0 / excess, _EXPONENT_MAX) * half)
-        seen = self._memory * (1.0 - np.exp(-age / self._memory)) + np.float32(10.0)
-        share = (above / weight + further) / _of(seen, position)
-        counts.reshape(-1)[cell * BINS + bin_] = own + weight
-        excesses[cell] = excess + _EXCESSES * (half - excess)
-        decades = -np.log10(np.maximum(share, np.float32(1e-30)))
-        return np.asarray(np.clip(decades, 0.0, np.float32(_DECADES_MAX)))
+        further = 1.0 / excess
+        np.minimum(further, _EXPONENT_MAX, out=further)
+        further *= half
+        np.negative(further, out=further)
+        share += np.exp(further, out=further)
+        share /= self._memory * (1.0 - np.exp(-age / self._memory)) + np.float32(10.0)
+        half -= excess
+        half *= _EXCESSES
+        half += excess
+        excesses[cell] = half
+        np.maximum(share, np.float32(1e-30), out=share)
+        decades = np.negative(np.log10(share, out=share), out=share)
+        return np.clip(decades, np.float32(0.0), np.float32(_DECADES_MAX), out=decades)
 
-    def _weight(
-        self, cell: NDArray[np.int64], age: Array32, position: NDArray[np.int64]
-    ) -> Array32:
+    def _above(self, cell: NDArray[np.int64], bin_: NDArray[np.int64]) -> Array32:
+        """The weight of all bins of cells above these."""
+        counts, above = self.counts.reshape(-1, BINS), np.empty(len(cell), dtype=np.float32)
+        for start in range(0, len(cell), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            filled = counts.take(cell[part], axis=0)
+            np.einsum("ij,ij->i", filled, _ABOVE.take(bin_[part], axis=0), out=above[part])
+        return above
+
+    def _weight(self, cell: NDArray[np.int64], age: Array32) -> Array32:
         """What a sample weighs now, from 1 when the cells' weights began; what is too heavy begins again."""
         if age.max() <= _HEAVY * self._memory:
             # No row is so old that its weights could have begun again.
-            return _of(np.exp(age / self._memory), position)
-        epoch, now = self.epoch.reshape(-1), _of(age, position)
-        since = now - epoch.take(cell)
+            return np.asarray(np.exp(age / self._memory))
+        epoch = self.epoch.reshape(-1)
+        since = age - epoch.take(cell)
         heavy = np.flatnonzero(since > _HEAVY * self._memory)
         if len(heavy):
             fade = np.exp(-since[heavy] / self._memory)
             self.counts.reshape(-1, BINS)[cell[heavy]] *= fade[:, None]
-            epoch[cell[heavy]] = np.broadcast_to(now, since.shape)[heavy]
+            epoch[cell[heavy]] = np.broadcast_to(age, since.shape)[heavy]
             since[heavy] = 0.0
         return np.asarray(np.exp(since / self._memory))
 
@@ -160,29 +173,33 @@ class Tails:
         self.epoch[:, rows] -= np.float32(by)
 
     def _anchored(self, cell: NDArray[np.int64], low: Array32) -> Array32:
-        """Where the cells' bins begin, in half octaves; laid anew with their counts where the gate has left."""
-        bases, counts = self.base.reshape(-1), self.counts.reshape(-1, BINS)
-        base = bases.take(cell).astype(np.float32)
-        off = low - base
+        """How far gates lie above their cells' first bins, all in half octaves; the bins are laid anew with
+        their counts where the gate has left."""
+        off = low - self.base.reshape(-1).take(cell)
         astray = np.flatnonzero((off < _LOWEST) | (off >= _HIGHEST))
         if len(astray):
-            moving = cell[astray]
-            wanted = np.floor(low[astray]) - np.float32(_BELOW)
-            shift = np.clip(wanted - base[astray], -BINS, BINS).astype(np.int64)
-            # Between rows of nothing, so that what comes from outside is nothing.
-            wide = np.zeros((len(moving), 3 * BINS), dtype=np.float32)
-            wide[:, BINS : 2 * BINS] = counts.take(moving, axis=0)
-            begin = np.arange(BINS, wide.size, 3 * BINS) + shift
-            counts[moving] = wide.reshape(-1).take(begin[:, None] + np.arange(BINS))
-            bases[moving] = wanted.astype(np.int16)
-            base[astray] = wanted
-        return np.asarray(base)
+            off[astray] = self._lay(cell[astray], low[astray])
+        return np.asarray(off)
+
+    def _lay(self, cell: NDArray[np.int64], low: Array32) -> Array32:
+        """Lay cells' bins about their gates; how far above the first ones these are then."""
+        bases, counts = self.base.reshape(-1), self.counts.reshape(-1, BINS)
+        wanted = np.floor(low)
+        wanted -= np.float32(_BELOW)
+        shift = np.clip(wanted - bases[cell], -BINS, BINS).astype(np.int64)
+        # Between rows of nothing, so that what comes from outside is nothing.
+        wide = np.zeros((len(cell), 3 * BINS), dtype=np.float32)
+        wide[:, BINS : 2 * BINS] = counts.take(cell, axis=0)
+        begin = np.arange(BINS, wide.size, 3 * BINS) + shift
+        counts[cell] = wide.reshape(-1).take(begin[:, None] + np.arange(BINS))
+        bases[cell] = wanted.astype(np.int16)
+        return np.asarray(low - wanted)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """State by name."""
         return {name: getattr(self, name) for name in ("gate", "counts", "epoch", "excess", "base")}
 
 
-def _of(by_row: Array32, position: NDArray[np.int64]) -> Array32:
-    """What belongs to the rows at these positions, of one entry per row or one for all."""
-    return by_row if len(by_row) == 1 else np.asarray(by_row.take(position))
+def _rate(age: Array32) -> Array32:
+    """By how much gates move at these ages."""
+    return np.asarray(np.maximum(1.0 / (1.0 + age / np.float32(_FAST)), np.float32(_SLOW)))

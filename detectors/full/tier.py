@@ -15,6 +15,7 @@ from detectors.full.combine import CONTEXT, Combination
 from detectors.full.joint import Joint
 from detectors.full.levels import Levels
 from detectors.full.profiles import Profiles
+from detectors.full.rounds import one_if_same
 from detectors.full.spikes import Spikes
 from detectors.full.spread import Spread
 from detectors.full.tails import Array32, At, Tails
@@ -22,7 +23,8 @@ from detectors.snapshot import pack, unpack
 from model.batch import Floats, Ints
 from model.errors import SnapshotError
 
-_CHUNK = 8192  # rows at a time, so that what is in between stays in the processor's cache
+# Rows at a time: below it NumPy's calls cost more than what they do, far above it the cache.
+_CHUNK = 16_384
 _YOUNG = np.float32(32.0)  # samples before anything is told
 _OLD = np.float32(2_880_000.0)  # samples; its half is whole rounds of every ring
 _LARGE = 1e18  # beyond it squares of float32 overflow
@@ -111,9 +113,6 @@ class FullTier:
                 clipped = np.clip(value, -_LARGE, _LARGE).astype(np.float32)
                 scores = self._combined(row, at_ms, clipped)
                 out[part][slice(None) if whole else good] = scores
-                age = self._age[row]
-                old = age > _YOUNG
-                self.calibration.learn(scores if old.all() else scores[old])
         return out
 
     def alarms(self, rows: NDArray[np.int64], scores: Array32) -> Array32:
@@ -122,19 +121,26 @@ class FullTier:
         for start in range(0, len(rows), _CHUNK):
             part = slice(start, start + _CHUNK)
             good = np.isfinite(scores[part])
-            at = _place(rows[part] if good.all() else rows[part][good])
+            all_good = slice(None) if good.all() else good
+            at = _place(rows[part][all_good])
             context, spike = self._last[:, at]
-            out[part][good] = self._alarms.look(at, np.maximum(context, SPIKE_SHARE * spike))
+            out[part][all_good] = self._alarms.look(at, np.maximum(context, SPIKE_SHARE * spike))
         return out
 
     def components(self, rows: NDArray[np.int64], times_ms: Ints, values: Array32) -> Array32:
         """Each component's rarity in decades, shape (components, n); learns the samples."""
         at = _place(rows)
-        return self._components(at, rows, times_ms, values, self._age[at].copy())
+        context, spike = self._components(at, rows, times_ms, values, self._ages_at(at))
+        return np.concatenate((context, spike[None]))
+
+    def _ages_at(self, at: At) -> Array32:
+        """As they are before the rows' samples are learnt; one if all are the same."""
+        return one_if_same(self._age[at]).copy()
 
     def _components(
         self, at: At, rows: NDArray[np.int64], times_ms: Ints, values: Array32, age: Array32
-    ) -> Array32:
+    ) -> tuple[Array32, Array32]:
+        """Rarities of the context, shape (len(CONTEXT), n), and the points of spikes."""
         mean = self._levels.mean[at]
         before = np.where(age < 1.0, values, mean) if age.min() < 1.0 else mean.copy()
         error, change, fast, step, standard = self._levels.look(at, rows, age, values)
@@ -146,7 +152,10 @@ class FullTier:
         for place, one in singly.items():
             np.abs(one, out=sizes[place])
         drift = self._drift[:, at]
-        season = np.where(sizes[2] < sizes[3], day, week)
+        # By products, for a choice at random costs a processor far more: it guesses wrong half of the time.
+        nearer = sizes[2] < sizes[3]
+        season = day * nearer
+        season += week * ~nearer
         np.abs(self._spread.look(at, np.abs(season)), out=sizes[1])
         further = np.stack((day, week, season))
         further -= drift
@@ -157,14 +166,13 @@ class FullTier:
         usual = np.abs(before)
         least = usual * np.float32(1e-4) + self._levels.spread[at] * np.float32(0.01)
         least += np.float32(1e-9)
-        rare = np.empty((len(CONTEXT) + 1, len(rows)), dtype=np.float32)
-        rare[:-1] = self._tails.look(sizes, at, age, least)
+        rare = self._tails.look(sizes, at, age, least)
         floor = usual * np.float32(1e-3) + np.float32(1e-9)
-        rare[-1] = self._spikes.look(at, rows, times_ms, values, floor)
+        spike = self._spikes.look(at, rows, times_ms, values, floor)
         self._age[at] = age + np.float32(1.0)
         if age.max() >= _OLD:
-            self._rejuvenate(rows[age >= _OLD])
-        return rare
+            self._rejuvenate(rows[np.broadcast_to(age >= _OLD, rows.shape)])
+        return rare, spike
 
     def _rejuvenate(self, rows: NDArray[np.int64]) -> None:
         """Float32 stops counting at 16.7 million: an old row becomes a less old one."""
@@ -173,14 +181,17 @@ class FullTier:
             tails.rejuvenate(rows, float(_OLD) / 2.0)
 
     def _combined(self, rows: NDArray[np.int64], times_ms: Ints, values: Array32) -> Array32:
-        at = _place(rows)
-        age = self._age[at].copy()
-        rare = self._components(at, rows, times_ms, values, age)
-        context = self._combination.look(rare[:-1], at, age)
-        if age.min() < _YOUNG:
-            context = np.where(age < _YOUNG, np.float32(0.0), context)
-        self._last[0, at], self._last[1, at] = context, rare[-1]
-        return np.asarray(np.maximum(context, rare[-1]), dtype=np.float32)
+        at, times_ms = _place(rows), one_if_same(times_ms)
+        age = self._ages_at(at)
+        rare, spike = self._components(at, rows, times_ms, values, age)
+        context = self._combination.look(rare, at, age)
+        young = np.broadcast_to(age < _YOUNG, rows.shape) if age.min() < _YOUNG else None
+        if young is not None:
+            context[young] = 0.0
+        self._last[0, at], self._last[1, at] = context, spike
+        scores = np.asarray(np.maximum(context, spike), dtype=np.float32)
+        self.calibration.learn(scores if young is None else scores[~young])
+        return scores
 
     def forget(self, rows: NDArray[np.int64]) -> None:
         """These rows go to other series."""

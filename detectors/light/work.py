@@ -7,9 +7,8 @@ import numpy as np
 from detectors.light.state import Array32
 from model.batch import Bools
 
-CHUNK = (
-    8192  # places at a time: below it NumPy's calls cost more than what they do, above it the cache
-)
+# Places at a time: below it NumPy's calls cost more than what they do, far above it the cache.
+CHUNK = 16_384
 _SIZES_MAX = 256
 
 

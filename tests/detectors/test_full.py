@@ -43,6 +43,46 @@ def test_a_hundred_rows_at_once_or_one_by_one() -> None:
             np.testing.assert_allclose((score[0], alarm[0]), wanted[step, :, row], rtol=1e-4)
 
 
+def of_all_kinds(steps: int, rows: int) -> np.ndarray:
+    """Noise, constants, zeros, bursts, what only grows, shifts, the huge and the tiny, by row in turn."""
+    rng = np.random.default_rng(6)
+    usual = rng.normal(10.0, 1.0, (steps, rows))
+    step, burst = np.arange(steps)[:, None], rng.random((steps, rows)) < 0.05
+    kinds = (
+        usual, np.full_like(usual, 7.0), np.zeros_like(usual), burst * usual, usual.cumsum(axis=0),
+        usual + 9.0 * (step > steps // 2), usual * 1e20, usual * 1e-20,
+    )  # fmt: skip
+    return np.choose(np.arange(rows) % len(kinds), kinds)
+
+
+@pytest.mark.parametrize("age", [None, 1_000_000.0, 2_879_900.0])
+def test_neighbours_and_scattered_rows_of_one_age_and_of_several_learn_alike(
+    age: float | None,
+) -> None:
+    """To the bit: a slice of rows, a list of them, ages asked once and ages asked row by row."""
+    values = of_all_kinds(300, 40)
+    slices, lists, mixed = FullTier(40), FullTier(80), FullTier(41)
+    # One row is older by a sample from now on.
+    mixed.score(np.array([40]), np.array([START_MS]), np.ones(1))
+    of = {"slices": np.arange(40), "lists": np.arange(0, 80, 2)[::-1], "mixed": np.arange(41)}
+    for step, sample in enumerate(values):
+        if step == 100 and age is not None:
+            for tier in (slices, lists, mixed):
+                tier._age[:] += np.float32(age)
+        found = []
+        for tier, rows in zip((slices, lists, mixed), of.values(), strict=True):
+            times_ms = np.full(len(rows), START_MS + step * STEP_MS)
+            scores = tier.score(rows, times_ms, np.resize(sample, len(rows)))
+            found.append(np.stack((scores, tier.alarms(rows, scores)))[:, :40])
+        np.testing.assert_array_equal(found[1], found[0])
+        np.testing.assert_array_equal(found[2], found[0])
+    wanted = slices.arrays()
+    for tier, rows in ((lists, of["lists"]), (mixed, of["mixed"][:40])):
+        part = tier.part(rows).arrays()
+        for name in wanted.keys() - {"calibration.counts"}:
+            np.testing.assert_array_equal(part[name], wanted[name], err_msg=name)
+
+
 @pytest.mark.parametrize("cut", [1, 33, 120])
 def test_restored_state_equals_uninterrupted(cut: int) -> None:
     values = noise(160, 7)

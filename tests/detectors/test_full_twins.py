@@ -61,7 +61,7 @@ def test_tails_are_as_their_naive_twin_says(neighbours: bool, of_one_age: bool) 
     at = slice(2, 7) if neighbours else rows
     tails = Tails(3, 10)
     twins = [[NaiveTail() for _ in rows] for _ in range(3)]
-    ages = np.zeros(5, dtype=np.float32) if of_one_age else np.array([0, 3, 0, 90, 7], np.float32)
+    ages = np.zeros(1, np.float32) if of_one_age else np.array([0, 3, 0, 90, 7], np.float32)
     floor = np.full(5, 0.01, dtype=np.float32)
     swell = np.array([1.0, 30.0, 1e-3])
     for step in range(400):
@@ -70,7 +70,7 @@ def test_tails_are_as_their_naive_twin_says(neighbours: bool, of_one_age: bool) 
         found = tails.look(residuals, at, ages, floor)
         wanted = [
             [twin.look(float(size), float(age), 0.01) for twin, size, age in zip(*row, strict=True)]
-            for row in zip(twins, residuals, [ages] * 3, strict=True)
+            for row in zip(twins, residuals, [np.broadcast_to(ages, 5)] * 3, strict=True)
         ]
         np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=2e-3)
         ages += 1.0
