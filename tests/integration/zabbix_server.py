@@ -176,18 +176,6 @@ class Zabbix:
         return list(self.api("problem.get", asked))
 
 
-def _low_port(first: int = 0) -> int:
-    """A free port that Zabbix takes: it knows none above 32767."""
-    for port in range(first or 20_000 + os.getpid() % 10_000, 32_767):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise AssertionError("no port is free")
-
-
 def _load(database: Postgres) -> None:
     """Schema, and as much of the shipped data as an API and a server need."""
     database.database("zabbix")
@@ -242,8 +230,7 @@ def zabbix_server(folder: Path) -> Iterator[Zabbix]:
     if not SQL.is_dir() or not FRONTEND.is_dir():
         missing("Zabbix is not installed (tests/integration/install.sh)")
     server, agent, php = program("zabbix_server"), program("zabbix_agentd"), program("php")
-    first = _low_port()
-    ports = [first, _low_port(first + 1), free_port()]
+    ports = [free_port(), free_port(), free_port()]  # Zabbix knows none above 32767
     with ExitStack() as stack:
         database = stack.enter_context(postgres(HASTY))
         _load(database)
