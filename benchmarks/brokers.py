@@ -28,8 +28,9 @@ from store.store import Store
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[1]
-ENDS_WITHIN_S = 60.0
-"""Twice what a worker gives its stages: beside whole clusters on two cores, the interpreter itself is slow."""
+ENDS_WITHIN_S = 240.0
+"""Far more than a worker gives its stages: beside whole clusters on two cores, the interpreter itself is slow."""
+READY_S = 120.0
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:
@@ -54,13 +55,14 @@ class Broker:
             stdout=self._log, stderr=self._log,
         )  # fmt: skip
         host, port = self.address.split(":")
-        for _ in range(200):
+        until_s = time.monotonic() + READY_S
+        while time.monotonic() < until_s and self._process.poll() is None:
             try:
                 socket.create_connection((host, int(port)), 1).close()
                 return
             except OSError:
                 time.sleep(0.05)
-        raise AssertionError("the broker did not start")
+        raise AssertionError("the broker did not start: " + (folder / "broker.log").read_text()[-4_000:])
 
     def __enter__(self) -> Broker:
         return self

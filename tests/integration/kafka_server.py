@@ -16,7 +16,7 @@ from tests.integration.conftest import missing
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = Path(os.environ.get("TOCSIN_KAFKA_LIB", ROOT / "build" / "servers" / "kafka" / "lib"))
-READY_S = 240.0
+READY_S = 600.0
 # Sixteen bytes in URL-safe base64. One drawn by lot begins with "-" once in 64, which is then read as an option.
 IDENTITY = "dG9jc2luLXVuZGVydGVzdA"
 

@@ -94,7 +94,7 @@ def past(servers: Any, tmp_path: Path) -> Iterator[tuple[str, Shop]]:
     ]
     with servers.running(command, tmp_path / "prometheus.log"):
         servers.wait_for(
-            lambda: requests.get(f"http://{address}/-/ready", timeout=5).ok, "Prometheus"
+            lambda: requests.get(f"http://{address}/-/ready", timeout=60).ok, "Prometheus"
         )
         yield f"http://{address}", shop
 
@@ -147,7 +147,7 @@ def test_what_that_prometheus_writes_itself_learns_from_its_past(past: Any, slow
     with servers.tocsin_in(tmp_path / "tocsin", settings, address=address) as tocsin:
         # Only now does it scrape the shop, and write what it scrapes, few samples at a time.
         (tmp_path / "prometheus.yml").write_text(WRITING.format(port=slow, address=address))
-        requests.post(f"{url}/-/reload", timeout=30).raise_for_status()
+        requests.post(f"{url}/-/reload", timeout=60).raise_for_status()
         incident = tocsin.incident("shop")
         alerts = tocsin.get(f"/api/v1/incidents/{incident['id']}")["alerts"]
         (alert,) = [

@@ -25,7 +25,7 @@ class Typed:
             [sys.executable, "-m", "pipeline", *words],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             env=self.environment,
         )
         assert done.returncode == status, done.stdout + done.stderr

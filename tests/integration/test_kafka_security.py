@@ -126,7 +126,7 @@ def test_workers_console_and_topics_get_in_and_others_do_not(
         alert = {"labels": {"alertname": "Down", "service": "service00"}}
 
         def accepted() -> bool:
-            pushed = requests.post(f"http://{address}/api/v2/alerts", json=[alert], timeout=15)
+            pushed = requests.post(f"http://{address}/api/v2/alerts", json=[alert], timeout=60)
             return pushed.status_code == 200
 
         wait_for(accepted, "a push to be kept by the broker")

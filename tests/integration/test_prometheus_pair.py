@@ -56,7 +56,7 @@ def sends(servers: Any, address: str) -> None:
     """Wait until it has handed on an alert: it finds its Alertmanagers some time after its rules."""
 
     def sent() -> bool:
-        return bool(SENT.search(requests.get(f"http://{address}/metrics", timeout=10).text))
+        return bool(SENT.search(requests.get(f"http://{address}/metrics", timeout=60).text))
 
     servers.wait_for(sent, f"{address} to send")
 
@@ -102,7 +102,7 @@ def test_amtool_sees_groups_and_what_a_silence_hides(tocsin: Any, servers: Any) 
 
     def amtool(*words: str) -> Any:
         command = [servers.program("amtool"), f"--alertmanager.url={tocsin.url}", "-o", "json"]
-        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if "query" in words else None
 

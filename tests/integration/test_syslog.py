@@ -71,7 +71,7 @@ def send(sock: socket.socket, first: int) -> None:
 
 
 def counted(tocsin: Any, name: str) -> int:
-    text = requests.get(f"{tocsin.url}/metrics", timeout=10).text
+    text = requests.get(f"{tocsin.url}/metrics", timeout=60).text
     found = re.search(rf"^{name} (\S+)", text, re.MULTILINE)
     return int(float(found[1])) if found else 0
 
