@@ -98,10 +98,12 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]
     absolute = way.settings
     for name in ("ca.pem", "us.pem", "us.key", "password"):
         absolute = absolute.replace(f": {name}", f": '{tmp_path / name}'")
-    one = Cluster(tmp_path, broker, WORLD, partitions=PARTITIONS, security=f", {absolute}")
-    yield one
-    one.close()
-    broker.close()
+    try:
+        security = f", {absolute}"
+        with Cluster(tmp_path, broker, WORLD, partitions=PARTITIONS, security=security) as one:
+            yield one
+    finally:
+        broker.close()
 
 
 def test_workers_console_and_topics_get_in_and_others_do_not(

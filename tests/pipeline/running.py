@@ -155,7 +155,7 @@ class Exporter:
     def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         self.asked += 1
         if self.hangs:
-            self.let_go.wait(WAIT_S)
+            self.let_go.wait(600)
         return 200, self.body.encode(), {"Content-Type": "text/plain; version=0.0.4"}
 
 
