@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import random
 import socket
@@ -12,6 +13,13 @@ FIRST, LAST = 10_000, 32_767
 """Where ports are taken from: above what services are known by, below what the system takes for connections that go out."""
 _chance = random.SystemRandom()
 _kept: dict[int, socket.socket | None] = {}
+
+
+@atexit.register
+def _let_go() -> None:
+    for one in _kept.values():
+        if one is not None:
+            one.close()
 
 
 def free_port(first: int = FIRST, last: int = LAST) -> int:
