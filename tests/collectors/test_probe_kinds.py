@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -283,8 +282,5 @@ def test_a_lost_datagram_is_asked_again() -> None:
 
 
 def test_nobody_listens_at_the_name_server() -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
-    result = probe(ask(port, transport="tcp"))
+    result = probe(ask(free_port(), transport="tcp"))
     assert said(result) == "shop.test refuses the connection"
