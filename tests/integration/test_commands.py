@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -32,12 +33,15 @@ class Typed:
         return done.stdout + done.stderr
 
 
-@pytest.fixture
-def typed(tocsin: Any) -> Typed:
-    return Typed(tocsin.url, tocsin.token)
+@pytest.fixture(scope="module")
+def typed(servers: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Typed]:
+    """At one that nobody has told of anything, and that the tests leave so."""
+    with servers.tocsin_in(tmp_path_factory.mktemp("quiet")) as tocsin:
+        yield Typed(tocsin.url, tocsin.token)
 
 
-def test_from_a_pushed_alert_to_a_closed_incident(tocsin: Any, typed: Typed, servers: Any) -> None:
+def test_from_a_pushed_alert_to_a_closed_incident(tocsin: Any, servers: Any) -> None:
+    typed = Typed(tocsin.url, tocsin.token)
     typed("changes", "announce", "mail", "mail 2.0", "--version", "2.0")
     typed("alerts", "push", "alertname=QueueFull", "service=mail", "--summary", "it is full")
     found = tocsin.incident("mail")
