@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,8 +16,12 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-READY_S = 60
-STOP_S = 20
+READY_S = 240
+STOP_S = 120
+"""Only a failure waits so long: make integration runs beside this."""
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.ports import free_port  # noqa: E402
 
 
 def call(*command: str | Path, folder: Path) -> str:
@@ -43,20 +46,13 @@ def install(folder: Path) -> Path:
     return python.parent
 
 
-def free_port() -> int:
-    """A loopback port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_ready(url: str, server: subprocess.Popen[bytes]) -> None:
     """Ask until it answers 200, the server ends, or `READY_S` have passed."""
     print("smoke: waiting for", url, flush=True)
     started, last = time.monotonic(), "no answer"
     while time.monotonic() - started < READY_S and server.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=30) as answer:
                 if answer.status == 200:
                     return
         except urllib.error.HTTPError as error:

@@ -40,7 +40,7 @@ class Tocsin:
         """Its databases and snapshots."""
         return self.folder / "data"
 
-    def start(self, *, timeout_s: float = 60.0) -> None:
+    def start(self, *, timeout_s: float = 240.0) -> None:
         """Start it and wait until it says that it is ready."""
         command = [
             sys.executable, *self.program, "run",
@@ -61,7 +61,7 @@ class Tocsin:
             if self.process.poll() is not None:
                 raise RuntimeError(f"it ended at once; see {self.folder / 'tocsin.log'}")
             try:
-                with urllib.request.urlopen(f"{self.url}/-/ready", timeout=1):
+                with urllib.request.urlopen(f"{self.url}/-/ready", timeout=10):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.02)
@@ -78,13 +78,13 @@ class Tocsin:
         assert self.process is not None
         self.process.terminate()
         try:
-            self.process.wait(timeout=30)
+            self.process.wait(timeout=120)
         except subprocess.TimeoutExpired:
             self.kill()
 
     def get(self, path: str) -> object:
         """GET JSON."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+        with urllib.request.urlopen(self.url + path, timeout=60) as answer:
             return json.load(answer)
 
 

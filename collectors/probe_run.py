@@ -80,6 +80,10 @@ def _phases(attempt: Attempt) -> dict[Series, float]:
     return found
 
 
+# Which of the two of ssl it is depends on whether the peer says so, and on Python's version.
+_HANGS_UP = (http.client.RemoteDisconnected, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
+
 def _why(attempt: Attempt, error: Exception) -> Reason:
     """What went wrong, in a sentence."""
     target = attempt.target.instance
@@ -92,10 +96,10 @@ def _why(attempt: Attempt, error: Exception) -> Reason:
         if error.errno in (socket.EAI_AGAIN, getattr(socket, "EAI_FAIL", None)):
             return because("DNS: no name server answers for {target}", target=target)
         return because("DNS: there is no such name as that of {target}", target=target)
-    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError):
-        return tls_fault(attempt, error).reason
-    if isinstance(error, http.client.RemoteDisconnected | ssl.SSLEOFError):
+    if isinstance(error, _HANGS_UP):
         return because("{target} hangs up without an answer", target=target)
+    if isinstance(error, ssl.SSLError):
+        return tls_fault(attempt, error).reason
     if isinstance(error, http.client.IncompleteRead):
         return because("{target} breaks off in the middle of its answer", target=target)
     if isinstance(error, http.client.HTTPException):

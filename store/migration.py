@@ -13,6 +13,7 @@ release after nobody uses it.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from store import schema
 from store.database import Database
 
 _LOCK = 8_420_001  # any number, the same in all our processes
+# What a step calls `op` is one for the whole process: two threads that migrate at once would each write to both databases.
+_TURN = threading.Lock()
 _NUMBER = re.compile(r"[a-z]+_(?P<number>\d+)(?:_since_\d+)?")
 _LATER = re.compile(r"[a-z]+_(?P<number>\d+)_since_(?P<since>\d+)")
 FOLDER = Path(__file__).parent / "migrations"
@@ -64,7 +67,8 @@ def migrate(
         if conn.dialect.name == "postgresql":  # SQLite's writers take turns anyway
             conn.execute(select(func.pg_advisory_xact_lock(_LOCK)))
         try:
-            _run(conn, metadata, script, to)
+            with _TURN:
+                _run(conn, metadata, script, to)
         except CommandError as error:
             raise StoreError(
                 f"{database}: is not of a schema that this version knows ({error}): was it written by a newer one?"

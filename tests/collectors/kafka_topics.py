@@ -32,7 +32,7 @@ from model.series import SeriesIndex
 from store.store import Store
 from tests.collectors.recording_journal import RecordingJournal
 
-WAIT_S = 60.0
+WAIT_S = 240.0
 
 
 def door() -> Door:
@@ -96,7 +96,7 @@ def messages(topic: Topic, count: int) -> list[tuple[bytes, bytes, dict[str, str
         finally:
             await consumer.stop()
 
-    finish(asyncio.wait_for(ask(), 60))
+    finish(asyncio.wait_for(ask(), WAIT_S))
     return found
 
 

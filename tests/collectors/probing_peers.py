@@ -26,6 +26,7 @@ from model.clock import SystemClock
 from tests.collectors.http_double import Answer, answering
 
 CLOCK = SystemClock()
+PATIENCE_MS = 120_000
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
@@ -46,10 +47,10 @@ def addresses(host: str, port: int) -> list[str]:
 def probe(
     target: ProbeTarget, *, names: Names | None = None, now_ms: int | None = None, **settings: Any
 ) -> Result:
-    """One probe, at most two seconds long unless it says otherwise."""
+    """One probe; unless it says otherwise, as long as a machine that does other things may need."""
     return run_probe(
         target,
-        ProbeSettings(timeout_ms=settings.pop("timeout_ms", 2_000), **settings),
+        ProbeSettings(timeout_ms=settings.pop("timeout_ms", PATIENCE_MS), **settings),
         Names(8, addresses) if names is None else names,
         CLOCK,
         CLOCK.now_ms() if now_ms is None else now_ms,

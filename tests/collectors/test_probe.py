@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +14,7 @@ from collectors.probe_settings import HttpProbe, ProbeKind, ProbeSettings, Probe
 from model.batch import MetricBatch, is_stale
 from model.clock import SystemClock
 from model.series import SeriesIndex
-from tests.collectors.probing_peers import addresses, rude, silent, web
+from tests.collectors.probing_peers import PATIENCE_MS, addresses, rude, web
 
 NOW = 1_780_000_000_000
 
@@ -22,7 +24,7 @@ class Bench:
 
     def __init__(self, *targets: ProbeTarget, **settings: Any) -> None:
         self.index = SeriesIndex()
-        made = ProbeSettings(targets, interval_ms=10_000, timeout_ms=2_000)
+        made = ProbeSettings(targets, interval_ms=10_000, timeout_ms=PATIENCE_MS)
         self.prober = Prober(replace(made, **settings), self.index, SystemClock(), addresses)
         self.now_ms = NOW
 
@@ -99,12 +101,19 @@ def test_a_failure_carries_its_reason_and_ends_what_it_no_longer_sees() -> None:
 
 
 def test_a_probe_that_is_still_under_way_is_not_made_twice() -> None:
-    with rude(silent) as port:
-        bench = Bench(target(port), timeout_ms=300)
+    ends = threading.Event()
+
+    def holds(connection: socket.socket) -> None:
+        connection.recv(4_096)
+        ends.wait(240)
+
+    with rude(holds) as port:
+        bench = Bench(target(port))
         bench.prober.poll(NOW)
         bench.prober.poll(NOW + 10_000)
         bench.prober.poll(NOW + 20_000)
         assert bench.prober.counters()["tocsin_probes_skipped_total"] == 1
+        ends.set()
         bench.prober.wait(60.0)
         [batch] = bench.prober.poll(NOW + 20_001)
         assert isinstance(batch, MetricBatch) and len(batch.notes) == 1

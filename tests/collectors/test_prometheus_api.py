@@ -167,7 +167,7 @@ def test_who_drips_is_left_at_the_deadline() -> None:
             connection.recv(65_536)
             try:
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 900\r\n\r\n")
-                for _ in range(60):
+                for _ in range(899):
                     connection.sendall(b" ")
                     time.sleep(0.02)
             except OSError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from model.series import SeriesIndex
 from tests.collectors.http_double import Answer, answering
 
 NOW = 1_700_000_000_000
+EVERY_MS = 120_000
+"""A beat of the scraper; as its timeout far more than a busy machine needs."""
 
 
 @dataclass
@@ -49,16 +51,16 @@ class Bench:
 
     def __init__(self, settings: ScrapeSettings) -> None:
         self.index = SeriesIndex()
-        self.scraper = Scraper(settings, self.index, SystemClock())
+        self.scraper = Scraper(replace(settings, timeout_ms=EVERY_MS), self.index, SystemClock())
         self.now_ms = NOW
-        # The first beat may lie on this very millisecond or later in the second: be past it.
+        # The first beat may lie on this very millisecond or later in the interval: be past it.
         self.scraper.poll(NOW)
         self.scraper.wait(60.0)
         self.scraper.poll(NOW)
 
     def scrape(self) -> dict[str, float]:
         """One round; the last value by name."""
-        self.now_ms += 1_000
+        self.now_ms += EVERY_MS
         batches = self.scraper.poll(self.now_ms)
         self.scraper.wait(60.0)
         values: dict[str, float] = {}
@@ -73,7 +75,7 @@ class Bench:
 @pytest.fixture
 def bench(page: Page) -> Iterator[Bench]:
     target = ScrapeTarget(page.url, job="shop", service="cart", labels={"zone": "a"})
-    bench = Bench(ScrapeSettings((target,), interval_ms=1_000, body_bytes_max=10_000))
+    bench = Bench(ScrapeSettings((target,), interval_ms=EVERY_MS, body_bytes_max=10_000))
     yield bench
     bench.scraper.close()
 
@@ -82,7 +84,7 @@ def test_up_samples_and_labels(page: Page, bench: Bench) -> None:
     page.body = b'# TYPE a counter\na_total{job="mine"} 3\n'
     values = bench.scrape()
     assert (values["a_total"], values["up"], values["scrape_samples_scraped"]) == (3.0, 1.0, 1.0)
-    assert 0 < values["scrape_duration_seconds"] < 10
+    assert 0 < values["scrape_duration_seconds"] < EVERY_MS / 1000
     (series,) = [
         bench.index.labels(r)
         for r in bench.index.rows()
@@ -163,7 +165,7 @@ def test_secrets_come_from_files_and_stay_out_of_problems(page: Page, tmp_path: 
         ScrapeTarget(url, job="inside"),
         ScrapeTarget(page.url, job="basic", username="u", password_file=str(secret)),
     )
-    bench = Bench(ScrapeSettings(targets, interval_ms=1_000))
+    bench = Bench(ScrapeSettings(targets, interval_ms=EVERY_MS))
     bench.scrape()
     sent = {asked["authorization"] for asked in page.asked}
     assert sent == {"Bearer s3cret", "Basic YW5uOmhpZGRlbg==", "Basic dTpzM2NyZXQ="}
@@ -180,7 +182,7 @@ def test_dead_target_and_own_series_after_removal(tmp_path: Path) -> None:
     listed.write_text('[{"targets": ["127.0.0.1:1"], "labels": {"env": "x"}}]', encoding="utf-8")
     settings = ScrapeSettings(
         discovery=(FileTargets((str(tmp_path / "*.json"),), job="j"),),
-        interval_ms=1_000,
+        interval_ms=EVERY_MS,
         discovery_interval_ms=1,
     )
     bench = Bench(settings)
@@ -212,13 +214,13 @@ def test_reload_keeps_unchanged_targets(page: Page, bench: Bench) -> None:
     page.body = b"a 1\n"
     bench.scrape()
     kept = bench.scraper.settings.targets
-    more = ScrapeSettings((*kept, ScrapeTarget(page.url, job="new")), interval_ms=1_000)
+    more = ScrapeSettings((*kept, ScrapeTarget(page.url, job="new")), interval_ms=EVERY_MS)
     bench.scraper.reload(more)
     bench.scrape()
     values = bench.scrape()
     assert values["a"] == 1.0
     assert len(bench.scraper.targets) == 2
-    bench.scraper.reload(ScrapeSettings(kept, interval_ms=1_000))
+    bench.scraper.reload(ScrapeSettings(kept, interval_ms=EVERY_MS))
     bench.scrape()
     assert bench.scraper.targets == kept
     assert bench.scrape()["up"] == 1.0

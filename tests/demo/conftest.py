@@ -14,7 +14,7 @@ from model.clock import SystemClock
 from pipeline.demo import loopback
 from pipeline.demo.shop import Shop
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 """Only a failure waits this long: the machine may be busy."""
 
 
@@ -27,7 +27,7 @@ class Probe:
 
     def value(self, service: str, name: str, **labels: str) -> float:
         """The sum of a metric's samples that carry these labels."""
-        _, body = loopback.call(self.shop.ports[service], "GET", "/metrics")
+        _, body = loopback.call(self.shop.ports[service], "GET", "/metrics", timeout_s=PATIENCE_S)
         return sum(
             sample.value
             for family in text_string_to_metric_families(body.decode())
@@ -36,12 +36,14 @@ class Probe:
         )
 
     def mean_s(self, service: str, metric: str, seconds: float) -> float:
-        """Mean of a histogram over the next seconds; NaN where nothing was observed."""
-        before = self._totals(service, metric)
-        self.clock.sleep(seconds)
-        after = self._totals(service, metric)
-        count = after[1] - before[1]
-        return (after[0] - before[0]) / count if count else float("nan")
+        """Mean of a histogram over the next seconds, and until something was observed."""
+        before = after = self._totals(service, metric)
+        until_s = self.clock.monotonic_s() + PATIENCE_S
+        while after[1] == before[1]:
+            assert self.clock.monotonic_s() < until_s, f"{service} observes no {metric}"
+            self.clock.sleep(seconds)
+            after = self._totals(service, metric)
+        return (after[0] - before[0]) / (after[1] - before[1])
 
     def _totals(self, service: str, metric: str) -> tuple[float, float]:
         return self.value(service, f"{metric}_sum"), self.value(service, f"{metric}_count")
@@ -71,7 +73,7 @@ def probe(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Probe]:
     clock = SystemClock()
     folder: Path = tmp_path_factory.mktemp("shop")
     with Shop(folder, clock, rate=60.0) as shop:
-        shop.start()
+        shop.start(timeout_s=PATIENCE_S)
         yield Probe(shop, clock)
 
 
@@ -81,5 +83,5 @@ def well(probe: Probe) -> Iterator[Probe]:
     yield probe
     for name in probe.shop.ports:
         probe.shop.revive(name)
-        probe.shop.wait_ready(name)
+        probe.shop.wait_ready(name, timeout_s=PATIENCE_S)
         probe.shop.order(name, ())

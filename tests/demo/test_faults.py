@@ -9,7 +9,7 @@ from model.errors import TransientError
 from pipeline.demo import faults, loopback
 from pipeline.demo.faults import FAULTS, Fault
 from pipeline.demo.mischief import Order
-from tests.demo.conftest import Probe
+from tests.demo.conftest import PATIENCE_S, Probe
 
 BY_NAME = {fault.name: fault for fault in FAULTS}
 SERVED = "http_request_duration_seconds"
@@ -51,7 +51,7 @@ def test_cpu_is_burned_by_the_culprit_s_own_process(well: Probe) -> None:
     def used() -> float:
         return well.rate("checkout", "process_cpu_seconds_total", 1.0)
 
-    quiet = used()
+    quiet = min(used() for _ in range(3))
     fault, announced = begin(well, "cpu")
     # A busy machine gives a hot loop less than it wants, but far more than the service needs.
     well.until(lambda: used() > 3 * quiet + 0.05, "checkout burns")
@@ -90,13 +90,13 @@ def test_a_killed_process_stays_away_until_it_is_revived(well: Probe) -> None:
     pid = well.shop.pids()["inventory"]
     fault, announced = begin(well, "kill")
     with pytest.raises(TransientError):
-        for _ in range(20):
+        for _ in range(600):
             loopback.call(well.shop.ports["inventory"], "GET", "/metrics")
             well.clock.sleep(0.1)
     well.until(lambda: refused() > 0.5, "cart is refused")
     assert "inventory" not in well.shop.pids()
     end(well, fault, announced)
-    well.shop.wait_ready("inventory")
+    well.shop.wait_ready("inventory", timeout_s=PATIENCE_S)
     assert well.shop.pids()["inventory"] != pid
     assert well.value("inventory", "process_resident_memory_bytes") > 0
     well.until(lambda: refused() == 0, "cart is served again")
@@ -172,7 +172,7 @@ def test_a_browser_cannot_give_orders(well: Probe) -> None:
     body = b'{"kind": "latency", "ms": 900}'
     status, _ = loopback.call(well.shop.ports["search"], "POST", "/admin/fault", body=body)
     assert status == 400
-    assert well.mean_s("search", SERVED, 1.0) < 0.7
+    well.until(lambda: well.mean_s("search", SERVED, 1.0) < 0.7, "search is as quick as ever")
 
 
 def test_choose_refuses_what_it_does_not_know() -> None:

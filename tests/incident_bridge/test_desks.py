@@ -34,7 +34,7 @@ def clock() -> ManualClock:
 @pytest.fixture
 def webhook(server: DeskServer, clock: ManualClock) -> WebhookDesk:
     server.now_ms = NOW_MS
-    outgoing = Outgoing(clock, allow_private=True, timeout_ms=5_000)
+    outgoing = Outgoing(clock, allow_private=True, timeout_ms=120_000)
     return WebhookDesk("hook", server.url, [b"new", b"old"], outgoing, clock)
 
 

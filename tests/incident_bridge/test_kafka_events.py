@@ -36,7 +36,7 @@ def sending(store: Store, topic: Topic, **settings: Any) -> KafkaEvents:
 
 
 def until(seen: Any) -> None:
-    ends_s = time.monotonic() + 60
+    ends_s = time.monotonic() + 240
     while not seen():
         assert time.monotonic() < ends_s
         time.sleep(0.05)

@@ -79,7 +79,7 @@ def running(command: list[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -101,13 +101,13 @@ class Tocsin:
 
     def get(self, path: str, **params: Any) -> Any:
         """Ask its API."""
-        answer = requests.get(self.url + path, params=params, headers=self._headers(), timeout=60)
+        answer = requests.get(self.url + path, params=params, headers=self._headers(), timeout=120)
         answer.raise_for_status()
         return answer.json()
 
     def post(self, path: str, body: object) -> Any:
         """Tell its API."""
-        answer = requests.post(self.url + path, json=body, headers=self._headers(), timeout=60)
+        answer = requests.post(self.url + path, json=body, headers=self._headers(), timeout=120)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -158,7 +158,7 @@ def tocsin_in(
 
         def ready() -> bool:
             assert process.poll() is None, "tocsin has ended"
-            return requests.get(f"http://{address}/-/ready", timeout=5).status_code == 200
+            return requests.get(f"http://{address}/-/ready", timeout=60).status_code == 200
 
         wait_for(ready, "tocsin to be ready")
         yield Tocsin(address, folder)

@@ -38,12 +38,12 @@ class Elastic:
         body = "".join(json.dumps(line) + "\n" for line in lines)
         kind = {"Content-Type": "application/x-ndjson"}
         url = f"{self.url}/{index}/_bulk?refresh=true"
-        answer = requests.post(url, data=body.encode(), headers=kind, timeout=60)
+        answer = requests.post(url, data=body.encode(), headers=kind, timeout=180)
         assert answer.ok and not answer.json()["errors"], answer.text[:1_000]
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """Any request."""
-        answer = requests.request(method, self.url + path, json=body, timeout=60)
+        answer = requests.request(method, self.url + path, json=body, timeout=180)
         answer.raise_for_status()
         return answer.json()
 
@@ -83,8 +83,8 @@ def served(command: list[str], log: Path, url: str, servers: Any) -> Iterator[El
 
         def ready() -> bool:
             assert process.poll() is None, f"{log.stem} has ended"
-            health = requests.get(f"{url}/_cluster/health", timeout=5)
+            health = requests.get(f"{url}/_cluster/health", timeout=60)
             return bool(health.ok and health.json()["status"] in ("green", "yellow"))
 
-        servers.wait_for(ready, f"{log.stem} to be ready", 240)
+        servers.wait_for(ready, f"{log.stem} to be ready", 600)
         yield Elastic(url)

@@ -18,6 +18,16 @@ declare -A package_of=(
     [java]=default-jre-headless
     [mvn]=maven
 )
+# A network has its moments.
+tried() {
+    local pause
+    for pause in 5 20 0; do
+        "$@" && return 0
+        [ "$pause" -eq 0 ] || sleep "$pause"
+    done
+    return 1
+}
+
 missing=()
 for program in "${!package_of[@]}"; do
     command -v "$program" >/dev/null || missing+=("${package_of[$program]}")
@@ -44,7 +54,7 @@ fetch_elasticsearch() {
         return 0
     fi
     log=$(mktemp)
-    if ! mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
+    if ! tried mvn -q -B org.apache.maven.plugins:maven-dependency-plugin:3.6.1:copy \
         -Dartifact="$artifact" -DoutputDirectory="$PWD/$folder" >"$log" 2>&1; then
         echo "not fetched: Elasticsearch" >&2
         tail -n 5 "$log" >&2
@@ -73,7 +83,7 @@ fetch_jars() {
         echo '</dependencies></project>'
     } >"$folder/pom.xml"
     log=$(mktemp)
-    if mvn -q -B -f "$folder/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
+    if tried mvn -q -B -f "$folder/pom.xml" dependency:copy-dependencies -DincludeScope=runtime \
         -DoutputDirectory="$PWD/$folder/partial" >"$log" 2>&1; then
         mv "$folder/partial" "$folder/lib"
     else
@@ -94,7 +104,7 @@ make_helm() {
         return 0
     fi
     log=$(mktemp)
-    if ! GOBIN="$PWD/build/servers/bin" GOFLAGS=-mod=mod go install helm.sh/helm/v3/cmd/helm@v3.16.4 >"$log" 2>&1; then
+    if ! GOBIN="$PWD/build/servers/bin" GOFLAGS=-mod=mod tried go install helm.sh/helm/v3/cmd/helm@v3.16.4 >"$log" 2>&1; then
         echo "not made: helm" >&2
         tail -n 5 "$log" >&2
         [ "${CI:-}" != true ] || exit 1
@@ -117,7 +127,7 @@ fetch_compliance() {
     source=$(mktemp -d)
     log=$(mktemp)
     if ! { module_folder "$suite" && cp -r "$found/." "$source" && chmod -R u+w "$source" \
-        && (cd "$source" && go test -c -o "$folder/remotewrite.test" .) \
+        && (cd "$source" && tried go test -c -o "$folder/remotewrite.test" .) \
         && module_folder "$documents" && cp -r "$found/tests/testdata/parsers" "$folder/openmetrics" \
         && chmod -R u+w "$folder/openmetrics"; } >"$log" 2>&1; then
         echo "not fetched: Prometheus' compliance suites" >&2
@@ -128,7 +138,7 @@ fetch_compliance() {
 }
 
 module_folder() { # sets found
-    found=$(cd / && go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') && [ -d "$found" ]
+    found=$(cd / && tried go mod download -json "$1" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p') && [ -d "$found" ]
 }
 
 fetch_servers() {
@@ -161,8 +171,8 @@ fi
 echo "installing: ${missing[*]}"
 log=$(mktemp)
 # RUNLEVEL=1 keeps the packages from starting their services.
-if ! { "${as_root[@]}" apt-get update -q && "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
-    apt-get install -q -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+if ! { tried "${as_root[@]}" apt-get update -q && tried "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y -o DPkg::Lock::Timeout=600 --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     [ "${CI:-}" != true ] || exit 1
 fi

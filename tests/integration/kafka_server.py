@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -16,7 +15,8 @@ from tests.integration.conftest import missing
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = Path(os.environ.get("TOCSIN_KAFKA_LIB", ROOT / "build" / "servers" / "kafka" / "lib"))
-READY_S = 240.0
+READY_S = 600.0
+READY = b"Kafka Server started"
 # Sixteen bytes in URL-safe base64. One drawn by lot begins with "-" once in 64, which is then read as an option.
 IDENTITY = "dG9jc2luLXVuZGVydGVzdA"
 
@@ -77,22 +77,20 @@ class KafkaServer:
 
     def start(self) -> None:
         """Run, with what was kept."""
-        with (self._folder / "kafka.log").open("a") as log:
+        path = self._folder / "kafka.log"
+        with path.open("ab") as log:
+            before = log.tell()
             self._process = subprocess.Popen(
                 self._command("-Xmx512m", "kafka.Kafka", self._properties), stdout=log, stderr=log
             )
-        host, port = self.address.split(":")
         until_s = time.monotonic() + READY_S
         while time.monotonic() < until_s:
-            try:
-                socket.create_connection((host, int(port)), 1).close()
+            # It takes connections before that, and then has no leader of any partition.
+            if READY in path.read_bytes()[before:]:
                 return
-            except OSError:
-                assert self._process.poll() is None, (self._folder / "kafka.log").read_text()[
-                    -4000:
-                ]
-                time.sleep(0.2)
-        raise AssertionError("Kafka did not start")
+            assert self._process.poll() is None, path.read_text()[-4000:]
+            time.sleep(0.2)
+        raise AssertionError("Kafka did not start: " + path.read_text()[-4000:])
 
     def kill(self) -> None:
         """With -9."""

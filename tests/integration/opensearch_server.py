@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.ports import free_port
 from tests.integration.elastic_server import STORED, Elastic, served
 
 LIBRARY = STORED / "opensearch" / "lib"
@@ -20,7 +20,7 @@ def opensearch_in(folder: Path, servers: Any) -> Iterator[Elastic]:
     java = servers.program("java")
     if not LIBRARY.is_dir():
         servers.missing("OpenSearch is not there (tests/integration/install.sh fetches it)")
-    port = _free_port()
+    port = free_port(9201, 9299)  # the runner takes none above
     command = [java, "-Xms512m", "-Xmx512m", "-cp", f"{LIBRARY}/*", RUNNER]
     command += ["-basePath", str(folder / "opensearch"), "-numOfNode", "1"]
     # The runner adds 1 for its first node.
@@ -28,12 +28,3 @@ def opensearch_in(folder: Path, servers: Any) -> Iterator[Elastic]:
     url = f"http://127.0.0.1:{port}"
     with served(command, folder / "opensearch.log", url, servers) as started:
         yield started
-
-
-def _free_port() -> int:
-    """The runner takes none above 9299."""
-    for port in range(9201, 9300):
-        with suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port from 9201 to 9299 is free")

@@ -92,7 +92,7 @@ class Live:
         body = [{"labels": labels, "startsAt": datetime.now(UTC).isoformat()}]
         try:
             url = f"http://{self.address}/api/v2/alerts"
-            return requests.post(url, json=body, timeout=30).status_code
+            return requests.post(url, json=body, timeout=120).status_code
         except requests.RequestException:
             return 0
 

@@ -6,6 +6,8 @@ import socket
 import threading
 from contextlib import suppress
 
+from benchmarks.ports import free_port
+
 
 class Proxy:
     """Forwards connections until it is cut; then they end, and new ones are refused.
@@ -30,13 +32,12 @@ class Proxy:
         self._lock = threading.Lock()
         self._pairs: set[tuple[socket.socket, socket.socket]] = set()
         self._listening: socket.socket | None = None
-        self.port = 0
+        self.port = free_port()  # also while it is cut
         self.heal()
 
     def heal(self) -> None:
         """Let connections through, at the port of before."""
         self._listening = listening = socket.create_server(("127.0.0.1", self.port))
-        self.port = listening.getsockname()[1]
         threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
 
     def cut(self) -> None:
@@ -57,9 +58,13 @@ class Proxy:
         while True:
             try:
                 here, _ = listening.accept()
-                there = socket.create_connection(("127.0.0.1", self._target), 5)
             except OSError:
                 return
+            try:
+                there = socket.create_connection(("127.0.0.1", self._target), 60)
+            except OSError:  # nobody is there now: this one is told, the next may have more luck
+                here.close()
+                continue
             there.settimeout(None)
             with self._lock:
                 if self._listening is not listening:

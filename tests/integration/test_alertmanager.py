@@ -32,7 +32,7 @@ class Amtool:
 
     def __call__(self, *words: str) -> str:
         """What it printed."""
-        done = subprocess.run([*self.command, *words], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*self.command, *words], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
@@ -82,7 +82,7 @@ def test_an_alertmanager_hands_on_what_fires_and_what_resolves(tocsin: Any, serv
     known = type(tocsin)(tocsin.address, tocsin.folder, token)
     with servers.running(command, tmp_path / "alertmanager.log"):
         ready = f"{url}/-/ready"
-        servers.wait_for(lambda: requests.get(ready, timeout=5).ok, "alertmanager to be ready")
+        servers.wait_for(lambda: requests.get(ready, timeout=60).ok, "alertmanager to be ready")
         amtool = Amtool(servers, url)
         began = datetime.now(UTC) - timedelta(seconds=60)
         words = ["alert", "add", "DiskFull", "service=mail", "severity=critical"]
@@ -97,7 +97,7 @@ def test_a01_without_the_token_nothing_is_stored(tocsin: Any) -> None:
     token = tocsin.post("/api/v1/tokens", {"name": "alertmanager", "role": "responder"})["token"]
     body = [{"labels": {"alertname": "Forged", "service": "mail"}}]
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {token}"}):
-        refused = requests.post(f"{tocsin.url}/api/v2/alerts", json=body, headers=headers, timeout=10)  # fmt: skip
+        refused = requests.post(f"{tocsin.url}/api/v2/alerts", json=body, headers=headers, timeout=60)  # fmt: skip
         assert refused.status_code == 401
     known = type(tocsin)(tocsin.address, tocsin.folder, token)
     known.push({"labels": {"alertname": "Genuine", "service": "web"}})

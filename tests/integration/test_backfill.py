@@ -17,7 +17,7 @@ from benchmarks.ports import free_port
 from pipeline import settings as reading
 from pipeline.distributed import topics
 from tests.collectors.http_double import Answer, answering
-from tests.integration.conftest import Tocsin
+from tests.integration.conftest import Tocsin, wait_for
 
 pytestmark = pytest.mark.integration
 
@@ -94,7 +94,7 @@ def past(servers: Any, tmp_path: Path) -> Iterator[tuple[str, Shop]]:
     ]
     with servers.running(command, tmp_path / "prometheus.log"):
         servers.wait_for(
-            lambda: requests.get(f"http://{address}/-/ready", timeout=5).ok, "Prometheus"
+            lambda: requests.get(f"http://{address}/-/ready", timeout=60).ok, "Prometheus"
         )
         yield f"http://{address}", shop
 
@@ -116,11 +116,17 @@ def slow(past: tuple[str, Shop]) -> Iterator[int]:
         yield int(address.rpartition(":")[2])
 
 
-def is_told_slow(tocsin: Tocsin) -> None:
-    """With the band of how fast it always was."""
-    incident = tocsin.incident("checkout")
+def slowness(tocsin: Tocsin, service: str) -> list[dict[str, Any]]:
+    """The alerts about latency in a service's incident."""
+    incident = tocsin.incident(service)
     alerts = tocsin.get(f"/api/v1/incidents/{incident['id']}")["alerts"]
-    (alert,) = [a["alert"] for a in alerts if a["alert"]["labels"]["alertname"] == "LatencyHigh"]
+    return [a["alert"] for a in alerts if a["alert"]["labels"]["alertname"] == "LatencyHigh"]
+
+
+def is_told_slow(tocsin: Tocsin, service: str) -> None:
+    """With the band of how fast it always was."""
+    # On a busy machine a scrape that came to nothing may have opened the incident.
+    (alert,) = wait_for(lambda: slowness(tocsin, service), f"{service} to be told slow")
     band = alert["evidence"]
     assert 0.05 < band["high"] < 0.4 < band["value"]
 
@@ -129,7 +135,7 @@ def test_who_was_always_fast_is_found_slow_at_once(past: Any, slow: int, servers
     url, _ = past
     settings = servers.settings + SETTINGS.format(port=slow, more=BACKFILL.format(url=url))
     with servers.tocsin_in(tmp_path / "tocsin", settings) as tocsin:
-        is_told_slow(tocsin)
+        is_told_slow(tocsin, "checkout")
 
         def counted(name: str) -> float:
             return float(dict(tocsin.get("/api/v1/health")["counters"])[f"tocsin_backfill_{name}"])
@@ -147,14 +153,8 @@ def test_what_that_prometheus_writes_itself_learns_from_its_past(past: Any, slow
     with servers.tocsin_in(tmp_path / "tocsin", settings, address=address) as tocsin:
         # Only now does it scrape the shop, and write what it scrapes, few samples at a time.
         (tmp_path / "prometheus.yml").write_text(WRITING.format(port=slow, address=address))
-        requests.post(f"{url}/-/reload", timeout=30).raise_for_status()
-        incident = tocsin.incident("shop")
-        alerts = tocsin.get(f"/api/v1/incidents/{incident['id']}")["alerts"]
-        (alert,) = [
-            a["alert"] for a in alerts if a["alert"]["labels"]["alertname"] == "LatencyHigh"
-        ]
-        band = alert["evidence"]
-        assert 0.05 < band["high"] < 0.4 < band["value"]
+        requests.post(f"{url}/-/reload", timeout=60).raise_for_status()
+        is_told_slow(tocsin, "shop")
         counters = dict(tocsin.get("/api/v1/health")["counters"])
         assert counters["tocsin_backfill_series_total"] == len(BOUNDS) + 2
         assert counters["tocsin_backfill_unmatched_total"] == 0
@@ -168,7 +168,8 @@ def test_a_cold_start_does_not_know_better(slow: int, servers: Any, tmp_path: Pa
             return float(dict(tocsin.get("/api/v1/health")["counters"])["tocsin_scrapes_total"])
 
         servers.wait_for(lambda: samples() > 40, "samples")
-        assert not tocsin.incidents("checkout", "open")
+        told = {alert["labels"]["alertname"] for alert in tocsin.get("/api/v2/alerts")}
+        assert told <= {"ServiceDown"}  # what a scrape that came to nothing says, on a busy machine
 
 
 def test_workers_learn_from_the_past_as_well(past: Any, slow: int, servers: Any, tmp_path: Path) -> None:  # fmt: skip
@@ -192,7 +193,7 @@ def test_workers_learn_from_the_past_as_well(past: Any, slow: int, servers: Any,
         tocsin = Tocsin(address, tmp_path)
         try:
             servers.wait_for(lambda: tocsin.get("/api/v1/incidents") is not None, "the console")
-            is_told_slow(tocsin)
+            is_told_slow(tocsin, "checkout")
         finally:
             for one in processes:
                 one.stop()

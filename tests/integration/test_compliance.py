@@ -39,7 +39,7 @@ def test_the_remote_write_receiver_suite_passes(tocsin: Any, servers: Any, tmp_p
         env={**os.environ, "PROMETHEUS_RW2_COMPLIANCE_CONFIG_FILE": str(config)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     lines = done.stdout.splitlines()

@@ -11,7 +11,7 @@ import pytest
 pytestmark = pytest.mark.integration
 
 IDLE = 500
-PATIENCE_S = 60
+PATIENCE_S = 300
 
 
 def _connect(tocsin: Any) -> socket.socket:

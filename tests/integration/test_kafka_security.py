@@ -98,10 +98,12 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Cluster]
     absolute = way.settings
     for name in ("ca.pem", "us.pem", "us.key", "password"):
         absolute = absolute.replace(f": {name}", f": '{tmp_path / name}'")
-    one = Cluster(tmp_path, broker, WORLD, partitions=PARTITIONS, security=f", {absolute}")
-    yield one
-    one.close()
-    broker.close()
+    try:
+        security = f", {absolute}"
+        with Cluster(tmp_path, broker, WORLD, partitions=PARTITIONS, security=security) as one:
+            yield one
+    finally:
+        broker.close()
 
 
 def test_workers_console_and_topics_get_in_and_others_do_not(
@@ -126,7 +128,7 @@ def test_workers_console_and_topics_get_in_and_others_do_not(
         alert = {"labels": {"alertname": "Down", "service": "service00"}}
 
         def accepted() -> bool:
-            pushed = requests.post(f"http://{address}/api/v2/alerts", json=[alert], timeout=15)
+            pushed = requests.post(f"http://{address}/api/v2/alerts", json=[alert], timeout=60)
             return pushed.status_code == 200
 
         wait_for(accepted, "a push to be kept by the broker")

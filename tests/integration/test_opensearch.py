@@ -50,12 +50,21 @@ def test_log_lines_alerts_and_incidents_in_data_streams(
         servers.wait_for(lambda: found(opensearch, told), "the incident's document")
         errors = "service.name:cart AND log.level:error AND event.dataset:tocsin.log"
         servers.wait_for(lambda: len(found(opensearch, errors)) == 200, "all lines")
-        health = dict(tocsin.get("/api/v1/health")["counters"])
-        assert health["tocsin_elasticsearch_logs_refused_total"] == 0
-        assert health["tocsin_elasticsearch_sink_refused_total"] == 0
+        servers.wait_for(lambda: found(opensearch, "message:given", "log"), "the line after them")
+        fired = "event.kind:alert AND rule.name:Down"
+        servers.wait_for(lambda: found(opensearch, fired), "the alert's document")
+
+        def counted(name: str) -> float:
+            return float(dict(tocsin.get("/api/v1/health")["counters"])[name])
+
+        assert counted("tocsin_elasticsearch_logs_refused_total") == 0
+        assert counted("tocsin_elasticsearch_sink_refused_total") == 0
         # What it writes is not read as somebody's log, though logs-* would fit.
-        assert health["tocsin_elasticsearch_rounds_total"] > 0
-        assert health["tocsin_elasticsearch_lines_total"] == 0
+        begun = counted("tocsin_elasticsearch_rounds_total")
+        servers.wait_for(
+            lambda: counted("tocsin_elasticsearch_rounds_total") > begun + 1, "a round after that"
+        )
+        assert counted("tocsin_elasticsearch_lines_total") == 0
     masked = found(opensearch, "message:given", "log")
     assert len(masked) == 1 and "hunter2" not in masked[0]["message"]
     one = found(opensearch, errors)[0]

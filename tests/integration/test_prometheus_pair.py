@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,17 @@ def sends(servers: Any, address: str) -> None:
     """Wait until it has handed on an alert: it finds its Alertmanagers some time after its rules."""
 
     def sent() -> bool:
-        return bool(SENT.search(requests.get(f"http://{address}/metrics", timeout=10).text))
+        return bool(SENT.search(requests.get(f"http://{address}/metrics", timeout=60).text))
 
     servers.wait_for(sent, f"{address} to send")
+
+
+@pytest.fixture
+def tocsin(servers: Any, tmp_path: Path) -> Iterator[Any]:
+    """One that waits until both have said that it is over: they read their rules one after the other."""
+    settings = servers.settings.replace("resolve_window: 2s", "resolve_window: 15s")
+    with servers.tocsin_in(tmp_path / "tocsin", settings) as started:
+        yield started
 
 
 def test_a_pair_makes_one_incident_and_a_restart_changes_nothing(tocsin: Any, servers: Any, tmp_path: Path) -> None:  # fmt: skip
@@ -102,7 +111,7 @@ def test_amtool_sees_groups_and_what_a_silence_hides(tocsin: Any, servers: Any) 
 
     def amtool(*words: str) -> Any:
         command = [servers.program("amtool"), f"--alertmanager.url={tocsin.url}", "-o", "json"]
-        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([*command, *words], capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout) if "query" in words else None
 

@@ -17,6 +17,8 @@ import trustme
 pytestmark = pytest.mark.integration
 
 LINES = 500
+AT_ONCE = 100
+"""So many fit into the buffer of a UDP socket, however long its reader stands still."""
 LONG = 2_048
 """Characters of a line that is told apart: Tocsin cuts it at its limit, and counts that."""
 TARGET = {
@@ -65,13 +67,13 @@ def certificates(folder: Path) -> str:
     return f"cert_file: {mine}, key_file: {mine}, client_ca_file: {folder / 'ca.pem'}"
 
 
-def send(sock: socket.socket, first: int) -> None:
-    for number in range(first, first + LINES):
+def send(sock: socket.socket, first: int, count: int = LINES) -> None:
+    for number in range(first, first + count):
         sock.send(b"<11>cart[7]: order %d failed" % number)
 
 
 def counted(tocsin: Any, name: str) -> int:
-    text = requests.get(f"{tocsin.url}/metrics", timeout=10).text
+    text = requests.get(f"{tocsin.url}/metrics", timeout=60).text
     found = re.search(rf"^{name} (\S+)", text, re.MULTILINE)
     return int(float(found[1])) if found else 0
 
@@ -100,7 +102,7 @@ def try_the_connection(sock: socket.socket, port: int) -> int:
     These are what may be lost: whoever writes to a connection learns that its other end is gone by the
     write after, and what it wrote before is nowhere. What it is given from then on it must keep.
     """
-    ends_s = time.monotonic() + 60
+    ends_s = time.monotonic() + 300
     count = 0
     while connected(port):
         assert time.monotonic() < ends_s, "rsyslog does not notice that Tocsin is gone"
@@ -120,8 +122,10 @@ def test_rsyslog_forwards_and_keeps_what_it_must(
     settings = servers.settings + f"syslog: {{listeners: [{listener}], message_max: 1KiB}}\n"
     with rsyslog(servers, tmp_path / "rsyslog", protocol, port) as log:
         with servers.tocsin_in(tmp_path / "tocsin", settings) as tocsin:
-            send(log, 0)
-            servers.wait_for(lambda: taken(tocsin) == LINES, f"{LINES} lines")
+            for first in range(0, LINES, AT_ONCE):
+                send(log, first, AT_ONCE)
+                come = first + AT_ONCE
+                servers.wait_for(lambda come=come: taken(tocsin) == come, f"{come} lines")
             assert counted(tocsin, "tocsin_syslog_malformed_total") == 0
         if protocol == "udp":
             return

@@ -37,12 +37,12 @@ def test_an_alertmanager_takes_it_for_pagerduty(tocsin: Any, servers: Any, tmp_p
     url = f"http://127.0.0.1:{port}"
     labels = {"alertname": "DiskFull", "service": "mail", "severity": "critical"}
     with servers.running(command, tmp_path / "alertmanager.log"):
-        servers.wait_for(lambda: requests.get(f"{url}/-/ready", timeout=5).ok, "Alertmanager")
-        requests.post(f"{url}/api/v2/alerts", json=[{"labels": labels}], timeout=10)
+        servers.wait_for(lambda: requests.get(f"{url}/-/ready", timeout=60).ok, "Alertmanager")
+        requests.post(f"{url}/api/v2/alerts", json=[{"labels": labels}], timeout=60)
         incident = tocsin.incident("mail")
         (alert,) = tocsin.get("/api/v2/alerts")
         assert alert["labels"]["alertname"] == "DiskFull"
         over = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
         ended = [{"labels": labels, "startsAt": "2020-01-01T00:00:00Z", "endsAt": over}]
-        requests.post(f"{url}/api/v2/alerts", json=ended, timeout=10)
+        requests.post(f"{url}/api/v2/alerts", json=ended, timeout=60)
         assert tocsin.incident("mail", "resolved")["id"] == incident["id"]

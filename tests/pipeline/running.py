@@ -24,7 +24,7 @@ from tests.collectors.http_double import Answer, answering
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 60.0
+WAIT_S = 240.0
 QUIET = "host: {enabled: false}\nself: {enabled: false}\nlogs: {sources: []}\n"
 QUICK = "correlator: {group_wait: 200ms, group_wait_critical: 200ms, resolve_window: 1s}\n"
 PACE = "pipeline: {tick: 200ms, checkpoint_interval: 1s}\n"
@@ -73,7 +73,7 @@ class Running(Tocsin):
 
     def ask(self, method: str, path: str, body: Any = None, **more: Any) -> requests.Response:
         """One request."""
-        return self.session.request(method, self.url + path, json=body, timeout=15, **more)
+        return self.session.request(method, self.url + path, json=body, timeout=120, **more)
 
     def push(self, *names: str, **labels: str) -> int:
         """Push alerts that fire now; returns the status."""
@@ -155,7 +155,7 @@ class Exporter:
     def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Answer:
         self.asked += 1
         if self.hangs:
-            self.let_go.wait(WAIT_S)
+            self.let_go.wait(600)
         return 200, self.body.encode(), {"Content-Type": "text/plain; version=0.0.4"}
 
 

@@ -17,7 +17,7 @@ from console.metrics import Counters
 from pipeline.guard import HEAD_BYTES_MAX, GuardedProtocol, quiet
 
 HEAD = b"POST /echo HTTP/1.1\r\nHost: a\r\n"
-WAIT_S = 60.0
+WAIT_S = 240.0
 
 
 class Hasty(GuardedProtocol):

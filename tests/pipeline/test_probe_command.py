@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 
 from typer.testing import CliRunner
 
+from benchmarks.ports import free_port
 from collectors.probe_settings import ProbeKind
 from pipeline.cli import app
 from pipeline.commands.probe import address
 from tests.collectors.probing_peers import Authority, web
 
 RUN = CliRunner()
-
-
-def _closed() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def test_an_address_by_hand() -> None:
@@ -40,12 +35,12 @@ def test_a_certificate_by_hand(tmp_path: Path) -> None:
 
 
 def test_all_that_are_configured_and_one_of_them(tmp_path: Path) -> None:
-    closed = _closed()
+    closed = free_port()
     (tmp_path / "key").write_text("s3cret")
     with web() as page:
         (tmp_path / "tocsin.yaml").write_text(
             "probes:\n"
-            "  timeout: 2s\n"
+            "  timeout: 5s\n"
             "  targets:\n"
             f"    - {{name: shop, kind: http, target: 'http://127.0.0.1:{page.port}/', interval: 5s, http: {{header_files: {{X-Key: key}}}}}}\n"
             f"    - {{name: db, kind: tcp, target: '127.0.0.1:{closed}', service: store}}\n"
@@ -53,7 +48,7 @@ def test_all_that_are_configured_and_one_of_them(tmp_path: Path) -> None:
         config = ["--config", str(tmp_path)]
         every = RUN.invoke(app, ["probe", *config, "--json"])
         one = RUN.invoke(app, ["probe", "shop", *config])
-        other = RUN.invoke(app, ["probe", "db", *config, "--timeout", "1s"])
+        other = RUN.invoke(app, ["probe", "db", *config, "--timeout", "2m"])
         checked = RUN.invoke(app, ["check", *config])
         # A file of the configuration is beside it, wherever the command is run.
         assert {asked[2].get("x-key") for asked in page.asked} == {"s3cret"}

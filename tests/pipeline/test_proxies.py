@@ -34,7 +34,7 @@ def _serving(trusted: Sequence[str]) -> Iterator[int]:
 )
 def test_a18_only_a_named_proxy_may_speak_for_others(trusted: Sequence[str], seen: str) -> None:
     with _serving(trusted) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
         connection.request("GET", "/who", headers={"X-Forwarded-For": "203.0.113.9"})
         assert connection.getresponse().read().decode().strip('"') == seen
         connection.close()

@@ -47,12 +47,12 @@ def test_f25_a_good_configuration_is_taken_over_and_nothing_is_forgotten(
     (incident,) = until(tocsin.incidents, "the incident")
     tocsin.settled()
     assert exporter.asked == 0
-    targets = f"scrape: {{targets: [{{url: '{exporter.url}', job: jobs, interval: 200ms}}]}}\n"
+    targets = f"scrape: {{targets: [{{url: '{exporter.url}', job: jobs, interval: 3s}}]}}\n"
     tocsin.configure(
         tocsin=QUIET + QUICK + RETRY + PACE + targets, routes=_routes(outside, "after")
     )
     assert tocsin.ask("POST", "/-/reload").json() == {"reloaded": True}
-    until(lambda: exporter.asked > 2, "the new target to be scraped")
+    until(lambda: exporter.asked > 1, "the new target to be scraped")
     until(lambda: tocsin.metric("tocsin_series") > 0, "its series")
     tocsin.push("New", service="new")
     until(lambda: len(tocsin.incidents()) == 2, "the second incident")

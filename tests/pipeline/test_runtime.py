@@ -69,7 +69,7 @@ def _learn(runtime: Runtime, clock: ManualClock, samples: int = 120) -> Evidence
 
 
 def _until_ready(runtime: Runtime) -> None:
-    for _ in range(1_000):
+    for _ in range(24_000):
         if runtime.parts.embedded.ready:
             return
         threading.Event().wait(0.01)

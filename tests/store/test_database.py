@@ -49,7 +49,7 @@ def test_a_reader_keeps_its_view_and_waits_for_nobody(database: Database) -> Non
 
 
 def test_writers_take_turns(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path}/x.db")
+    database = Database(f"sqlite:///{tmp_path}/x.db", busy_timeout_ms=240_000)
     migrate(database, schema.records)
 
     def count_up() -> None:

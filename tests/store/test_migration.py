@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import MetaData
@@ -59,6 +62,24 @@ def test_both_schemas_live_in_one_database(tmp_path: Path) -> None:
         assert migration.revision(conn, schema.records) == "records_0002"
         assert migration.revision(conn, schema.journal) == "journal_0001"
     store.close()
+
+
+def test_threads_that_make_databases_at_once_make_each_its_own(tmp_path: Path) -> None:
+    """What steps call `op` is one for the whole process."""
+    together = threading.Barrier(4)
+
+    def make(number: int) -> tuple[str | None, list[Any]]:
+        database = Database(f"sqlite:///{tmp_path}/{number}.db", busy_timeout_ms=240_000)
+        together.wait()
+        migration.migrate(database, schema.records)
+        with database.read() as conn:
+            found = migration.revision(conn, schema.records)
+            differences = migration.differences(conn, schema.records)
+        database.close()
+        return found, differences
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(make, range(4))) == [("records_0002", [])] * 4
 
 
 def _next_version(folder: Path, step: str) -> list[Path]:

@@ -36,9 +36,9 @@ def test_a_rebalance_while_it_ends_is_answered() -> None:
         answer = asyncio.Event()
         consumer = Rebalancing(until=answer)
         await consumer.start()
-        await asyncio.wait_for(consumer.stop(), 20)  # Faust's own thread stops this loop here
+        await asyncio.wait_for(consumer.stop(), 240)  # Faust's own thread stops this loop here
         answer.set()
-        return await ended(consumer.app, 20.0) and consumer.heard
+        return await ended(consumer.app, 240.0) and consumer.heard
 
     assert asyncio.run(end())
 
@@ -48,10 +48,10 @@ def test_a_thread_that_does_not_end_is_told_and_holds_nobody_up() -> None:
         answer = asyncio.Event()
         consumer = Rebalancing(until=answer)
         await consumer.start()
-        await asyncio.wait_for(consumer.stop(), 20)
+        await asyncio.wait_for(consumer.stop(), 240)
         first = await ended(consumer.app, 0.05)
         answer.set()
-        return first, await ended(consumer.app, 20.0)
+        return first, await ended(consumer.app, 240.0)
 
     assert asyncio.run(end()) == (False, True)
 
@@ -64,9 +64,9 @@ def test_the_thread_of_another_application_is_not_waited_for() -> None:
         hangs = Rebalancing(until=answer)
         other: Any = object()
         await hangs.start()
-        await asyncio.wait_for(hangs.stop(), 20)
+        await asyncio.wait_for(hangs.stop(), 240)
         alone = await ended(other, 0.0)
         answer.set()
-        return alone, await ended(hangs.app, 20.0)
+        return alone, await ended(hangs.app, 240.0)
 
     assert asyncio.run(end()) == (True, True)

@@ -128,6 +128,8 @@ def test_syslog_and_history_into_an_elasticsearch_with_workers(
                 one["event"]["action"] == "incident-opened" for one in double.of("tocsin.incident")
             )
             assert until(lambda: set() if opened() else {b"no incident yet"}) == set()
+            told = lambda: len(double.of("tocsin.alert")) >= PUSHES  # noqa: E731
+            assert until(lambda: set() if told() else {b"not all alerts yet"}) == set()
         finally:
             sender.close()
             for one in (console, worker):
