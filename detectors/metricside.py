@@ -29,18 +29,24 @@ _SUMMARY_PARTS = ("_sum", "_count")
 _IGNORED, _INPUT, _MEMORY, _UP = map(int, (Kind.IGNORED, Kind.INPUT, Kind.MEMORY, Kind.UP))
 
 
+def kind_of(index: SeriesIndex, name: str) -> str:
+    """The type of a series by its name: its own, or of the summary it is a part of."""
+    kind = index.kind(name)
+    if kind == "unknown" and name.endswith(_SUMMARY_PARTS):
+        whole = index.kind(name.rpartition("_")[0])
+        return whole if whole == "summary" else kind
+    return kind
+
+
 def class_of(index: SeriesIndex, row: int) -> Class:
     """What a row of an index is for, by its labels alone."""
     if not index.in_use(row):
         return Class(Kind.IGNORED)
     labels = index.labels(row)
     name = labels.get(NAME, "")
-    kind = index.kind(name)
+    kind = kind_of(index, name)
     if kind == "unknown" and name.endswith(("_total", "_bucket")):
         kind = index.kind(name.rpartition("_")[0])
-    elif kind == "unknown" and name.endswith(_SUMMARY_PARTS):
-        kind = index.kind(name.rpartition("_")[0])
-        kind = kind if kind == "summary" else "unknown"
     return classify(labels, kind)
 
 
