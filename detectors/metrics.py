@@ -90,6 +90,14 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Samples of calls between services beyond the 10,000 that are remembered.",
     ),
+    "tocsin_detector_drift_series": (
+        "gauge",
+        "Series of unknown meaning whose slow rises and falls are told.",
+    ),
+    "tocsin_detector_drift_waiting": (
+        "gauge",
+        "Series that would be, if drift_series_max had room.",
+    ),
     "tocsin_detector_owners": (
         "gauge",
         "Services and hosts that are missed when all of their metrics end.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from detectors.absence import Absences
 from detectors.certificates import Certificates
 from detectors.collective import Collective
+from detectors.drifting import Drifting
 from detectors.edges import Edges
 from detectors.forecast import Forecast
 from detectors.fullside import FullSide
@@ -31,6 +32,7 @@ def watchers(judge: Judge, knowledge: Knowledge, absences: Absences) -> tuple[Wa
         rhythms,
         unrest,
         Silences(judge, absences),
+        Drifting(judge),
         Slos(judge, knowledge.slos),
         Forecast(judge, judge.settings.forecast),
         Probes(judge),
