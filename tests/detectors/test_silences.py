@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from detectors.snapshot import pack, unpack
 from model.alert import Alert, Severity
 from model.batch import MetricBatch
 from model.labels import Labels
+from model.reason import Reason
 from model.series import SENDER, SeriesIndex
 
 START_MS = 1_800_000_000_000
@@ -40,7 +41,7 @@ class Site:
     def series(self, name: str, source: str = "", **labels: str) -> int:
         return self.index.intern(Labels.of({"__name__": name, **labels}), source=source)
 
-    def run(self, steps: int, reports: dict[str, Reports], source: str = "", up: float = np.nan) -> list[Alert]:  # fmt: skip
+    def run(self, steps: int, reports: Mapping[str, Reports], source: str = "", up: float = np.nan) -> list[Alert]:  # fmt: skip
         told: list[Alert] = []
         for _ in range(steps):
             self.at += 1
@@ -83,7 +84,7 @@ def test_a_service_of_unknown_metrics_is_missed_after_a_day_and_heard_again() ->
     told = site.run(4, {"host": always})
     assert absent(told) == [("cart", "info", True)]
     summary = told[0].summary
-    assert not isinstance(summary, str)
+    assert isinstance(summary, Reason)
     assert summary.text().startswith("no metric of cart comes any more; for 1d")
     assert told[0].starts_ms == START_MS + (DAY + 20) * STEP_MS
     assert absent(site.run(30, {"host": always})) == [

@@ -16,7 +16,7 @@ from detectors.settings import DetectorSettings
 from detectors.snapshot import pack, unpack
 from detectors.summaries import mean_signal
 from model.alert import Alert
-from model.batch import MetricBatch
+from model.batch import Floats, MetricBatch
 from model.labels import Labels
 from model.reason import Reason
 from model.series import SeriesIndex
@@ -220,7 +220,8 @@ def test_the_mean_as_the_obvious_loop_has_it(steps: list[tuple[int, float, float
     family.add(1, Labels.of(CART), ("seconds",))
     family.add(2, Labels.of(CART), ("milliseconds",))
     rows, now_ms = np.arange(3), START_MS
-    totals, history = np.zeros(3), []
+    totals = np.zeros(3)
+    history: list[Floats] = []
     for count, seconds, millis, _ in steps:
         now_ms += 1_000
         added = np.array([count, seconds, millis]) if history else np.zeros(3)
