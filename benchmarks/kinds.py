@@ -167,7 +167,9 @@ def measure(series: list[Series], told: list[Alert]) -> list[Row]:
         end_ms = _START_MS + one.end * _MINUTE_MS
         begins[one.service] = begin_ms
         mine = [a for a in of_service[one.service] if about(a, one)]
-        mine = [a for a in mine if begin_ms <= a.starts_ms < end_ms]
+        # What is absent is so since its last sample, which is from a minute before.
+        since_ms = begin_ms - _MINUTE_MS * one.trouble.startswith("absent")
+        mine = [a for a in mine if since_ms <= a.starts_ms < end_ms]
         mine = [a for a in mine if a.arrival_ms <= end_ms + _GRACE * _MINUTE_MS]
         right.update(map(id, of_service[one.service] if one.trouble.startswith("absent") else mine))
         for count in (by_kind[one.trouble], by_family[one.family], by_kind["all"]):

@@ -49,6 +49,16 @@ class Absences:
             self._senders_down.discard(name)
             self._sender_back_ms[name] = time_ms
 
+    @property
+    def newest_ms(self) -> int:
+        """When anything was heard of anyone last."""
+        return self._newest_ms
+
+    @property
+    def senders_down(self) -> frozenset[str]:
+        """Who sends for others and is not heard."""
+        return frozenset(self._senders_down)
+
     def heard(self, service: str, time_ms: int, source: str = "") -> None:
         """A derived sample or a log line of a service came; `source` brought it, where that is known."""
         if self.deaf:

@@ -32,6 +32,17 @@ _FAILURES = re.compile(r"(^|_)(request_)?(errors|failures|exceptions)_total$")
 _LATENCY = re.compile(
     r"(request|response|handling|server|http|grpc|rpc).*_(seconds|milliseconds|ms)_bucket$"
 )
+_DURATION_SUMMARY = re.compile(
+    r"(request|response|handling|server|http|grpc|rpc).*_(seconds|milliseconds|microseconds|ms)(_sum|_count)?$"
+)
+_UNITS = {
+    "seconds": "seconds",
+    "milliseconds": "milliseconds",
+    "ms": "milliseconds",
+    "microseconds": "microseconds",
+}
+_TAIL = (0.9, 0.99)  # beyond it lies what one request in a hundred meets
+_MIDDLE = 0.5
 _PARTS = re.compile(r"(_bucket|_sum|_count|_created|_info|_build_info|_timestamp_seconds)$")
 _STARTED = re.compile(r"(start_time|boot_time|last_.*time|_time_seconds)")
 
@@ -72,6 +83,8 @@ class Class:
     fields: tuple[str, ...] = ()
     group: Labels = Labels()
     counter: bool = False
+    also: str = ""
+    """A second family that the same fields go into."""
 
 
 def is_error(labels: Labels) -> bool:
@@ -113,9 +126,11 @@ def classify(labels: Labels, kind: str) -> Class:
     if name != "up" and (name.startswith(("tocsin_", "scrape_")) or service_of(labels) == "tocsin"):
         # The watcher's own load follows what it watches; telemetry.py tells of its health.
         return Class(Kind.IGNORED if _PARTS.search(name) else _plain(name, kind), "quiet")
+    if (quantile := labels.get("quantile")) is not None:
+        return _quantile_class(name, quantile, labels)
     said = _by_name(name, kind)
     if isinstance(said, Class):
-        return Class(Kind.IGNORED) if labels.get("quantile") and said in _PLAIN else said
+        return said
     if said == "host":
         return _host_class(name, labels)
     if said == "span":
@@ -123,12 +138,56 @@ def classify(labels: Labels, kind: str) -> Class:
     owner = labels.only("service", "service_name", "job", "app", "instance", "simulated")
     if said == "cpu":
         return Class(Kind.INPUT, "cpu", ("seconds",), owner, counter=True)
-    if said == "requests":
+    if said == "summary" and name.endswith("_sum"):
+        return Class(Kind.INPUT, "summary", (unit_of(name),), owner, counter=True)
+    if said in ("requests", "summary"):
         fields = ("requests", "errors") if is_error(labels) else ("requests",)
-        return Class(Kind.INPUT, "requests", fields, owner, counter=True)
+        timed = said == "requests" and kind == "summary" and name.endswith("_count")
+        return Class(Kind.INPUT, said, fields, owner, True, "summary" if timed else "")
     if bound := labels.get("le"):
         return Class(Kind.INPUT, "latency", (_seconds(name, bound),), owner, counter=True)
     return Class(Kind.IGNORED)
+
+
+def unit_of(name: str) -> str:
+    """The unit of a summary of durations, by its name.
+
+    Examples
+    --------
+    >>> unit_of("http_request_duration_ms_sum"), unit_of("http_request_duration_seconds")
+    ('milliseconds', 'seconds')
+    """
+    return _UNITS[name.removesuffix("_sum").rpartition("_")[2]]
+
+
+def is_duration_summary(name: str) -> bool:
+    """Whether a summary of this name, or its part, is of how long this service takes to answer."""
+    return bool(_DURATION_SUMMARY.search(name)) and not _OUTGOING.search(name)
+
+
+def _quantile_class(name: str, quantile: str, labels: Labels) -> Class:
+    """A quantile that a client made itself: tails of request durations make a signal, of others only the middle says something.
+
+    The tail of few events is one event. What pauses of a collector or sizes of chunks are nobody asks.
+    """
+    try:
+        share = float(quantile)
+    except ValueError:
+        return Class(Kind.IGNORED)
+    if is_duration_summary(name) and not name.endswith(("_sum", "_count")):
+        if not _TAIL[0] <= share <= _TAIL[1]:
+            return Class(Kind.IGNORED)
+        group = labels.only("service", "service_name", "job", "app", "instance", "simulated")
+        group = group.with_(quantile=quantile, unit=unit_of(name))
+        return Class(Kind.INPUT, "quantile", (labels.without("quantile").fingerprint(),), group)
+    plain = share == _MIDDLE and not name.startswith("go_") and not _OUTGOING.search(name)
+    return _plain_class(name) if plain else Class(Kind.IGNORED)
+
+
+def _plain_class(name: str) -> Class:
+    """As of a gauge of this name without the label."""
+    said = _by_name(name, "gauge")
+    return said if said == Class(Kind.GAUGE) else Class(Kind.IGNORED)
 
 
 def _seconds(name: str, bound: str) -> str:
@@ -159,9 +218,6 @@ def _plain(name: str, kind: str) -> Kind:
     return Kind.COUNTER if kind == "counter" or name.endswith("_total") else Kind.GAUGE
 
 
-_PLAIN = (Class(Kind.GAUGE), Class(Kind.COUNTER))
-
-
 _SINGLE: dict[str, Class | str] = {
     "up": Class(Kind.UP),
     "process_cpu_seconds_total": "cpu",
@@ -187,6 +243,12 @@ def _by_name(name: str, kind: str) -> Class | str:
             return "requests"
         if _LATENCY.search(name):
             return "latency"
+        if (
+            kind == "summary"
+            and name.endswith(("_sum", "_count"))
+            and _DURATION_SUMMARY.search(name)
+        ):
+            return "summary"
     if _PARTS.search(name) or _STARTED.search(name):
         return Class(Kind.IGNORED)
     return Class(_plain(name, kind))

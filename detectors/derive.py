@@ -52,6 +52,8 @@ class Family:
         self._labels: list[Labels | None] = []
         self._fields: list[dict[str, int]] = []
         self._second_hand: Ints | None = None
+        self._of_services: frozenset[str] | None = None
+        self.version = 0  # grows with each group that comes or goes
         self._services: dict[int, str | None] = {}  # as they are asked for
         self._free: list[int] = []  # a heap: the lowest is used again first, also after a restart
         self._inputs: dict[int, tuple[int, tuple[int, ...]]] = {}
@@ -92,6 +94,25 @@ class Family:
             told = [group for group in sorted(via) if service_of(self.labels(group)) in own]
             self._second_hand = np.array(told, dtype=np.int64)
         return self._second_hand
+
+    def services(self) -> frozenset[str]:
+        """The services that have groups."""
+        if self._of_services is None:
+            self._of_services = frozenset(map(service_of, self._groups))
+        return self._of_services
+
+    def group(self, labels: Labels) -> int | None:
+        """The number of the group that was made for these labels."""
+        return self._groups.get(labels)
+
+    def all_groups(self) -> list[int]:
+        """Numbers of the groups there are, ascending."""
+        return sorted(self._groups.values())
+
+    def used(self, groups: Array) -> Bools:
+        """Which fields have been met, shape (n_groups, n_fields)."""
+        met = np.array([len(self._fields[group]) for group in groups.tolist()])
+        return np.asarray(np.arange(self._width)[None, :] < met[:, None])
 
     def bounds(self, groups: Array) -> Floats:
         """Histogram bounds by field, shape (n_groups, n_fields), NaN where unused."""
@@ -136,12 +157,16 @@ class Family:
         else:
             self._labels[group], self._fields[group] = labels, fields
         self._groups[labels] = group
-        self._second_hand = None
+        self._changed()
         self._services.pop(group, None)
         if group >= self._size:
             self._grow(max(8, 2 * group))
         self._clear(group)
         return group
+
+    def _changed(self) -> None:
+        self._second_hand = self._of_services = None
+        self.version += 1
 
     def _grow(self, size: int) -> None:
         for name in _ARRAYS:
@@ -261,6 +286,19 @@ class Family:
         grown = np.maximum(sums[:, :-1] - sums[:, 1:], 0.0)
         return np.where(known[:, :, None], grown, np.nan)
 
+    def interval_ms(self, groups: Array) -> Floats:
+        """The usual time between sums, 0 before the second."""
+        return self._interval_ms[groups]
+
+    def lately(self, group: int, window_ms: int) -> float:
+        """What the first field of a group grew by in at most `window_ms`, as far as that is remembered."""
+        newest = self._at[group] % _RING
+        times = self._times[group]
+        first = int(
+            np.argmin(np.where(times > max(times[newest] - window_ms - 1, _NEVER), times, 1 << 62))
+        )
+        return max(float(self._sums[group, newest, 0] - self._sums[group, first, 0]), 0.0)
+
     def rates(self, groups: Array, window_ms: float) -> Floats:
         """Per-second increase of the first field between neighbouring samples, newest first.
 
@@ -288,7 +326,8 @@ class Family:
                 left.add(known[0])
         self.out_rows[np.isin(self.out_rows, rows)] = -1
         if left:
-            self._slots = self._second_hand = None
+            self._slots = None
+            self._changed()
         for group in left:
             self._columns.pop(group, None)
             if not self._members[group]:
@@ -324,7 +363,8 @@ class Family:
             None if pairs is None else Labels(tuple((n, v) for n, v in pairs))
             for pairs in state["labels"]
         ]
-        self._second_hand, self._services = None, {}
+        self._services = {}
+        self._changed()
         self._groups = {ls: g for g, ls in enumerate(self._labels) if ls is not None}
         self._fields = [dict(fields) for fields in state["fields"]]
         self._free = [g for g, ls in enumerate(self._labels) if ls is None]
@@ -354,15 +394,3 @@ _ARRAYS = (
     "_time_ms",
     "_dirty",
 )
-
-
-def families() -> dict[str, Family]:
-    """One empty family of each kind."""
-    return {
-        "requests": Family(("requests", "errors"), counters=True),
-        "latency": Family((), counters=True, fields_max=40),
-        "cpu": Family(("seconds",), counters=True),
-        "host_cpu": Family(("idle", "all"), counters=True),
-        "host_memory": Family(("available", "size"), counters=False),
-        "disk": Family(("available", "size"), counters=False),
-    }

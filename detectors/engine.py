@@ -68,7 +68,9 @@ class Engine:
         self._judge = Judge(settings, index, rules)
         self._metrics = MetricSide(settings, index, self._judge)
         self._logs = LogSide(settings, self._judge)
-        self._watchers = self._judge.watchers = watchers(self._judge, knowledge)
+        self._watchers = self._judge.watchers = watchers(
+            self._judge, knowledge, self._metrics.absences
+        )
         self._own = {method: watcher for watcher in self._watchers for method in watcher.methods}
         self._unheard = Unheard(self._judge, self._metrics.absences)
         self._housekept_ms = 0

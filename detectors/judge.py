@@ -32,7 +32,7 @@ from model.feedback import Feedback
 from model.labels import Labels
 from model.series import SeriesIndex
 
-_SEASONAL = frozenset({"traffic", "latency", "median", "errors", "cpu", "memory"})
+_SEASONAL = frozenset({"traffic", "latency", "median", "mean", "tail", "errors", "cpu", "memory"})
 
 
 class Judge:

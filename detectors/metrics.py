@@ -90,6 +90,22 @@ METRICS: dict[str, tuple[str, str]] = {
         "counter",
         "Samples of calls between services beyond the 10,000 that are remembered.",
     ),
+    "tocsin_detector_drift_series": (
+        "gauge",
+        "Series of unknown meaning whose slow rises and falls are told.",
+    ),
+    "tocsin_detector_drift_waiting": (
+        "gauge",
+        "Series that would be, if drift_series_max had room.",
+    ),
+    "tocsin_detector_owners": (
+        "gauge",
+        "Services and hosts that are missed when all of their metrics end.",
+    ),
+    "tocsin_detector_owners_refused_total": (
+        "counter",
+        "Series of services and hosts beyond the 20,000 that are missed.",
+    ),
     "tocsin_detector_groups": ("gauge", "Services and hosts whose metrics are looked at together."),
     "tocsin_detector_groups_refused_total": (
         "counter",

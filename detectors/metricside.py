@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from detectors.absence import Absences
 from detectors.classify import Class, classify
-from detectors.derive import Family, families
+from detectors.derive import Family
+from detectors.families import families
 from detectors.judge import Judge
 from detectors.light.clock import Times
 from detectors.light.state import neighbours
@@ -18,12 +19,23 @@ from detectors.roles import ROLE_NUMBER, WATCHED, Kind, service_of
 from detectors.rows import Array, RowArrays
 from detectors.settings import DetectorSettings
 from detectors.signals import Signal, signals
+from detectors.summaries import FAMILY, QUANTILES, Summaries
 from model.batch import Bools, Floats, Ints, Rows
 from model.series import NAME, SENDER, SeriesIndex
 
 _FUTURE_MS = 60_000
+_SUMMARY_PARTS = ("_sum", "_count")
 # An enumeration's member is looked up at the price of three arrays' elements.
 _IGNORED, _INPUT, _MEMORY, _UP = map(int, (Kind.IGNORED, Kind.INPUT, Kind.MEMORY, Kind.UP))
+
+
+def kind_of(index: SeriesIndex, name: str) -> str:
+    """The type of a series by its name: its own, or of the summary it is a part of."""
+    kind = index.kind(name)
+    if kind == "unknown" and name.endswith(_SUMMARY_PARTS):
+        whole = index.kind(name.rpartition("_")[0])
+        return whole if whole == "summary" else kind
+    return kind
 
 
 def class_of(index: SeriesIndex, row: int) -> Class:
@@ -32,7 +44,7 @@ def class_of(index: SeriesIndex, row: int) -> Class:
         return Class(Kind.IGNORED)
     labels = index.labels(row)
     name = labels.get(NAME, "")
-    kind = index.kind(name)
+    kind = kind_of(index, name)
     if kind == "unknown" and name.endswith(("_total", "_bucket")):
         kind = index.kind(name.rpartition("_")[0])
     return classify(labels, kind)
@@ -56,7 +68,9 @@ class MetricSide:
         self.absences = Absences(settings.silent_after_ms)
         self._families = families()
         self._family_names = tuple(self._families)
+        self._summaries = Summaries(self._families)
         self._role = 0 if settings.level_alerts else ROLE_NUMBER["quiet"]
+        self._again: list[int] = []  # to be met once more; empty between batches
         self._ups_of: dict[int, tuple[str, str]] = {}
         self.samples = self.dropped = self.resets = 0
 
@@ -127,6 +141,7 @@ class MetricSide:
         """Samples of what is not a plain series."""
         good = self._clocks.newer(rows, times_ms, values)
         if not good.all():
+            self._vanish(rows[np.isnan(values)])
             self.dropped += int(np.count_nonzero(~good))
             rows, times_ms, values = rows[good], times_ms[good], values[good]
         self._show(rows, times_ms, values, now_ms, plain=False)
@@ -144,6 +159,10 @@ class MetricSide:
         self._meta["role"][rows] = [role for _, role in met]
         for kind in (Kind.GAUGE, Kind.COUNTER):
             self._judge.plain.light.state.add(rows[kinds == kind])
+        if self._again:
+            again, self._again = np.array(self._again), []
+            again = again[self._meta["kind"][again] == _IGNORED]
+            self._meta["kind"][again] = Kind.NEW
 
     def classified(self, row: int) -> Class:
         """What a row of the index is for."""
@@ -184,6 +203,19 @@ class MetricSide:
         running = self._families[made.family].add(row, made.group, made.fields)
         if running is not None and made.counter:
             self._clocks.begin_at_zero(row, *running)
+        if made.also:
+            self._families[made.also].add(row, made.group, made.fields)
+        if made.family == QUANTILES:
+            self._meet_again(row)
+
+    def _meet_again(self, quantile: int) -> None:
+        """A quantile shows what its neighbours of an unknown type are: parts of a summary."""
+        labels = self._index.labels(quantile).without("quantile")
+        name = labels[NAME]
+        if self._index.kind(name) == "unknown":
+            self._index.describe(name, "summary")
+        parts = (self._index.find(labels.with_(**{NAME: name + part})) for part in _SUMMARY_PARTS)
+        self._again += [row for row in parts if row is not None]
 
     def _inputs(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
         of = self._meta["family"][rows]
@@ -199,6 +231,11 @@ class MetricSide:
                 self._clocks.rows["total"][some] = values[at]
             self._clocks.tick(some, times)
             self._families[name].touch(some, times)
+
+    def _vanish(self, rows: Rows) -> None:
+        """Quantiles of nothing (no request in the client's window) are no longer what they were."""
+        of = self._meta["family"][rows]
+        self._clocks.rows["total"][rows[of == self._family_names.index(QUANTILES)]] = np.nan
 
     def _ups(self, rows: Rows, times_ms: Ints, values: Floats, now_ms: int) -> None:
         self._clocks.tick(rows, times_ms)
@@ -238,13 +275,22 @@ class MetricSide:
                     watcher.sums(name, family, groups, times_ms, sums, now_ms)
                 self._hear(family, groups, times_ms)
                 usual = self._usual_errors(family.out_rows[groups, 1])
-                for signal in signals(name, family, groups, times_ms, sums, usual):
+                for signal in self._signals(name, groups, times_ms, sums, usual):
                     found.append(self._rows_of(family, signal, now_ms))
         if found:
             rows, times, values, enough, roles = (
                 np.concatenate(x) for x in zip(*found, strict=True)
             )
             self._judge.signal(rows, times, values, enough, roles, now_ms)
+
+    def _signals(
+        self, name: str, groups: Ints, times_ms: Ints, sums: Floats, usual: Floats
+    ) -> list[Signal]:
+        if name == FAMILY:
+            return self._summaries.signals(groups, times_ms, sums, usual)
+        if name == QUANTILES:
+            return self._summaries.tails(groups, times_ms, sums)
+        return signals(name, self._families[name], groups, times_ms, sums, usual)
 
     def _hear(self, family: Family, groups: Ints, times_ms: Ints) -> None:
         """The services of these groups are alive; what many groups say one after another counts once."""
@@ -304,6 +350,16 @@ class MetricSide:
         for family in self._families.values():
             family.forget(rows)
 
+    def _meet_summaries(self) -> None:
+        """An older release passed over them: they are met again with their next samples."""
+        kinds = self._meta["kind"]
+        for row in np.flatnonzero(kinds == _IGNORED).tolist():
+            if not self._index.in_use(row):
+                continue
+            labels = self._index.labels(row)
+            if "quantile" in labels or labels.get(NAME, "").endswith(_SUMMARY_PARTS):
+                kinds[row] = Kind.NEW
+
     @property
     def nbytes(self) -> int:
         """Bytes held in arrays."""
@@ -323,6 +379,9 @@ class MetricSide:
     def load(self, arrays: dict[str, Array], state: dict[str, Any]) -> None:
         """Take over what `save` gave."""
         for name, family in self._families.items():
-            family.load(f"family.{name}.", arrays, state["families"][name])
+            if name in state["families"]:
+                family.load(f"family.{name}.", arrays, state["families"][name])
+        if FAMILY not in state["families"]:
+            self._meet_summaries()
         self.absences.load(state["absences"])
         self.samples, self.dropped, self.resets = state["counts"]

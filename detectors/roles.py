@@ -240,6 +240,34 @@ PROBE_DURATION = Role(
 )
 # Told by certificates.py.
 CERTIFICATE = Role("certificate", "CertificateExpiring", "expiry", "seconds", "")
+MEAN = Role(
+    "mean",
+    "LatencyHigh",
+    "latency",
+    "seconds",
+    gettext("mean latency of {service} is {value}, expected at most {high}"),
+    # Of summaries: a tail of some requests moves it, so less than the tail's own doubling is not asked for.
+    relative=1.0,
+    floor=0.1,
+    window_ms=3_000,
+    for_ms=8_000,  # as the median's
+    for_samples=6,
+    critical_at=4.0,
+)
+TAIL = Role(
+    "tail",
+    "LatencyHigh",
+    "latency",
+    "seconds",
+    gettext(
+        "the {quantile} quantile of the latency of {service} is {value}, expected at most {high}"
+    ),
+    relative=1.0,
+    floor=0.1,
+    for_ms=60_000,  # the client's window is of minutes: what is over in seconds stays in it all the same
+    for_samples=6,
+    critical_at=4.0,
+)
 # Not judged: edges.py learns from it who calls whom.
 EDGE = Role("edge", "", "", "", "", width=float("inf"), for_ms=1 << 60)
 
@@ -261,6 +289,8 @@ ROLES: tuple[Role, ...] = (
     PROBE_DURATION,
     CERTIFICATE,
     EDGE,
+    MEAN,
+    TAIL,
 )
 WATCHED = frozenset({"probe", "probe_duration", "certificate", "edge"})
 """Roles of raw series that watchers take out of `samples` themselves."""

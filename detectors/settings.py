@@ -86,6 +86,8 @@ class DetectorSettings:
     rhythm_series_max : int
         Limit: series of the full tier that are searched for a rhythm, or have one, at a time; about 2.7 kB each.
         0 turns it off.
+    drift_series_max : int
+        Limit: metrics of unknown meaning whose slow rises and falls are told, about 900 bytes each. 0 turns it off.
     forecast : ForecastSettings
         When something runs out.
     """
@@ -118,6 +120,7 @@ class DetectorSettings:
     full_memory_bytes: SizeBytes = 256 * 2**20
     pages_per_service_week: float = 0.5
     rhythm_series_max: int = 4_096
+    drift_series_max: int = 10_000
     forecast: ForecastSettings = ForecastSettings()
 
     def accepted_after_ms(self, method: str) -> int | None:

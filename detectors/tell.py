@@ -68,6 +68,7 @@ def metric_alert(
         "metric": series.get(NAME, ""),
         "mountpoint": series.get("mountpoint", ""),
         "instance": series.get("instance", ""),
+        "quantile": series.get("quantile", ""),
         "value": quantity(seen.value, role.unit),
         "low": quantity(seen.low, role.unit),
         "high": quantity(seen.high, role.unit),

@@ -31,6 +31,8 @@ _FEW = 0.5  # requests a second; of fewer a drop says nothing
 _LEAST = {
     "latency": 0.02,  # a fifth of the floor
     "median": 0.02,
+    "mean": 0.02,
+    "tail": 0.02,
     "errors": 0.02,  # one in fifty
     "cpu": 0.01,  # ten millicores: small pods live below the floor of 120
     "memory": 16 * 2.0**20,

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from detectors.roles import service_of
+from detectors.metricside import kind_of
+from detectors.owners import owner_of
 from model.batch import LogBatch, MetricBatch, Rows
 from model.labels import Labels
 from model.series import NAME, SeriesIndex
@@ -37,7 +38,7 @@ def shard(service: str, partitions: int) -> int:
 
 def owner(labels: Labels) -> str:
     """By whom a series is placed: its service, else its instance."""
-    return service_of(labels) or labels.get("instance", "")
+    return owner_of(labels)
 
 
 class Splitter:
@@ -102,7 +103,7 @@ class Splitter:
         return known
 
     def _kind(self, name: str) -> str:
-        return self._index.kind(name)
+        return kind_of(self._index, name)
 
     def _lines(self, batch: LogBatch) -> Iterator[tuple[int, Lines]]:
         parts = [shard(service, self._partitions) for service in batch.services]

@@ -134,3 +134,15 @@ def test_all_of_a_service_goes_to_one_partition_in_its_order() -> None:
         assert (np.diff(message.values) > 0).all()
         seen += message.values.tolist()
     assert sorted(seen) == list(range(140))
+
+
+def test_workers_are_told_that_a_sum_and_a_count_are_parts_of_a_summary() -> None:
+    index = SeriesIndex()
+    index.describe("request_seconds", "summary")
+    index.describe("size_bytes", "histogram")
+    names = ("request_seconds_sum", "request_seconds_count", "size_bytes_sum")
+    rows = [index.intern(Labels.of({"__name__": name, "service": "cart"})) for name in names]
+    batch = MetricBatch.of(rows, 5, [1.0, 2.0, 3.0], arrival_ms=5, source="t")
+    ((_, message),) = Splitter(index, 4).split(batch)
+    assert isinstance(message, Samples)
+    assert message.kinds == {"request_seconds_sum": "summary", "request_seconds_count": "summary"}
