@@ -15,10 +15,8 @@ _REST = 36  # of the last hours nothing is what is usual
 _LEAST = 108  # hours that must be known, most of them, before anything is said
 _FILLED = 0.75
 _DAYS = 2  # at least, of those before, must be known at this hour
-_WHOLE, _KNOWN_WEEK = (
-    1.0,
-    0.5,
-)  # of the whole range that it must lie beyond: in the first week, and once a week is known
+# Of the whole range it must lie so far beyond: in the first week, and once a week is known.
+_WHOLE, _KNOWN_WEEK = 1.0, 0.5
 _RELATIVE = 0.25  # of what is usual at this hour
 _STEADY = 0.7  # Kendall's tau, over one of:
 _WINDOWS = (6, 24)  # hours
@@ -87,9 +85,7 @@ def drifts(hours: Floats) -> Drift:
     at = np.flatnonzero(np.abs(beyond) >= 1.0)
     if len(at):
         rising[at] = _steady(hours[at], np.sign(beyond[at]))
-    return Drift(
-        np.where(enough, low, np.nan), np.where(enough, high, np.nan), beyond, rising
-    )  # fmt: skip
+    return Drift(np.where(enough, low, np.nan), np.where(enough, high, np.nan), beyond, rising)
 
 
 def _like(hours: Floats, back: int = 0) -> Floats:

@@ -27,10 +27,8 @@ from model.series import NAME
 
 METHOD, ALERTNAME = "drift", "MetricDrifting"
 _EVERY_MS, _ADMIT_MS = 60_000, 600_000
-_PART_MS, _PARTS = (
-    600_000,
-    6,
-)  # of an hour, the median of its parts is its level: a burst is one of them
+# An hour's level is the median of its parts: a burst is one of them.
+_PART_MS, _PARTS = 600_000, 6
 _GAP_MS = 3_600_000  # after such a pause nobody knows when a counter counted
 _LARGE = 1e18
 _KEEPS = 0.5  # of what it takes to begin keeps it going

@@ -30,9 +30,8 @@ METHOD = "silence"
 _EVERY_MS = 15_000
 _DAY_MS = 86_400_000
 _STEADY_MS = _DAY_MS  # each hour of a day was seen without a pause
-_SURE_MS = (
-    8 * _DAY_MS
-)  # and each day of a week: what is switched off for weekends is not missed by a warning
+# And each day of a week: what is switched off for weekends is not missed by a warning.
+_SURE_MS = 8 * _DAY_MS
 _SAMPLES = 20
 _INTERVALS = 10.0
 _TIMES_SILENT = 3  # of `silent_after`: who knows more (`up`, senders) says so first
@@ -140,9 +139,8 @@ class Silences(Watcher):
         old[usual] = np.where(old == 0, gap, moved)[usual]
         state["count"][:size][came] += 1
         before[came] = last_ms[came]
-        again = (
-            before - state["first_ms"][:size] >= _SURE_MS
-        )  # a pause that came once, not each week
+        # A pause that came once, not each week.
+        again = before - state["first_ms"][:size] >= _SURE_MS
         state["pause_ms"][:size][again] = 0
         state["excused_ms"][:size][excused] = self._newest_ms
 
