@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -115,6 +115,12 @@ class Alerting:
     def entries(self) -> list[tuple[Key, Entry]]:
         """All entries, in the order they began."""
         return list(self._entries.items())
+
+    def let_go(self, methods: Collection[str], rows: Collection[int]) -> None:
+        """These rows go to other series: end what these methods tell of them, when it was seen last."""
+        for key, entry in self.entries():
+            if key[0] in methods and key[1] in rows:
+                self.resolve(key, entry.seen_ms, now_ms=entry.seen_ms)
 
     def abnormal(
         self,

@@ -320,9 +320,7 @@ class Collective(Watcher):
         for slot, row in enumerate(self.groups["row"].tolist()):
             if row in gone:
                 self.groups["row"][slot] = -1
-        for key, entry in self._judge.alerting.entries():
-            if key[0] == "collective" and key[1] in gone:
-                self._judge.alerting.resolve(key, entry.seen_ms, now_ms=entry.seen_ms)
+        self._judge.alerting.let_go(self.methods, gone)
 
     def _end(self, slot: int) -> None:
         """Nobody is left in a group."""

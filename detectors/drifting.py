@@ -227,10 +227,7 @@ class Drifting(Watcher):
 
     def forget(self, rows: Array) -> None:
         """These rows go to other series."""
-        gone = set(rows.tolist())
-        for key, entry in self._judge.alerting.entries():
-            if key[0] == METHOD and key[1] in gone:
-                self._judge.alerting.resolve(key, entry.seen_ms, now_ms=entry.seen_ms)
+        self._judge.alerting.let_go(self.methods, set(rows.tolist()))
         rows = rows[rows < len(self._by_row["place"])]
         places = self._by_row["place"][rows]
         places = places[places >= 0]

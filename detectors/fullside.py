@@ -176,10 +176,7 @@ class FullSide(Watcher):
 
     def forget(self, rows: Array) -> None:
         """These rows go to other series."""
-        gone = set(rows.tolist())
-        for (method, row), entry in self._judge.alerting.entries():
-            if method in self.methods and row in gone:
-                self._judge.alerting.resolve((method, row), entry.seen_ms, now_ms=entry.seen_ms)
+        self._judge.alerting.let_go(self.methods, set(rows.tolist()))
         self._full.begin_anew(self._full.members.forget(rows.astype(np.int64)))
         self._drop_held(rows)
 

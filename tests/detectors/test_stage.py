@@ -283,3 +283,22 @@ def test_band_of_a_derived_series() -> None:
     assert found.high is not None and 0.2 < found.high < 0.3
     assert len(found.times_ms) == len(found.values) == len(found.highs) > 50
     assert b.engine.band(Labels.of({"__name__": "nobody"})) is None
+
+
+def test_a_series_that_gives_its_row_away_ends_what_its_method_told_of_it_and_no_more() -> None:
+    alerting = Alerting(update_interval_ms=0, adopt_grace_ms=0, alerts_max=9)
+    at_once = Lasting(0, 1, 0, 1)
+    for method, row in (("drift", 1), ("drift", 2), ("full", 1)):
+        named = Labels.of({"alertname": method, "row": str(row), "severity": "info"})
+
+        def described(entry: Entry, labels: Labels = named) -> Alert:
+            return Alert(labels, "detector", entry.since_ms, 5_000)
+
+        alerting.abnormal(
+            (method, row), 5_000, now_ms=5_000, lasting=at_once, peak=1.0, describe=described
+        )
+    alerting.drain()
+    alerting.let_go({"drift"}, {1, 7})
+    assert [key for key, _ in alerting.entries()] == [("drift", 2), ("full", 1)]
+    (ended,) = alerting.drain()
+    assert ended.ends_ms == 5_000 and ended.labels["row"] == "1"
